@@ -1,0 +1,4 @@
+//! Generates the parser.
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+}
