@@ -1,1 +1,11 @@
-//! Compiler of the crumbs language.
+//! Compiler of the crumbs language: from a script's syntax tree to eBPF and the plan to run it by.
+//!
+//! A pure function of source, options and [`target::Target`]: no file, clock, process or network is touched here.
+
+pub mod aggregation;
+pub mod format;
+pub mod helper;
+pub mod ir;
+pub mod plan;
+pub mod target;
+pub mod types;

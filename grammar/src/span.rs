@@ -13,12 +13,18 @@ impl Span {
     /// The span of bytes `start..end`.
     pub fn new(start: usize, end: usize) -> Self {
         // Scripts are limited to 16 MiB by the parser, so offsets always fit.
-        Self { start: start as u32, end: end as u32 }
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// The smallest span that covers both.
     pub fn to(self, other: Self) -> Self {
-        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+        Self {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
 
     /// As a range of `usize`, for slicing.

@@ -1,0 +1,163 @@
+//! Aggregations: values that many events are folded into, in the kernel, without losing one.
+//!
+//! An aggregation is one file below this module: its kernel half (what is emitted for one event), its merge over CPUs,
+//! and what its merged state shows. [`ALL`] is the only list of them.
+//!
+//! **State.** A number of 64-bit words, one copy per CPU. The identity of every aggregation is all-zero words: a slot
+//! that was never touched merges as if it were not there, and a fresh slot needs no initialisation that could race.
+//! Every update of a word is atomic, since a program can be preempted, or nested by another, between load and store.
+//!
+//! **Storage.** Without a key: a slice of each CPU's stripe of the program memory ([`crate::plan::Storage::Striped`]).
+//! With keys: a per-CPU hash map whose value is the state; states of more than [`CHUNK_WORDS`] words are stored as
+//! (key, chunk number) → [`CHUNK_WORDS`] words, since the kernel's allocator refuses larger per-CPU values in bursts.
+
+use std::fmt;
+
+mod numeric;
+
+/// Words in one chunk of a large keyed state: 64 bytes, the largest per-CPU value that the kernel's allocator does not
+/// refuse in bursts (measured on 6.12 to 7.2).
+pub const CHUNK_WORDS: u32 = 8;
+
+/// Index into [`ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AggId(pub u16);
+
+/// An aggregation with its parameters: the type of a map's value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AggType {
+    /// Which aggregation.
+    pub id: AggId,
+    /// Whether the aggregated numbers are signed.
+    pub signed: bool,
+    /// The literal parameters: `hist(n, k)` has `[k]`, `lhist(n, min, max, step)` has `[min, max, step]`.
+    pub params: Vec<i64>,
+}
+
+impl AggType {
+    /// The aggregation itself.
+    pub fn aggregation(&self) -> &'static dyn Aggregation {
+        ALL[usize::from(self.id.0)]
+    }
+
+    /// 64-bit words of state per CPU.
+    pub fn words(&self) -> u32 {
+        self.aggregation().words(self)
+    }
+
+    /// Bytes of state per CPU.
+    pub fn slot_size(&self) -> u32 {
+        self.words() * 8
+    }
+
+    /// Whether a keyed state is stored in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.words() > CHUNK_WORDS
+    }
+}
+
+impl fmt::Display for AggType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_t", self.aggregation().name())
+    }
+}
+
+/// One kind of aggregation.
+pub trait Aggregation: Sync {
+    /// What a script writes: `count`.
+    fn name(&self) -> &'static str;
+    /// One sentence of documentation.
+    fn doc(&self) -> &'static str;
+    /// A script that uses it; a test compiles it.
+    fn example(&self) -> &'static str;
+    /// How it is called.
+    fn signature(&self) -> Signature;
+    /// Checks literal parameters, in the order of the signature.
+    ///
+    /// # Errors
+    /// What is wrong with them, in the user's terms.
+    fn check_params(&self, _params: &[i64]) -> Result<(), String> {
+        Ok(())
+    }
+    /// 64-bit words of state per CPU.
+    fn words(&self, ty: &AggType) -> u32;
+    /// Emits the update for one event.
+    fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<crate::ir::Value>);
+    /// Folds one CPU's state into `into`. Both have [`Aggregation::words`] words; `into` starts as zeros.
+    fn merge(&self, ty: &AggType, into: &mut [u64], from: &[u64]);
+    /// What a merged state shows.
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown;
+    /// Whether a merged state without key has seen an event. Kept apart from [`Aggregation::show`] because `sum(0)`
+    /// has the same words as nothing; such aggregations keep a word to tell.
+    fn is_touched(&self, _ty: &AggType, state: &[u64]) -> bool {
+        state.iter().any(|&word| word != 0)
+    }
+}
+
+/// How an aggregation is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Signature {
+    /// Whether the first argument is the number to aggregate.
+    pub takes_value: bool,
+    /// The literal parameters behind it: name, and the default of those that may be left out.
+    pub params: &'static [(&'static str, Option<i64>)],
+}
+
+/// What an aggregation's kernel half may use: the function under construction and the place of the state.
+///
+/// The word a state is updated at can depend on the value (the bucket of a histogram), and where the state is chunked
+/// the chunk must be looked up by that. So the kernel half computes first and asks for a word last.
+pub trait UpdateCx {
+    /// The builder, positioned where code may be added.
+    fn ir(&mut self) -> &mut crate::ir::Builder;
+    /// Address of word `index` of this CPU's state, a constant. `None` where the state cannot be had (the map is
+    /// full); that has then been counted and the update must be left out on that path: the builder stands at a block
+    /// reached only when the address is valid.
+    fn word(&mut self, index: u32) -> crate::ir::Value;
+    /// Address of the word at run-time index `index`, which is below `words`.
+    fn word_at(&mut self, index: crate::ir::Value, words: u32) -> crate::ir::Value;
+    /// Whether compare-and-exchange is available ([`crate::target::Feature::FullAtomics`]).
+    fn has_compare_exchange(&self) -> bool;
+}
+
+/// What a merged state shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A number.
+    Int(i128),
+    /// `stats`, and `avg` (which shows only the average).
+    Stats {
+        /// How many numbers.
+        count: u64,
+        /// Their average, rounded toward zero.
+        average: i128,
+        /// Their sum, modulo 2^64 as the kernel adds it.
+        total: i128,
+    },
+    /// A histogram: its buckets from the first to the last populated one, in ascending order.
+    Hist {
+        /// The buckets.
+        buckets: Vec<Bucket>,
+        /// Whether bounds are shown with K, M, G… (powers of 1,024).
+        scaled: bool,
+    },
+}
+
+/// A range of numbers and how many fell into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The least number in it; `None` for "and everything below".
+    pub min: Option<i128>,
+    /// The greatest number in it (closed); `None` for "and everything above".
+    pub max: Option<i128>,
+    /// How many.
+    pub count: u64,
+}
+
+/// Every aggregation, declared once. The order is the documentation's.
+pub static ALL: &[&dyn Aggregation] = &[];
+
+/// Finds an aggregation by the name that scripts use.
+pub fn by_name(name: &str) -> Option<AggId> {
+    ALL.iter().position(|a| a.name() == name).map(|i| AggId(i as u16))
+}

@@ -1,0 +1,1 @@
+//! `count`, `sum`, `min`, `max`, `avg`, `stats`.

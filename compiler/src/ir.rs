@@ -1,0 +1,428 @@
+//! The intermediate representation: one function per program, in SSA form with block parameters.
+//!
+//! Everything is 64 bits wide: a [`Value`] is what one BPF register holds. Pointers are values; what they may point to
+//! is the kernel verifier's business and is kept right by construction (see [`verify`]). Aggregates (strings, tuples)
+//! live in [`Slot`]s of memory and are handled by address.
+//!
+//! Invariants, checked by [`verify`]: every value is defined once and dominates its uses; every block ends in one
+//! terminator whose arguments match the target's parameters; operand counts match helpers; the entry block has no
+//! parameters and is no jump's target.
+
+use crate::helper::Helper;
+use crate::plan::{BpfMapId, ProgramKind};
+use crumbs_grammar::span::Span;
+
+mod builder;
+mod display;
+pub mod verify;
+
+pub use builder::Builder;
+
+/// A 64-bit value, defined once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value(pub u32);
+
+/// A basic block.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Block(pub u32);
+
+/// An instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Inst(pub u32);
+
+/// A piece of memory that lives as long as the program runs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u32);
+
+/// A program in SSA form.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The ELF symbol it will have.
+    pub name: String,
+    /// Decides what the context is.
+    pub kind: ProgramKind,
+    /// Where execution starts.
+    pub entry: Block,
+    /// All blocks; one that no other reaches is dead and ignored.
+    pub blocks: Vec<BlockData>,
+    /// All instructions.
+    pub insts: Vec<InstData>,
+    /// All slots.
+    pub slots: Vec<SlotData>,
+    /// How many values there are: every `Value(i)` has `i` below this.
+    pub values: u32,
+}
+
+/// What a block consists of.
+#[derive(Clone, Debug)]
+pub struct BlockData {
+    /// Values that jumps hand over.
+    pub params: Vec<Value>,
+    /// Instructions in order.
+    pub insts: Vec<Inst>,
+    /// How it ends. `None` only while the block is under construction.
+    pub terminator: Option<Terminator>,
+    /// Where the terminator comes from.
+    pub terminator_span: Span,
+}
+
+/// An instruction, its result and its place in the script.
+#[derive(Clone, Debug)]
+pub struct InstData {
+    /// What it does.
+    pub op: Op,
+    /// What it defines. `None` for stores, atomics without result and helper calls whose result is not used.
+    pub result: Option<Value>,
+    /// The script text that it was made for.
+    pub span: Span,
+}
+
+/// What a slot is.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotData {
+    /// Bytes; a multiple of 8. Slots are aligned to 8.
+    pub size: u32,
+    /// Where it lives.
+    pub home: Home,
+}
+
+/// Where a slot lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// Not decided yet; the `place` pass does.
+    Unplaced,
+    /// On the program's stack frame of 512 bytes, at this offset from the frame pointer (negative).
+    Frame(i16),
+    /// At this offset of the scratch slot that the program has claimed. `place` rewrites [`Op::SlotAddr`] of these to
+    /// arithmetic on the scratch base, so later stages do not meet them.
+    Scratch(u32),
+}
+
+/// Width of a memory access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Width {
+    /// 1 byte.
+    B1,
+    /// 2 bytes.
+    B2,
+    /// 4 bytes.
+    B4,
+    /// 8 bytes.
+    B8,
+}
+
+impl Width {
+    /// In bytes.
+    pub fn bytes(self) -> u32 {
+        match self {
+            Self::B1 => 1,
+            Self::B2 => 2,
+            Self::B4 => 4,
+            Self::B8 => 8,
+        }
+    }
+
+    /// The width of `bytes` bytes, if that is a width.
+    pub fn from_bytes(bytes: u32) -> Option<Self> {
+        match bytes {
+            1 => Some(Self::B1),
+            2 => Some(Self::B2),
+            4 => Some(Self::B4),
+            8 => Some(Self::B8),
+            _ => None,
+        }
+    }
+}
+
+/// Arithmetic on 64 bits, wrapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinOp {
+    /// Addition; of a pointer and an integer too.
+    Add,
+    /// Subtraction.
+    Sub,
+    /// Multiplication.
+    Mul,
+    /// Unsigned division; by zero gives 0 (BPF ISA).
+    UDiv,
+    /// Unsigned remainder; by zero gives the dividend (BPF ISA).
+    URem,
+    /// Bitwise and.
+    And,
+    /// Bitwise or.
+    Or,
+    /// Bitwise exclusive or.
+    Xor,
+    /// Shift left, by the low 6 bits.
+    Shl,
+    /// Logical shift right, by the low 6 bits.
+    LShr,
+    /// Arithmetic shift right, by the low 6 bits.
+    AShr,
+}
+
+/// Comparison of 64-bit values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cond {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Unsigned less.
+    ULt,
+    /// Unsigned less or equal.
+    ULe,
+    /// Unsigned greater.
+    UGt,
+    /// Unsigned greater or equal.
+    UGe,
+    /// Signed less.
+    SLt,
+    /// Signed less or equal.
+    SLe,
+    /// Signed greater.
+    SGt,
+    /// Signed greater or equal.
+    SGe,
+}
+
+/// Atomic read-modify-write operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AtomicOp {
+    /// Add.
+    Add,
+    /// And.
+    And,
+    /// Or.
+    Or,
+    /// Exclusive or.
+    Xor,
+    /// Exchange; always fetches.
+    Exchange,
+}
+
+/// What an instruction does.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// A constant.
+    Const(i64),
+    /// Arithmetic.
+    Bin(BinOp, Value, Value),
+    /// The low `bits` (8, 16, 32) of a value, extended to 64.
+    Extend {
+        /// How many bits count.
+        bits: u8,
+        /// Sign- rather than zero-extended.
+        signed: bool,
+        /// The value.
+        value: Value,
+    },
+    /// A comparison: 1 or 0.
+    Cmp(Cond, Value, Value),
+    /// Reads memory.
+    Load {
+        /// Where.
+        addr: Value,
+        /// Added to the address.
+        offset: i16,
+        /// How much.
+        width: Width,
+        /// Sign- rather than zero-extended.
+        signed: bool,
+    },
+    /// Writes memory.
+    Store {
+        /// Where.
+        addr: Value,
+        /// Added to the address.
+        offset: i16,
+        /// How much.
+        width: Width,
+        /// What.
+        value: Value,
+    },
+    /// Atomic read-modify-write of 8 bytes. Its result, if any, is the value before.
+    Atomic {
+        /// Which.
+        op: AtomicOp,
+        /// Where.
+        addr: Value,
+        /// Added to the address.
+        offset: i16,
+        /// The operand.
+        value: Value,
+    },
+    /// Atomic compare-and-exchange of 8 bytes; its result is the value before.
+    CompareExchange {
+        /// Where.
+        addr: Value,
+        /// Added to the address.
+        offset: i16,
+        /// Stored only over this value.
+        expected: Value,
+        /// What is stored.
+        new: Value,
+    },
+    /// The program's context pointer.
+    Ctx,
+    /// Reads the context. Kept apart from [`Op::Load`] because kernels before 7.2 accept context accesses only at
+    /// constant offsets from the unmodified pointer.
+    CtxLoad {
+        /// Offset in the context.
+        offset: i16,
+        /// How much.
+        width: Width,
+        /// Sign- rather than zero-extended.
+        signed: bool,
+    },
+    /// The address of byte `0` of the program memory plus a constant (see [`crate::plan::MemoryPlan`]).
+    Memory(u32),
+    /// A kernel map, for a helper's first argument.
+    MapPtr(BpfMapId),
+    /// The first or second map, by whether the selector is 0. One pseudo-instruction, so that no pass splits it.
+    MapSelect {
+        /// Which.
+        selector: Value,
+        /// The maps.
+        maps: [BpfMapId; 2],
+    },
+    /// The address of a slot plus a constant.
+    SlotAddr(Slot, u32),
+    /// `base + (index & (count - 1)) * stride`, where the masked index is what the kernel verifier sees: one
+    /// pseudo-instruction expanded after register allocation, because on 5.10 and 6.1 a bound does not survive a spill.
+    ElementAddr {
+        /// Address of element 0.
+        base: Value,
+        /// The index; never reaches `count` in a correct program.
+        index: Value,
+        /// A power of two.
+        count: u32,
+        /// Bytes an element.
+        stride: u32,
+    },
+    /// Calls a helper; its result is `r0`.
+    Call(Helper, Vec<Value>),
+}
+
+impl Op {
+    /// The values it uses, in order.
+    pub fn operands(&self) -> Vec<Value> {
+        match self {
+            Self::Const(_)
+            | Self::Ctx
+            | Self::CtxLoad { .. }
+            | Self::Memory(_)
+            | Self::MapPtr(_)
+            | Self::SlotAddr(..) => Vec::new(),
+            Self::Bin(_, a, b) | Self::Cmp(_, a, b) => vec![*a, *b],
+            Self::Extend { value, .. } => vec![*value],
+            Self::Load { addr, .. } => vec![*addr],
+            Self::Store { addr, value, .. } | Self::Atomic { addr, value, .. } => vec![*addr, *value],
+            Self::CompareExchange {
+                addr, expected, new, ..
+            } => vec![*addr, *expected, *new],
+            Self::MapSelect { selector, .. } => vec![*selector],
+            Self::ElementAddr { base, index, .. } => vec![*base, *index],
+            Self::Call(_, args) => args.clone(),
+        }
+    }
+
+    /// Applies `f` to every value it uses.
+    pub fn map_operands(&mut self, mut f: impl FnMut(Value) -> Value) {
+        match self {
+            Self::Const(_)
+            | Self::Ctx
+            | Self::CtxLoad { .. }
+            | Self::Memory(_)
+            | Self::MapPtr(_)
+            | Self::SlotAddr(..) => {}
+            Self::Bin(_, a, b) | Self::Cmp(_, a, b) => {
+                *a = f(*a);
+                *b = f(*b);
+            }
+            Self::Extend { value, .. } => *value = f(*value),
+            Self::Load { addr, .. } => *addr = f(*addr),
+            Self::Store { addr, value, .. } | Self::Atomic { addr, value, .. } => {
+                *addr = f(*addr);
+                *value = f(*value);
+            }
+            Self::CompareExchange {
+                addr, expected, new, ..
+            } => {
+                *addr = f(*addr);
+                *expected = f(*expected);
+                *new = f(*new);
+            }
+            Self::MapSelect { selector, .. } => *selector = f(*selector),
+            Self::ElementAddr { base, index, .. } => {
+                *base = f(*base);
+                *index = f(*index);
+            }
+            Self::Call(_, args) => args.iter_mut().for_each(|a| *a = f(*a)),
+        }
+    }
+}
+
+/// A jump's target and what it hands over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The block.
+    pub block: Block,
+    /// Values for its parameters.
+    pub args: Vec<Value>,
+}
+
+/// How a block ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Terminator {
+    /// Goes on elsewhere.
+    Jump(Target),
+    /// Goes on at `then` if the comparison holds, else at `otherwise`.
+    Branch {
+        /// The comparison.
+        cond: Cond,
+        /// Its left side.
+        a: Value,
+        /// Its right side.
+        b: Value,
+        /// Where if it holds.
+        then: Target,
+        /// Where if not.
+        otherwise: Target,
+    },
+    /// Ends the program with this value in `r0`.
+    Return(Value),
+}
+
+impl Terminator {
+    /// The targets, `then` first.
+    pub fn targets(&self) -> Vec<&Target> {
+        match self {
+            Self::Jump(target) => vec![target],
+            Self::Branch { then, otherwise, .. } => vec![then, otherwise],
+            Self::Return(_) => Vec::new(),
+        }
+    }
+
+    /// Applies `f` to every value it uses, arguments included.
+    pub fn map_operands(&mut self, mut f: impl FnMut(Value) -> Value) {
+        match self {
+            Self::Jump(target) => target.args.iter_mut().for_each(|a| *a = f(*a)),
+            Self::Branch {
+                a,
+                b,
+                then,
+                otherwise,
+                ..
+            } => {
+                *a = f(*a);
+                *b = f(*b);
+                then.args
+                    .iter_mut()
+                    .chain(&mut otherwise.args)
+                    .for_each(|a| *a = f(*a));
+            }
+            Self::Return(value) => *value = f(*value),
+        }
+    }
+}

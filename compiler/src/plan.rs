@@ -1,0 +1,461 @@
+//! What a compiled script needs around its bytecode: maps, memory, events, places to attach to.
+//!
+//! The plan is plain data. Every back end (kernel, user-space VM) runs programs by it, and printing reads types and
+//! formats from it, so nothing here assumes a kernel.
+
+use crate::aggregation::AggType;
+use crate::target::Arch;
+use crate::types::Type;
+use crumbs_grammar::span::Span;
+
+/// A compiled script without its code.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The architecture it was compiled for.
+    pub arch: Arch,
+    /// Its programs, in the order of the script; a [`crate::ir::Function`] each.
+    pub programs: Vec<ProgramPlan>,
+    /// Every place a program is attached to; the index is the attach cookie.
+    pub sites: Vec<Site>,
+    /// The maps of the script, in order of first use. Printing sorts them by name.
+    pub maps: Vec<MapPlan>,
+    /// The kernel maps that store them.
+    pub bpf_maps: Vec<BpfMap>,
+    /// The program memory.
+    pub memory: MemoryPlan,
+    /// What programs can send; the index is the event number in a record's header.
+    pub events: Vec<Event>,
+    /// The ring buffers, where anything is sent.
+    pub rings: Option<Rings>,
+    /// What can be lost, and where it is counted.
+    pub losses: Vec<Loss>,
+    /// Settings that matter at run time.
+    pub settings: Settings,
+}
+
+/// Settings of a `config` block or the environment that the runtime obeys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Maps are printed when the run ends.
+    pub print_maps_on_exit: bool,
+    /// What is appended to a string that was cut off.
+    pub str_trunc_trailer: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            print_maps_on_exit: true,
+            str_trunc_trailer: "..".into(),
+        }
+    }
+}
+
+/// How the kernel is told to see a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProgramKind {
+    /// `begin`, `end`: a raw tracepoint program, run by `BPF_PROG_TEST_RUN` and attached to nothing.
+    RawTracepoint,
+    /// User and kernel probes: context is `struct pt_regs`.
+    Kprobe,
+    /// Tracepoints: context is the tracepoint's record.
+    Tracepoint,
+    /// Clock and other perf events: context is `struct bpf_perf_event_data`.
+    PerfEvent,
+}
+
+/// One program.
+#[derive(Clone, Debug)]
+pub struct ProgramPlan {
+    /// The ELF symbol: `p0_uprobe`.
+    pub symbol: String,
+    /// The ELF section: `uprobe`, `tracepoint`, `perf_event`, `raw_tp`.
+    pub section: String,
+    /// Its kind.
+    pub kind: ProgramKind,
+    /// Whether it must be loaded with `BPF_F_SLEEPABLE`.
+    pub sleepable: bool,
+    /// Where it runs.
+    pub attach: Vec<Attach>,
+    /// The probe block in the script.
+    pub span: Span,
+}
+
+/// A place that a program is attached to. `cookie` is what `bpf_get_attach_cookie` must return there, an index into
+/// [`Plan::sites`]; programs compiled for a target without cookies do not read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// Run once before anything is attached.
+    Begin {
+        /// Attach cookie (`begin` programs do not read it).
+        cookie: u32,
+    },
+    /// Run once after everything is detached.
+    End {
+        /// Attach cookie (`end` programs do not read it).
+        cookie: u32,
+    },
+    /// Functions or instructions of one binary.
+    Uprobe {
+        /// The binary's path.
+        path: String,
+        /// At the return rather than the entry.
+        on_return: bool,
+        /// The places, by ascending offset; none twice.
+        places: Vec<UprobePlace>,
+    },
+    /// A tracepoint.
+    Tracepoint {
+        /// Category: `syscalls`.
+        category: String,
+        /// Event: `sys_enter_openat`.
+        event: String,
+        /// Its id under tracefs.
+        id: u64,
+        /// Attach cookie.
+        cookie: u32,
+    },
+    /// A timer on one CPU.
+    Interval {
+        /// How often.
+        every: Period,
+        /// Attach cookie.
+        cookie: u32,
+    },
+    /// A timer on every CPU.
+    Profile {
+        /// How often.
+        every: Period,
+        /// Attach cookie.
+        cookie: u32,
+    },
+}
+
+/// An instruction in a binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UprobePlace {
+    /// Offset in the file, bytes.
+    pub offset: u64,
+    /// Attach cookie.
+    pub cookie: u32,
+}
+
+/// How often a timer fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// Nanoseconds between two firings.
+    Nanos(u64),
+    /// Firings a second.
+    Hertz(u64),
+}
+
+/// What a place is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The attach point in full, as `probe` shows it: `uprobe:/usr/lib/libc.so.6:write`.
+    pub probe: String,
+    /// The function, as `func` shows it; empty where there is none.
+    pub func: String,
+}
+
+/// Index into [`Plan::maps`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapId(pub u32);
+
+/// Index into [`Plan::bpf_maps`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BpfMapId(pub u32);
+
+/// Index into [`Plan::events`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId(pub u32);
+
+/// Index into [`Plan::losses`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LossId(pub u32);
+
+/// A map of the script.
+#[derive(Clone, Debug)]
+pub struct MapPlan {
+    /// Its name without `@`; may be empty.
+    pub name: String,
+    /// The type of its key; `None` for a map without keys. Several keys are a [`Type::Tuple`] and are laid out as one.
+    pub key: Option<Type>,
+    /// Whether the key was written as one value or several: decides nothing but documentation.
+    pub value: Type,
+    /// Where its contents are.
+    pub storage: Storage,
+    /// Its first use.
+    pub span: Span,
+}
+
+/// Where the contents of a map are. Offsets are bytes into the program memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// A scalar without key: two 64-bit words at `offset`: the value, and whether it was ever set (0 or 1).
+    Words {
+        /// Offset of the first word.
+        offset: u32,
+    },
+    /// An aggregation without key: its state at `offset` within every CPU's stripe, `bytes` long.
+    Striped {
+        /// Offset within a stripe.
+        offset: u32,
+        /// Size, padded so that any masked index stays inside.
+        bytes: u32,
+    },
+    /// A hash map from key ([`Type::slot_size`] bytes) to value ([`Type::slot_size`] bytes). A large value without
+    /// key is stored under a 4-byte key 0.
+    Hash(Generations),
+    /// A keyed aggregation in a per-CPU hash map. The key is the script's key (slot size) and, where `chunked`, a
+    /// 64-bit chunk number behind it; the value is the state, or [`crate::aggregation::CHUNK_WORDS`] words of it.
+    PerCpu {
+        /// The per-CPU hash map or maps.
+        maps: Generations,
+        /// The plain hash map or maps, of the same key and value, that take what the per-CPU map refused for want of
+        /// memory; to be added in.
+        overflow: Generations,
+        /// Whether keys end in a chunk number.
+        chunked: bool,
+    },
+}
+
+/// The kernel maps behind one map: one, or two where the script both prints and clears it. With two, the word at
+/// `selector` of the program memory says which one programs use (0: the first), so that user space can switch, wait
+/// until no program uses the other any more, and then take its contents without losing an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generations {
+    /// One map.
+    One(BpfMapId),
+    /// Two maps.
+    Two {
+        /// The maps; `maps[i]` is in use while the selector holds `i`.
+        maps: [BpfMapId; 2],
+        /// Offset of the selector, a 64-bit word.
+        selector: u32,
+    },
+}
+
+/// A kernel map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BpfMap {
+    /// The ELF symbol, a C identifier of at most 15 characters.
+    pub symbol: String,
+    /// Its kind.
+    pub kind: BpfMapKind,
+    /// Key size in bytes; 0 for ring buffers.
+    pub key_size: u32,
+    /// Value size in bytes (one CPU's, for per-CPU kinds); 0 for ring buffers.
+    pub value_size: u32,
+    /// Elements; for ring buffers the size in bytes.
+    pub max_entries: u32,
+    /// `BPF_F_*` of `map_flags`.
+    pub flags: u32,
+}
+
+/// Kinds of kernel map that are used (`enum bpf_map_type`, include/uapi/linux/bpf.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BpfMapKind {
+    /// `BPF_MAP_TYPE_HASH`.
+    Hash,
+    /// `BPF_MAP_TYPE_PERCPU_HASH`.
+    PerCpuHash,
+    /// `BPF_MAP_TYPE_LRU_HASH`.
+    LruHash,
+    /// `BPF_MAP_TYPE_RINGBUF`.
+    RingBuf,
+}
+
+impl BpfMapKind {
+    /// Its number in `enum bpf_map_type`.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Hash => 1,
+            Self::PerCpuHash => 5,
+            Self::LruHash => 9,
+            Self::RingBuf => 27,
+        }
+    }
+}
+
+/// The memory that all programs share: one `.bss` section, that is, one array map of one element, mapped into user
+/// space. All offsets are bytes from its start.
+///
+/// ```text
+/// 0                      start time (ns, boot clock), written by user space before begin runs
+/// 8                      exit flag: 0, or 1 + exit code once exit() ran and no ring could take it
+/// 16                     control sequence: the next number
+/// 24 …                   generation selectors, then scalars (Storage::Words), 8-byte aligned
+/// stripes.offset         `stripes.count` stripes of `stripes.stride` bytes, one a CPU (CPU number masked):
+///                        losses (u64 each), then keyless aggregations
+/// scratch.offset         `scratch.slots` slots of `scratch.slot_size` bytes; the first 8 bytes of a slot are its
+///                        claim word: 0 free, 1 claimed
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Size of all of it; 0 when no program uses any.
+    pub size: u32,
+    /// The per-CPU part.
+    pub stripes: Stripes,
+    /// The scratch slots; `slots` is 0 when no program needs any.
+    pub scratch: Scratch,
+}
+
+impl MemoryPlan {
+    /// Offset of the start time: `elapsed` counts from it.
+    pub const START: u32 = 0;
+    /// Offset of the exit flag.
+    pub const EXIT: u32 = 8;
+    /// Offset of the control sequence counter.
+    pub const CONTROL_SEQ: u32 = 16;
+    /// Offset of the first selector or scalar.
+    pub const WORDS: u32 = 24;
+}
+
+/// The per-CPU part of the program memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stripes {
+    /// Where the first one starts; a multiple of 64.
+    pub offset: u32,
+    /// How many: a power of two, at least the number of possible CPUs.
+    pub count: u32,
+    /// Bytes from one to the next: a multiple of 64.
+    pub stride: u32,
+}
+
+/// The scratch slots of the program memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scratch {
+    /// Where the first one starts; a multiple of 64.
+    pub offset: u32,
+    /// How many; a power of two or 0.
+    pub slots: u32,
+    /// Bytes from one to the next; a multiple of 64.
+    pub slot_size: u32,
+}
+
+/// The ring buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// Where everything goes, in order.
+    pub main: BpfMapId,
+    /// Where control events go that `main` had no room for. Small.
+    pub control: BpfMapId,
+}
+
+/// The first 8 bytes of every record in a ring: event number (`u32`), then for control events their sequence number
+/// (`u32`, counting from 0), else 0. The arguments follow at the offsets of [`EventArg`]. A record may end before
+/// [`Event::size`]: what is missing is NULs of the last argument, a string.
+pub const RECORD_HEADER: u32 = 8;
+
+/// Something that programs send to user space.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// What user space does on it.
+    pub kind: EventKind,
+    /// The values that it carries.
+    pub args: Vec<EventArg>,
+    /// The size of its record at most, header included; a multiple of 8.
+    pub size: u32,
+    /// The call in the script.
+    pub span: Span,
+}
+
+impl Event {
+    /// Whether it must never be lost nor overtake another of its kind.
+    pub fn is_control(&self) -> bool {
+        !matches!(self.kind, EventKind::Printf(_) | EventKind::Print)
+    }
+}
+
+/// A value within a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventArg {
+    /// Offset from the record's start, bytes.
+    pub offset: u32,
+    /// Its type; scalars occupy 8 bytes here, everything else [`Type::size`].
+    pub ty: Type,
+}
+
+/// What user space does on an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// `printf`: the arguments fill the format's conversions in order.
+    Printf(crate::format::Format),
+    /// `print(value)`.
+    Print,
+    /// `print(@map[, top[, div]])`, by what the map holds when the event is handled.
+    PrintMap {
+        /// Which map.
+        map: MapId,
+        /// Only the greatest `top`; 0 for all.
+        top: u32,
+        /// Divide shown values by this; 0 and 1 for not.
+        div: u32,
+        /// What follows at once in the script: the contents are taken away as they are read, so that no update is lost
+        /// between the two.
+        then: AfterPrint,
+    },
+    /// `clear(@map)`.
+    Clear(MapId),
+    /// `zero(@map)`.
+    Zero(MapId),
+    /// `time(format)`: strftime format.
+    Time(String),
+    /// `exit([code])`: its argument, if any, is the exit code.
+    Exit,
+}
+
+/// What a map is left as once it has been printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterPrint {
+    /// As it was.
+    Keep,
+    /// Empty.
+    Clear,
+    /// With its keys and zeros for values.
+    Zero,
+}
+
+/// A kind of loss and its counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// What was lost.
+    pub kind: LossKind,
+    /// Offset of the counter (u64) within every stripe.
+    pub offset: u32,
+}
+
+/// What can be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LossKind {
+    /// An update of a map that had no room for a new key.
+    MapFull(MapId),
+    /// An update of an aggregation that other writers changed under it too often in a row.
+    Contended(MapId),
+    /// A `printf` or `print` for which the ring buffer had no room.
+    Event,
+    /// A run of a program that found no free scratch slot; nothing of its body ran.
+    Scratch,
+    /// A string or value that could not be read; shown as [`UNREADABLE`] where it is text, else as 0.
+    Read,
+}
+
+/// What stands for text that could not be read.
+pub const UNREADABLE: &str = "<unreadable>";
+
+/// How a keyed aggregation is named in messages and tests.
+impl MapPlan {
+    /// The name with its sigil: `@bytes`, `@`.
+    pub fn display_name(&self) -> String {
+        format!("@{}", self.name)
+    }
+
+    /// Its aggregation, if its value is one.
+    pub fn aggregation(&self) -> Option<&AggType> {
+        match &self.value {
+            Type::Agg(agg) => Some(agg),
+            _ => None,
+        }
+    }
+}

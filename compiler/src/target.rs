@@ -1,0 +1,215 @@
+//! What the compiler may know of the machine that a script will run on.
+//!
+//! The compiler touches no file, clock or process: a [`Target`] hands it the facts as plain data. `HostTarget` (in the
+//! runtime) reads this machine; [`fixture::FixtureTarget`] reads recorded text, so that tests give the same bytes
+//! everywhere.
+
+use std::sync::Arc;
+
+/// A processor architecture, with its calling convention (see [`crate::arch`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arch {
+    /// x86-64, System V ABI.
+    X86_64,
+    /// AArch64, AAPCS64.
+    Aarch64,
+}
+
+/// A kernel release, as far as features depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KernelVersion {
+    /// The first number.
+    pub major: u16,
+    /// The second.
+    pub minor: u16,
+}
+
+impl std::fmt::Display for KernelVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+macro_rules! features {
+    ($($(#[$doc:meta])* $id:ident = $name:literal, $major:literal . $minor:literal, $lack:literal;)*) => {
+        /// Something that not every supported kernel can do and that changes what is compiled or how it is attached.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Feature { $($(#[$doc])* $id,)* }
+
+        /// Every feature, declared once.
+        pub static FEATURES: &[FeatureRow] = &[$(FeatureRow {
+            feature: Feature::$id,
+            name: $name,
+            since: KernelVersion { major: $major, minor: $minor },
+            lack: $lack,
+        },)*];
+    };
+}
+
+/// A row of [`FEATURES`].
+#[derive(Debug)]
+pub struct FeatureRow {
+    /// Which.
+    pub feature: Feature,
+    /// The name shown to users.
+    pub name: &'static str,
+    /// The first mainline kernel that has it (it can still be missing there by configuration).
+    pub since: KernelVersion,
+    /// What crumbs does without it.
+    pub lack: &'static str,
+}
+
+features! {
+    /// `BPF_ATOMIC` with FETCH, XCHG, CMPXCHG and the logical operations.
+    FullAtomics = "full atomics", 5 . 12, "only additions are atomic; min and max are exact per CPU only";
+    /// `bpf_get_attach_cookie`.
+    Cookies = "attach cookies", 5 . 15, "a wildcard compiles to one program a function";
+    /// `BPF_LINK_CREATE` for perf events.
+    PerfLink = "perf event links", 5 . 15, "attached by ioctl";
+    /// `BPF_TRACE_UPROBE_MULTI` links.
+    UprobeMulti = "uprobe_multi links", 6 . 6, "one perf event a function: slow to attach and to detach";
+    /// uprobe_multi filters by process rather than by thread.
+    UprobeMultiPid = "uprobe_multi process filter", 6 . 10, "the program itself compares the process";
+    /// Sleepable programs on user probes.
+    SleepableUprobe = "sleepable user probes", 6 . 0, "strings on pages that are not resident cannot be read";
+    /// Hash maps that are not preallocated, usable from every program type.
+    LazyHash = "hash maps allocated on demand", 6 . 1, "maps are preallocated within a budget";
+    /// `bpf_ktime_get_tai_ns`.
+    TaiClock = "TAI clock", 6 . 1, "none";
+    /// `bpf_map_lookup_percpu_elem`.
+    PercpuLookup = "lookup of another CPU's value", 5 . 19, "aggregations cannot be read inside a script";
+    /// `bpf_loop`.
+    BpfLoop = "bpf_loop", 5 . 17, "loops are unrolled";
+}
+
+/// The process-id namespace that ids are shown in, where it is not the initial one: device and inode of
+/// `/proc/self/ns/pid`, as `bpf_get_ns_current_pid_tgid` wants them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PidNamespace {
+    /// Device number, in the kernel's encoding.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+}
+
+/// A field of a tracepoint record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracepointField {
+    /// Its name.
+    pub name: String,
+    /// The C type as the format file writes it, without array brackets: `unsigned long`, `const char *`.
+    pub c_type: String,
+    /// Offset in the record, bytes; the record is the program's context.
+    pub offset: u32,
+    /// Size in bytes.
+    pub size: u32,
+    /// Whether it is signed.
+    pub signed: bool,
+    /// Elements, where it is an array (`char comm[16]`).
+    pub array: Option<u32>,
+    /// How its data is found.
+    pub location: FieldLocation,
+}
+
+/// Where the data of a tracepoint field is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldLocation {
+    /// At the field's offset.
+    Inline,
+    /// `__data_loc`: the field holds offset (low 16 bits, from the record's start) and size (high 16 bits).
+    DataLoc,
+    /// `__rel_loc`: as [`FieldLocation::DataLoc`], the offset counted from behind the field.
+    RelLoc,
+}
+
+/// A tracepoint's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracepointFormat {
+    /// Its id under tracefs, for `perf_event_open`.
+    pub id: u64,
+    /// The fields a script may name (the `common_` ones left out), in order.
+    pub fields: Vec<TracepointField>,
+}
+
+/// A program or library on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Binary {
+    /// The path under which it is attached and shown.
+    pub path: String,
+}
+
+/// A function of a binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name, version suffix (`@@GLIBC_2.2.5`) removed.
+    pub name: String,
+    /// Offset in the file, bytes: what a uprobe is placed at.
+    pub offset: u64,
+    /// Size in bytes, 0 where unknown.
+    pub size: u64,
+}
+
+/// Why a target could not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// There is no such thing.
+    NotFound {
+        /// Names that are there and that the user may have meant, best first; may be empty.
+        similar: Vec<String>,
+        /// Where it was looked for, for the message; may be empty.
+        searched: Vec<String>,
+    },
+    /// It may be there, but cannot be read.
+    Unreadable {
+        /// What could not be read.
+        what: String,
+        /// Why, in the user's terms.
+        reason: String,
+        /// The way out.
+        help: String,
+    },
+}
+
+/// The facts of one machine. Implementations answer from what they read lazily and keep.
+pub trait Target {
+    /// Its architecture.
+    fn arch(&self) -> Arch;
+    /// Its kernel.
+    fn kernel(&self) -> KernelVersion;
+    /// How many CPUs there can be (`/sys/devices/system/cpu/possible`).
+    fn possible_cpus(&self) -> u32;
+    /// Whether it can do `feature`.
+    fn has(&self, feature: Feature) -> bool;
+    /// The pid namespace of the user, unless it is the initial one.
+    fn pid_namespace(&self) -> Option<PidNamespace>;
+    /// The tracepoints whose category and event match the two glob patterns, sorted.
+    ///
+    /// # Errors
+    /// When none matches or tracefs cannot be read.
+    fn tracepoints(&self, category: &str, event: &str) -> Result<Vec<(String, String)>, TargetError>;
+    /// A tracepoint's record.
+    ///
+    /// # Errors
+    /// When there is none of that name or it cannot be read.
+    fn tracepoint(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, TargetError>;
+    /// The binaries that `spec` means: a path, a glob over paths, a program on `PATH`, or a library by its short
+    /// name (`libc`, `libhdf5`), as the traced program would load it. Never empty.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError>;
+    /// The functions of a binary that a probe can be placed on, by ascending name; aliases of one address are all
+    /// listed.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no ELF file of this architecture.
+    fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError>;
+    /// The file offset of virtual address `address` of a binary (`uprobe:bin:0x1234`), where it lies in an
+    /// executable segment.
+    ///
+    /// # Errors
+    /// When the binary cannot be read or the address is in no executable segment.
+    fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError>;
+}
+
+pub mod fixture;

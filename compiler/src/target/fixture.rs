@@ -1,0 +1,1 @@
+//! A [`super::Target`] that answers from recorded text.

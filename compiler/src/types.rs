@@ -1,0 +1,198 @@
+//! The types of values, their layout in memory, and how they grow when a script uses one place in several ways.
+//!
+//! One layout serves program stack, map keys and values, and event records, so no stage converts between layouts.
+//!
+//! | type | bytes | alignment | layout |
+//! |---|---|---|---|
+//! | `Bool` | 1 | 1 | 0 or 1 |
+//! | `Int` | 1, 2, 4, 8 | its size | two's complement, native endian |
+//! | `Ptr`, `Name` | 8 | 8 | address; index into a table of the plan |
+//! | `Str(n)` | n | 1 | text, NUL, and NULs up to `n` (so that equal strings are equal keys) |
+//! | `Bytes(n)` | n | 1 | as they are |
+//! | `Tuple` | as C lays out a struct | its greatest member's | members in order, padding is zero |
+//!
+//! At the top level of a map key or value, integers, booleans, pointers and names occupy 8 bytes, sign- or
+//! zero-extended by their type ([`Type::slot_size`]): one kind of load, store and atomic serves them all.
+
+use crate::aggregation::AggType;
+
+/// The type of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// No value: what `printf` and `clear` return.
+    Void,
+    /// `true` or `false`.
+    Bool,
+    /// An integer.
+    Int(IntType),
+    /// An address.
+    Ptr(Box<Type>, Space),
+    /// Text of at most `n - 1` bytes and its NUL; `n` counts bytes and is at least 1.
+    Str(u32),
+    /// `n` raw bytes.
+    Bytes(u32),
+    /// Several values in order.
+    Tuple(Vec<Type>),
+    /// An index into one of the plan's tables of names; shown as the name.
+    Name(NameTable),
+    /// The running state of an aggregation; exists only as the value of a map.
+    Agg(AggType),
+}
+
+/// Which table a [`Type::Name`] indexes. The tables are indexed by attach cookie, see [`crate::plan::Site`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NameTable {
+    /// `func`: the traced function.
+    Func,
+    /// `probe`: the full name of the attach point.
+    Probe,
+}
+
+/// Width and signedness of an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IntType {
+    /// 8, 16, 32 or 64.
+    pub bits: u8,
+    /// Whether the top bit is a sign.
+    pub signed: bool,
+}
+
+/// What an address points into; decides which helper reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// The traced process's memory.
+    User,
+    /// Kernel memory.
+    Kernel,
+}
+
+impl IntType {
+    /// 64 bits, signed: the type of literals and of most arithmetic.
+    pub const I64: Self = Self {
+        bits: 64,
+        signed: true,
+    };
+    /// 64 bits, unsigned.
+    pub const U64: Self = Self {
+        bits: 64,
+        signed: false,
+    };
+    /// 32 bits, unsigned.
+    pub const U32: Self = Self {
+        bits: 32,
+        signed: false,
+    };
+
+    /// Size in bytes.
+    pub fn bytes(self) -> u32 {
+        u32::from(self.bits) / 8
+    }
+
+    /// `value`, a bit pattern, truncated to this width and extended to 64 bits by this signedness.
+    pub fn wrap(self, value: i64) -> i64 {
+        let shift = 64 - u32::from(self.bits);
+        if self.signed {
+            (value << shift) >> shift
+        } else {
+            (((value as u64) << shift) >> shift) as i64
+        }
+    }
+}
+
+impl Type {
+    /// 64-bit signed integer.
+    pub const I64: Self = Self::Int(IntType::I64);
+    /// 64-bit unsigned integer.
+    pub const U64: Self = Self::Int(IntType::U64);
+    /// 32-bit unsigned integer.
+    pub const U32: Self = Self::Int(IntType::U32);
+
+    /// Size in bytes when it is a member of something or stands alone in memory. Aggregations have none here (0);
+    /// see [`AggType::slot_size`].
+    pub fn size(&self) -> u32 {
+        match self {
+            Self::Void | Self::Agg(_) => 0,
+            Self::Bool => 1,
+            Self::Int(int) => int.bytes(),
+            Self::Ptr(..) | Self::Name(_) => 8,
+            Self::Str(n) | Self::Bytes(n) => *n,
+            Self::Tuple(members) => {
+                let end = members
+                    .iter()
+                    .fold(0, |end, m| align_to(end, m.align()) + m.size());
+                align_to(end, self.align())
+            }
+        }
+    }
+
+    /// Alignment in bytes, a power of two.
+    pub fn align(&self) -> u32 {
+        match self {
+            Self::Tuple(members) => members.iter().map(Self::align).max().unwrap_or(1),
+            Self::Int(int) => int.bytes(),
+            Self::Ptr(..) | Self::Name(_) => 8,
+            _ => 1,
+        }
+    }
+
+    /// Whether a value fits a register: integers, booleans, pointers, names.
+    pub fn is_scalar(&self) -> bool {
+        matches!(self, Self::Bool | Self::Int(_) | Self::Ptr(..) | Self::Name(_))
+    }
+
+    /// Size in bytes at the top level of a map key or value: 8 for scalars, else [`Type::size`] rounded up to 8.
+    pub fn slot_size(&self) -> u32 {
+        if self.is_scalar() {
+            8
+        } else {
+            align_to(self.size(), 8)
+        }
+    }
+
+    /// The offset of each member of a tuple, in order; empty for other types.
+    pub fn member_offsets(&self) -> Vec<u32> {
+        let Self::Tuple(members) = self else {
+            return Vec::new();
+        };
+        let mut end = 0;
+        members
+            .iter()
+            .map(|m| {
+                let at = align_to(end, m.align());
+                end = at + m.size();
+                at
+            })
+            .collect()
+    }
+}
+
+/// `n` rounded up to a multiple of `align`, a power of two.
+pub fn align_to(n: u32, align: u32) -> u32 {
+    (n + align - 1) & !(align - 1)
+}
+
+impl std::fmt::Display for Type {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Void => f.write_str("void"),
+            Self::Bool => f.write_str("bool"),
+            Self::Int(int) => write!(f, "{}int{}", if int.signed { "" } else { "u" }, int.bits),
+            Self::Ptr(to, _) => write!(f, "{to}*"),
+            Self::Str(n) => write!(f, "string[{n}]"),
+            Self::Bytes(n) => write!(f, "buffer[{n}]"),
+            Self::Tuple(members) => {
+                f.write_str("(")?;
+                for (i, member) in members.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str(", ")?;
+                    }
+                    write!(f, "{member}")?;
+                }
+                f.write_str(if members.len() == 1 { ",)" } else { ")" })
+            }
+            Self::Name(NameTable::Func) => f.write_str("func_t"),
+            Self::Name(NameTable::Probe) => f.write_str("probe_t"),
+            Self::Agg(agg) => write!(f, "{agg}"),
+        }
+    }
+}
