@@ -1,1 +1,3 @@
-//! Runtime of the crumbs language.
+//! Runs compiled scripts: loads, attaches, reads maps and events, prints.
+
+pub mod backend;

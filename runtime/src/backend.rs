@@ -1,0 +1,103 @@
+//! What runs a compiled script: the kernel, or the user-space VM.
+//!
+//! A [`Backend`] holds maps and program memory and hands out raw bytes; reading, merging and printing them is the
+//! session's and knows no back end.
+
+use crumbs_compiler::plan::BpfMapId;
+use std::fmt;
+use std::time::Duration;
+
+/// Something the machine refused.
+#[derive(Debug)]
+pub struct Error {
+    /// What was tried, in the user's terms: `attach uprobe:/usr/lib/libc.so.6:write`.
+    pub what: String,
+    /// Why it failed.
+    pub reason: String,
+    /// The way out, where one is known.
+    pub help: Option<String>,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.what, self.reason)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// An element of a kernel map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawEntry {
+    /// The key, `key_size` bytes.
+    pub key: Vec<u8>,
+    /// The values, one a CPU for per-CPU kinds (each `value_size` bytes, which is a multiple of 8 there), else one.
+    pub values: Vec<Vec<u8>>,
+}
+
+/// Which ring buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ring {
+    /// [`crumbs_compiler::plan::Rings::main`].
+    Main,
+    /// [`crumbs_compiler::plan::Rings::control`].
+    Control,
+}
+
+/// Holds the state of a running script. All offsets are bytes into the program memory
+/// ([`crumbs_compiler::plan::MemoryPlan`]) and multiples of 8.
+pub trait Backend {
+    /// Reads a 64-bit word of the program memory.
+    fn load(&self, offset: u32) -> u64;
+    /// Writes a 64-bit word of the program memory.
+    fn store(&self, offset: u32, value: u64);
+    /// Takes a 64-bit word and leaves `value`, atomically.
+    fn swap(&self, offset: u32, value: u64) -> u64;
+    /// Every element of a map. While programs run, elements that come or go meanwhile may be missed; one that stays is
+    /// given exactly once.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    fn entries(&mut self, map: BpfMapId) -> Result<Vec<RawEntry>, Error>;
+    /// Removes every element of a map.
+    ///
+    /// # Errors
+    /// When the map cannot be changed.
+    fn remove_all(&mut self, map: BpfMapId) -> Result<(), Error>;
+    /// Inserts an element with a value of zeros unless the key is there.
+    ///
+    /// # Errors
+    /// When the map cannot be changed or is full.
+    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<(), Error>;
+    /// Overwrites the value of every element with zeros, keeping the keys.
+    ///
+    /// # Errors
+    /// When the map cannot be changed.
+    fn zero_all(&mut self, map: BpfMapId) -> Result<(), Error>;
+    /// Runs a `begin` or `end` program once, here and now. The number indexes `Plan::programs`.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    fn run_once(&mut self, program: usize) -> Result<(), Error>;
+    /// The next record of a ring, header first; `None` when it is empty now.
+    fn next_record(&mut self, ring: Ring) -> Option<Vec<u8>>;
+    /// Waits until a ring has a record, a watched thing happened (see [`Wake`]), or `timeout` is over.
+    fn wait(&mut self, timeout: Option<Duration>) -> Wake;
+    /// Returns once every run of a program that had begun before the call has ended.
+    fn quiesce(&mut self);
+    /// Detaches every program. Afterwards only [`Backend::run_once`] runs any.
+    fn detach(&mut self);
+}
+
+/// Why [`Backend::wait`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// A record may be there, or time is over.
+    Poll,
+    /// SIGINT or SIGTERM: end the run.
+    Interrupted,
+    /// The child of `-c` or the process of `-p` has ended: end the run.
+    TargetEnded,
+    /// Nothing will ever happen again (a simulation ran out of events, or no probe can fire).
+    Drained,
+}
