@@ -3,9 +3,12 @@
 //! A pure function of source, options and [`target::Target`]: no file, clock, process or network is touched here.
 
 pub mod aggregation;
+pub mod builtin;
 pub mod format;
 pub mod helper;
+pub mod hir;
 pub mod ir;
+pub mod lower;
 pub mod plan;
 pub mod target;
 pub mod types;

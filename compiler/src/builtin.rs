@@ -1,0 +1,122 @@
+//! Builtin values: names that stand for something of the program's surroundings. To add one is one row of [`ALL`].
+//!
+//! What depends on the probe kind (`argN`, `args`, `retval`, `func`, `probe`) is not here but in the checker.
+
+use crate::ir;
+use crate::lower::BodyCx;
+use crate::types::Type;
+
+/// Index into [`ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BuiltinId(pub u16);
+
+impl BuiltinId {
+    /// Its row.
+    pub fn row(self) -> &'static Builtin {
+        &ALL[usize::from(self.0)]
+    }
+}
+
+/// A builtin value.
+pub struct Builtin {
+    /// What a script writes.
+    pub name: &'static str,
+    /// One sentence of documentation, with the unit.
+    pub doc: &'static str,
+    /// A script that uses it; a test compiles it.
+    pub example: &'static str,
+    /// Its type.
+    pub ty: Type,
+    /// Emits it. Scalars are the value itself, everything else the address of memory laid out as [`crate::types`] says.
+    pub lower: fn(&mut BodyCx<'_>) -> ir::Value,
+}
+
+impl std::fmt::Debug for Builtin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Bytes of a task's name with its NUL (`TASK_COMM_LEN`, include/linux/sched.h).
+pub const COMM_SIZE: u32 = 16;
+
+/// Every builtin value, declared once.
+pub static ALL: &[Builtin] = &[
+    Builtin {
+        name: "pid",
+        doc: "process id of the current thread (its thread group), in crumbs' pid namespace",
+        example: "interval:s:1 { print(pid); }",
+        ty: Type::U32,
+        lower: |cx| cx.pid(),
+    },
+    Builtin {
+        name: "tid",
+        doc: "id of the current thread, in crumbs' pid namespace",
+        example: "interval:s:1 { print(tid); }",
+        ty: Type::U32,
+        lower: |cx| cx.tid(),
+    },
+    Builtin {
+        name: "uid",
+        doc: "real user id of the current process, in the initial user namespace",
+        example: "interval:s:1 { print(uid); }",
+        ty: Type::U64,
+        lower: |cx| cx.uid(),
+    },
+    Builtin {
+        name: "gid",
+        doc: "real group id of the current process, in the initial user namespace",
+        example: "interval:s:1 { print(gid); }",
+        ty: Type::U64,
+        lower: |cx| cx.gid(),
+    },
+    Builtin {
+        name: "comm",
+        doc: "name of the current thread, at most 15 bytes",
+        example: "interval:s:1 { print(comm); }",
+        ty: Type::Str(COMM_SIZE),
+        lower: |cx| cx.comm(),
+    },
+    Builtin {
+        name: "nsecs",
+        doc: "nanoseconds since boot, suspended time included",
+        example: "interval:s:1 { print(nsecs); }",
+        ty: Type::U64,
+        lower: |cx| cx.nsecs(),
+    },
+    Builtin {
+        name: "elapsed",
+        doc: "nanoseconds since the run began",
+        example: "interval:s:1 { print(elapsed); }",
+        ty: Type::U64,
+        lower: |cx| cx.elapsed(),
+    },
+    Builtin {
+        name: "cpu",
+        doc: "number of the current CPU",
+        example: "interval:s:1 { print(cpu); }",
+        ty: Type::U32,
+        lower: |cx| cx.cpu(),
+    },
+    Builtin {
+        name: "ncpus",
+        doc: "how many CPUs there can be",
+        example: "begin { print(ncpus); }",
+        ty: Type::U64,
+        lower: |cx| cx.ncpus(),
+    },
+    Builtin {
+        name: "rand",
+        doc: "a random number of 32 bits",
+        example: "begin { print(rand); }",
+        ty: Type::U32,
+        lower: |cx| cx.rand(),
+    },
+];
+
+/// Finds a builtin value by name.
+pub fn by_name(name: &str) -> Option<BuiltinId> {
+    ALL.iter()
+        .position(|b| b.name == name)
+        .map(|i| BuiltinId(i as u16))
+}

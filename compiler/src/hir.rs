@@ -1,0 +1,347 @@
+//! The typed, resolved form of a script: what it means, with nothing left to look up.
+//!
+//! In: the checker's output. Out: read by lowering and by the direct evaluator that tests compare it with; both obey
+//! what is said here and share no other code.
+//!
+//! Invariants: every expression has a type; operands of arithmetic and comparison have the same type, with explicit
+//! [`ExprKind::Convert`]s where the script left them out; every map has one key type and one value type, and every
+//! access converts to them; a place that a script may not assign to is never assigned to.
+//!
+//! **Arithmetic.** Integer operations are done on 64 bits, wrapping, and their result is wrapped to the type of the
+//! expression. `/`, `%`, `>>` and the order comparisons are signed where the operands' type is; division by zero gives
+//! 0 and the remainder of it the dividend, `i64::MIN / -1` wraps; shifts count by the low 6 bits.
+
+use crate::builtin::BuiltinId;
+use crate::plan::{Attach, Event, EventId, MapId, ProgramKind, Settings, Site};
+use crate::types::Type;
+use crumbs_grammar::span::Span;
+
+/// A whole script.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// One program each, in the order of the script.
+    pub probes: Vec<Probe>,
+    /// The maps, in order of first use.
+    pub maps: Vec<Map>,
+    /// What programs send. Record offsets and sizes are final.
+    pub events: Vec<Event>,
+    /// Every place that a program is attached to; indexed by attach cookie.
+    pub sites: Vec<Site>,
+    /// Settings that the runtime obeys.
+    pub settings: Settings,
+    /// Settings that code generation obeys.
+    pub config: Config,
+}
+
+/// Settings of a `config` block or the environment that decide what is compiled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Elements of a map that does not state its own size.
+    pub max_map_keys: u32,
+    /// Capacity of strings that are read, in bytes with the NUL.
+    pub max_strlen: u32,
+    /// Size of the main ring buffer in bytes, a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_map_keys: 1 << 16,
+            max_strlen: 1024,
+            ring_bytes: 1 << 18,
+        }
+    }
+}
+
+/// One program.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// What the kernel sees it as.
+    pub kind: ProgramKind,
+    /// The name of its probe kind, for symbols and listings: `uprobe`.
+    pub kind_name: &'static str,
+    /// Where it runs. `probe` and `func` are constants of the only site where there is one, else found by the cookie.
+    pub attach: Vec<Attach>,
+    /// Whether only processes of this id (thread group) pass, as seen in the target's pid namespace.
+    pub pid_filter: Option<u32>,
+    /// Its variables; several can have one name (in different blocks).
+    pub vars: Vec<Var>,
+    /// The body runs only where this holds. A scalar.
+    pub predicate: Option<Expr>,
+    /// The body.
+    pub body: Vec<Stmt>,
+    /// The probe block.
+    pub span: Span,
+}
+
+/// Index into [`Probe::vars`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VarId(pub u32);
+
+/// A variable. It starts as zeros (0, `false`, an empty string) each time its declaration's block is entered.
+#[derive(Clone, Debug)]
+pub struct Var {
+    /// Its name without `$`.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// A map.
+#[derive(Clone, Debug)]
+pub struct Map {
+    /// Its name without `@`.
+    pub name: String,
+    /// The type of its key; several keys are a tuple. `None` for a map without.
+    pub key: Option<Type>,
+    /// The type of its value.
+    pub value: Type,
+    /// How many elements it may have, where the script says so.
+    pub max_entries: Option<u32>,
+    /// Whether anything deletes single elements.
+    pub deleted_from: bool,
+    /// Whether it is cleared or zeroed.
+    pub cleared: bool,
+    /// Whether a print takes its contents away ([`crate::plan::AfterPrint`]), or it is cleared: it has two generations
+    /// then.
+    pub taken: bool,
+    /// Its first use.
+    pub span: Span,
+}
+
+/// A statement.
+#[derive(Clone, Debug)]
+pub struct Stmt {
+    /// Which.
+    pub kind: StmtKind,
+    /// Its place.
+    pub span: Span,
+}
+
+/// The kinds of statement.
+#[derive(Clone, Debug)]
+pub enum StmtKind {
+    /// Evaluates for its effects.
+    Eval(Expr),
+    /// `$v = e`. The types are equal.
+    SetVar(VarId, Expr),
+    /// `@m[key] = e`. The types are the map's.
+    SetMap {
+        /// The map.
+        map: MapId,
+        /// Its key.
+        key: Option<Expr>,
+        /// The new value.
+        value: Expr,
+    },
+    /// `@m[key] op= e` on integers: one atomic step. An absent element counts as 0.
+    UpdateMap {
+        /// The map.
+        map: MapId,
+        /// Its key.
+        key: Option<Expr>,
+        /// The operation.
+        op: ArithOp,
+        /// The right operand, of the map's value type.
+        value: Expr,
+    },
+    /// `@m[key] = count()` and the like.
+    Aggregate {
+        /// The map; its value type is a [`Type::Agg`].
+        map: MapId,
+        /// Its key.
+        key: Option<Expr>,
+        /// The aggregated number, an integer of 64 bits, for those that take one.
+        value: Option<Expr>,
+    },
+    /// `if`.
+    If {
+        /// A scalar; true unless 0.
+        cond: Expr,
+        /// Where it holds.
+        then: Vec<Stmt>,
+        /// Where not.
+        otherwise: Vec<Stmt>,
+    },
+    /// `return`: ends the program.
+    Return,
+}
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// Which.
+    pub kind: ExprKind,
+    /// Its type.
+    pub ty: Type,
+    /// Its place.
+    pub span: Span,
+}
+
+/// The kinds of expression.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// A constant of a scalar type, as its 64-bit pattern.
+    Const(i64),
+    /// Text; the type is `Str(n)` with `n` above its length.
+    Str(Vec<u8>),
+    /// A variable.
+    Var(VarId),
+    /// An element of a map; zeros where absent. Never an aggregation.
+    MapValue {
+        /// The map.
+        map: MapId,
+        /// Its key.
+        key: Option<Box<Expr>>,
+    },
+    /// A named value of the program's surroundings.
+    Builtin(BuiltinId),
+    /// `argN`: the N-th argument as a 64-bit pattern.
+    Arg(u8),
+    /// `retval`, as a 64-bit pattern.
+    ReturnValue,
+    /// A scalar field of the tracepoint's record: `width` bytes at `offset`, extended by `signed`.
+    RecordField {
+        /// Offset in the record.
+        offset: u32,
+        /// Bytes.
+        width: u8,
+        /// Sign- rather than zero-extended.
+        signed: bool,
+    },
+    /// A character array within the tracepoint's record, as text; the type is `Str(size + 1)` at most.
+    RecordText {
+        /// Offset in the record.
+        offset: u32,
+        /// Bytes.
+        size: u32,
+    },
+    /// A `__data_loc` (or `__rel_loc`) character array of the tracepoint's record, as text of at most the type's
+    /// capacity.
+    RecordDynamicText {
+        /// Offset of the locator in the record.
+        offset: u32,
+        /// Whether the locator counts from behind itself.
+        relative: bool,
+    },
+    /// `func` or `probe`: the attach cookie, or a constant index where the program has one site.
+    SiteName,
+    /// `-e`, `~e`, `!e`. `!` gives a bool and takes any scalar.
+    Unary(UnaryOp, Box<Expr>),
+    /// Arithmetic on integers of one type.
+    Arith(ArithOp, Box<Expr>, Box<Expr>),
+    /// A comparison; gives a bool. Operands are scalars of one type, or strings, buffers or tuples (`==`, `!=` only);
+    /// strings may differ in capacity.
+    Compare(CompareOp, Box<Expr>, Box<Expr>),
+    /// `a && b`: the second only where the first holds. Scalars in, bool out.
+    And(Box<Expr>, Box<Expr>),
+    /// `a || b`: the second only where the first does not hold.
+    Or(Box<Expr>, Box<Expr>),
+    /// `c ? a : b`: only one is evaluated. Both have the expression's type, which may be void.
+    Ternary(Box<Expr>, Box<Expr>, Box<Expr>),
+    /// The same value in the expression's type: integers wrap; anything to bool is "not 0"; bool to integer is 0 or 1;
+    /// pointers, names and 64-bit integers keep their bits; text is cut or grows; tuples convert member by member.
+    Convert(Box<Expr>),
+    /// `(a, b)`.
+    Tuple(Vec<Expr>),
+    /// `t.0`.
+    Member(Box<Expr>, u32),
+    /// `++`, `--` on an integer: adds `delta`. Gives the value before, or after where `prefix`. On a map: one atomic
+    /// step; an absent element counts as 0.
+    Increment {
+        /// What is changed.
+        place: Place,
+        /// Added.
+        delta: i64,
+        /// Gives the new value.
+        prefix: bool,
+    },
+    /// `str(address[, length])`: text read from memory, at most the type's capacity minus 1 bytes, and at most
+    /// `length - 1` bytes where given (its NUL counts, as in bpftrace). Cut text is marked when shown. An address of 0
+    /// gives empty text; text that cannot be read is [`crate::plan::UNREADABLE`] and counted.
+    ReadText {
+        /// Where; the pointer's space says which memory.
+        address: Box<Expr>,
+        /// At most this many bytes with the NUL.
+        length: Option<Box<Expr>>,
+    },
+    /// `has_key(@m, key)`.
+    HasKey {
+        /// The map.
+        map: MapId,
+        /// The key.
+        key: Option<Box<Expr>>,
+    },
+    /// `delete(@m, key)`: gives whether it was there.
+    Delete {
+        /// The map.
+        map: MapId,
+        /// The key.
+        key: Option<Box<Expr>>,
+    },
+    /// `len(@m)`: how many elements.
+    MapLen(MapId),
+    /// Sends an event; gives nothing. An `exit` event also ends the program.
+    Emit {
+        /// Which; the arguments' types are its.
+        event: EventId,
+        /// What it carries.
+        args: Vec<Expr>,
+    },
+}
+
+/// Something that can be assigned to.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A variable.
+    Var(VarId),
+    /// An element of a map.
+    Map {
+        /// The map.
+        map: MapId,
+        /// Its key.
+        key: Option<Box<Expr>>,
+    },
+}
+
+/// Operators with one operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// `-`.
+    Neg,
+    /// `~`.
+    BitNot,
+    /// `!`.
+    Not,
+}
+
+/// Arithmetic operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the operators'")]
+pub enum ArithOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Mod,
+    Shl,
+    Shr,
+    And,
+    Or,
+    Xor,
+}
+
+/// Comparison operators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the operators'")]
+pub enum CompareOp {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
