@@ -38,7 +38,7 @@ pub struct Script {
 pub struct Config {
     /// Elements of a map that does not state its own size.
     pub max_map_keys: u32,
-    /// Capacity of strings that are read, in bytes with the NUL.
+    /// Greatest length of strings that are read, in bytes without the NUL: `str` gives `Str(max_strlen + 1)`.
     pub max_strlen: u32,
     /// Size of the main ring buffer in bytes, a power of two and a multiple of the page size.
     pub ring_bytes: u32,
@@ -108,6 +108,8 @@ pub struct Map {
     /// Whether a print takes its contents away ([`crate::plan::AfterPrint`]), or it is cleared: it has two generations
     /// then.
     pub taken: bool,
+    /// Whether the script asks for its length.
+    pub measured: bool,
     /// Its first use.
     pub span: Span,
 }

@@ -302,6 +302,19 @@ pub enum Op {
     },
     /// Calls a helper; its result is `r0`.
     Call(Helper, Vec<Value>),
+    /// Calls a helper with one argument clamped to `max` (unsigned) in its argument register, immediately before the
+    /// call: one pseudo-instruction, because the kernel verifier must see the bound of a size and on 5.10 and 6.1 a
+    /// bound does not survive a spill.
+    CallBounded {
+        /// The helper.
+        helper: Helper,
+        /// Its arguments.
+        args: Vec<Value>,
+        /// Which argument is clamped, from 0.
+        bounded: u8,
+        /// Its greatest value; fits a positive 32-bit immediate.
+        max: u32,
+    },
 }
 
 impl Op {
@@ -323,7 +336,7 @@ impl Op {
             } => vec![*addr, *expected, *new],
             Self::MapSelect { selector, .. } => vec![*selector],
             Self::ElementAddr { base, index, .. } => vec![*base, *index],
-            Self::Call(_, args) => args.clone(),
+            Self::Call(_, args) | Self::CallBounded { args, .. } => args.clone(),
         }
     }
 
@@ -358,7 +371,7 @@ impl Op {
                 *base = f(*base);
                 *index = f(*index);
             }
-            Self::Call(_, args) => args.iter_mut().for_each(|a| *a = f(*a)),
+            Self::Call(_, args) | Self::CallBounded { args, .. } => args.iter_mut().for_each(|a| *a = f(*a)),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A pure function of source, options and [`target::Target`]: no file, clock, process or network is touched here.
 
 pub mod aggregation;
+pub mod arch;
 pub mod builtin;
 pub mod format;
 pub mod helper;

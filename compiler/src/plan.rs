@@ -40,6 +40,9 @@ pub struct Settings {
     pub print_maps_on_exit: bool,
     /// What is appended to a string that was cut off.
     pub str_trunc_trailer: String,
+    /// Greatest length of text that is read, in bytes. Text of exactly this length is shown as cut off (whether it was
+    /// cannot be told; bpftrace does the same).
+    pub max_strlen: u32,
 }
 
 impl Default for Settings {
@@ -181,10 +184,13 @@ pub struct MapPlan {
     pub name: String,
     /// The type of its key; `None` for a map without keys. Several keys are a [`Type::Tuple`] and are laid out as one.
     pub key: Option<Type>,
-    /// Whether the key was written as one value or several: decides nothing but documentation.
+    /// The type of its value.
     pub value: Type,
     /// Where its contents are.
     pub storage: Storage,
+    /// Where the script asks for its length: the offset in the program memory of a word per generation that counts its
+    /// elements. Who removes all elements of a generation sets its word to 0.
+    pub length: Option<u32>,
     /// Its first use.
     pub span: Span,
 }
@@ -285,7 +291,8 @@ impl BpfMapKind {
 /// 0                      start time (ns, boot clock), written by user space before begin runs
 /// 8                      exit flag: 0, or 1 + exit code once exit() ran and no ring could take it
 /// 16                     control sequence: the next number
-/// 24 …                   generation selectors, then scalars (Storage::Words), 8-byte aligned
+/// 24 …                   generation selectors, scalars (Storage::Words), element counts, zeros that programs insert
+///                        from: all 8-byte aligned
 /// stripes.offset         `stripes.count` stripes of `stripes.stride` bytes, one a CPU (CPU number masked):
 ///                        losses (u64 each), then keyless aggregations
 /// scratch.offset         `scratch.slots` slots of `scratch.slot_size` bytes; the first 8 bytes of a slot are its
@@ -444,7 +451,6 @@ pub enum LossKind {
 /// What stands for text that could not be read.
 pub const UNREADABLE: &str = "<unreadable>";
 
-/// How a keyed aggregation is named in messages and tests.
 impl MapPlan {
     /// The name with its sigil: `@bytes`, `@`.
     pub fn display_name(&self) -> String {
