@@ -49,6 +49,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             print_maps_on_exit: true,
+            max_strlen: 1024,
             str_trunc_trailer: "..".into(),
         }
     }
