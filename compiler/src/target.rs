@@ -147,6 +147,9 @@ pub struct Function {
     pub offset: u64,
     /// Size in bytes, 0 where unknown.
     pub size: u64,
+    /// Whether it is an indirect function (`STT_GNU_IFUNC`): what lies here is its resolver, run once when the symbol is
+    /// bound, and not the function that calls of this name reach.
+    pub indirect: bool,
 }
 
 /// Why a target could not answer.
@@ -204,6 +207,24 @@ pub trait Target {
     /// # Errors
     /// When it cannot be read or is no ELF file of this architecture.
     fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError>;
+    /// The functions called `name`: one, but for local functions that several source files have under one name.
+    /// As [`Target::functions`] and a search would answer, but cheap where the binary is large. Never empty.
+    ///
+    /// # Errors
+    /// As [`Target::functions`], and when there is none of that name.
+    fn functions_named(&self, binary: &Binary, name: &str) -> Result<Vec<Function>, TargetError> {
+        let functions = self.functions(binary)?;
+        let found: Vec<Function> = functions.iter().filter(|f| f.name == name).cloned().collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let names = functions.iter().map(|f| f.name.as_str());
+        let similar = crate::similar::similar(name, names, 5);
+        Err(TargetError::NotFound {
+            similar,
+            searched: vec![binary.path.clone()],
+        })
+    }
     /// The file offset of virtual address `address` of a binary (`uprobe:bin:0x1234`), where it lies in an
     /// executable segment.
     ///
@@ -213,3 +234,4 @@ pub trait Target {
 }
 
 pub mod fixture;
+pub mod tracepoint_format;
