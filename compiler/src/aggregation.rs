@@ -87,6 +87,10 @@ pub trait Aggregation: Sync {
     fn merge(&self, ty: &AggType, into: &mut [u64], from: &[u64]);
     /// What a merged state shows.
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown;
+    /// What printing must know beyond [`Shown`].
+    fn presentation(&self) -> Presentation {
+        Presentation::default()
+    }
     /// Whether a merged state without key has seen an event. Kept apart from [`Aggregation::show`] because `sum(0)`
     /// has the same words as nothing; such aggregations keep a word to tell.
     fn is_touched(&self, _ty: &AggType, state: &[u64]) -> bool {
@@ -141,6 +145,25 @@ pub enum Shown {
         /// Whether bounds are shown with K, M, G… (powers of 1,024).
         scaled: bool,
     },
+}
+
+/// What printing must know of an aggregation beyond what its state shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presentation {
+    /// Of [`Shown::Stats`] only the average is text (`avg`).
+    pub average_only: bool,
+    /// How the bounds of a [`Shown::Hist`] that is `scaled` get their suffix.
+    pub suffix: Suffix,
+}
+
+/// How a scaled bucket bound gets its suffix. bpftrace has both, and its text is matched byte for byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Suffix {
+    /// K, M, G, T, P or E by the width of the bucket that the bound begins, so that no bound is rounded (`hist`).
+    #[default]
+    BucketWidth,
+    /// K or M where it divides the bound (`lhist`).
+    Divisor,
 }
 
 /// A range of numbers and how many fell into it.
