@@ -13,10 +13,12 @@ use crate::plan::{BpfMapId, ProgramKind};
 use crumbs_grammar::span::Span;
 
 mod builder;
+pub mod cfg;
 mod display;
 pub mod verify;
 
 pub use builder::Builder;
+pub use verify::{Verified, verify};
 
 /// A 64-bit value, defined once.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,203 @@
+//! Order and dominance of a function's blocks.
+//!
+//! In: a [`Function`] whose reachable blocks are terminated. Out: its reachable blocks in reverse postorder (a block
+//! stands behind all that dominate it), how many edges enter each, and each one's immediate dominator.
+
+use super::{Block, Function};
+
+/// The control flow of a function, as it was when [`Cfg::of`] looked.
+#[derive(Clone, Debug)]
+pub struct Cfg {
+    /// The reachable blocks in reverse postorder; the entry comes first.
+    pub order: Vec<Block>,
+    /// Per block, its place in `order`; `None` where it is unreachable.
+    position: Vec<Option<u32>>,
+    /// Per place in `order`, the place of the immediate dominator (the entry's is itself).
+    dominators: Vec<u32>,
+    /// Per block, the reachable blocks that jump to it, once for each edge.
+    predecessors: Vec<Vec<Block>>,
+}
+
+impl Cfg {
+    /// Looks at `func`. Jumps to blocks that do not exist are passed over, so that [`super::verify`] can report them.
+    pub fn of(func: &Function) -> Self {
+        let order = reverse_postorder(func);
+        let mut position = vec![None; func.blocks.len()];
+        for (i, block) in order.iter().enumerate() {
+            position[block.0 as usize] = Some(i as u32);
+        }
+        let mut predecessors = vec![Vec::new(); func.blocks.len()];
+        for &block in &order {
+            for successor in successors(func, block) {
+                predecessors[successor.0 as usize].push(block);
+            }
+        }
+        let dominators = dominators(&order, &position, &predecessors);
+        Self {
+            order,
+            position,
+            dominators,
+            predecessors,
+        }
+    }
+
+    /// Whether execution can get there.
+    pub fn is_reachable(&self, block: Block) -> bool {
+        self.place(block).is_some()
+    }
+
+    /// The reachable blocks that jump to `block`, once for each edge.
+    pub fn predecessors(&self, block: Block) -> &[Block] {
+        self.predecessors.get(block.0 as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether every way from the entry to `b` leads through `a` (a block dominates itself). Both must be reachable;
+    /// of others it is false.
+    pub fn dominates(&self, a: Block, b: Block) -> bool {
+        let (Some(a), Some(mut b)) = (self.place(a), self.place(b)) else {
+            return false;
+        };
+        // Dominators precede what they dominate, so the walk up can stop as soon as it has passed `a`.
+        while b > a {
+            b = self.dominators[b as usize];
+        }
+        a == b
+    }
+
+    /// The immediate dominator of a reachable block other than the entry.
+    pub fn immediate_dominator(&self, block: Block) -> Option<Block> {
+        let place = self.place(block)?;
+        (place > 0).then(|| self.order[self.dominators[place as usize] as usize])
+    }
+
+    fn place(&self, block: Block) -> Option<u32> {
+        self.position.get(block.0 as usize).copied().flatten()
+    }
+}
+
+fn successors(func: &Function, block: Block) -> impl DoubleEndedIterator<Item = Block> + '_ {
+    func.blocks[block.0 as usize]
+        .terminator
+        .iter()
+        .flat_map(|t| t.targets())
+        .map(|target| target.block)
+        .filter(|b| (b.0 as usize) < func.blocks.len())
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// Visits `then` sides last, so that in the result they come first: the code reads in the order of the script.
+fn reverse_postorder(func: &Function) -> Vec<Block> {
+    let mut postorder = Vec::new();
+    if func.entry.0 as usize >= func.blocks.len() {
+        return postorder;
+    }
+    let mut seen = vec![false; func.blocks.len()];
+    seen[func.entry.0 as usize] = true;
+    // An explicit stack: a script can nest deeper than the machine's stack is.
+    let mut stack = vec![(func.entry, successors(func, func.entry).rev())];
+    while let Some((block, rest)) = stack.last_mut() {
+        match rest.next() {
+            Some(next) if !seen[next.0 as usize] => {
+                seen[next.0 as usize] = true;
+                stack.push((next, successors(func, next).rev()));
+            }
+            Some(_) => {}
+            None => {
+                postorder.push(*block);
+                stack.pop();
+            }
+        }
+    }
+    postorder.reverse();
+    postorder
+}
+
+/// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001).
+fn dominators(order: &[Block], position: &[Option<u32>], predecessors: &[Vec<Block>]) -> Vec<u32> {
+    const UNKNOWN: u32 = u32::MAX;
+    let mut idom = vec![UNKNOWN; order.len()];
+    if idom.is_empty() {
+        return idom;
+    }
+    idom[0] = 0;
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for (i, block) in order.iter().enumerate().skip(1) {
+            let mut new = UNKNOWN;
+            for p in predecessors[block.0 as usize]
+                .iter()
+                .filter_map(|p| position[p.0 as usize])
+            {
+                if idom[p as usize] == UNKNOWN {
+                    continue;
+                }
+                new = if new == UNKNOWN {
+                    p
+                } else {
+                    intersect(&idom, new, p)
+                };
+            }
+            if idom[i] != new {
+                idom[i] = new;
+                changed = true;
+            }
+        }
+    }
+    idom
+}
+
+fn intersect(idom: &[u32], mut a: u32, mut b: u32) -> u32 {
+    while a != b {
+        while a > b {
+            a = idom[a as usize];
+        }
+        while b > a {
+            b = idom[b as usize];
+        }
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{Builder, Cond};
+    use crate::plan::ProgramKind;
+
+    #[test]
+    fn dominators_of_a_diamond_in_a_loop() {
+        let mut b = Builder::new("f".into(), ProgramKind::Kprobe);
+        let [head, left, right, join, out, dead] = std::array::from_fn(|_| b.block());
+        let zero = b.iconst(0);
+        b.jump(head, &[]);
+        b.switch_to(head);
+        b.branch(Cond::Eq, zero, zero, left, right);
+        b.switch_to(left);
+        b.jump(join, &[]);
+        b.switch_to(right);
+        b.jump(join, &[]);
+        b.switch_to(join);
+        b.branch(Cond::Eq, zero, zero, head, out);
+        b.switch_to(out);
+        b.ret(zero);
+        b.switch_to(dead);
+        b.jump(out, &[]);
+        let func = b.finish();
+        let cfg = Cfg::of(&func);
+
+        assert_eq!(cfg.order[..3], [Block(0), head, left]);
+        assert_eq!(cfg.immediate_dominator(join), Some(head));
+        assert_eq!(cfg.immediate_dominator(out), Some(join));
+        assert!(cfg.dominates(head, out) && cfg.dominates(join, join));
+        assert!(!cfg.dominates(left, join) && !cfg.dominates(out, head));
+        assert!(!cfg.is_reachable(dead));
+        assert_eq!(
+            cfg.predecessors(out),
+            [join],
+            "an unreachable block's edge does not count"
+        );
+        assert_eq!(cfg.predecessors(head), [Block(0), join]);
+    }
+}
