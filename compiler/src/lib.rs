@@ -4,6 +4,7 @@
 
 pub mod aggregation;
 pub mod arch;
+pub mod bpf;
 pub mod builtin;
 pub mod format;
 pub mod glob;

@@ -134,6 +134,16 @@ impl fmt::Display for Op {
                 commas(f, args)?;
                 f.write_str(")")
             }
+            Self::CallBounded {
+                helper,
+                args,
+                bounded,
+                max,
+            } => {
+                write!(f, "{}(", helper.row().name)?;
+                commas(f, args)?;
+                write!(f, ") with argument {bounded} at most {max}")
+            }
         }
     }
 }

@@ -12,6 +12,7 @@
 //! - a definition dominates its uses: it stands above them in the block or in a dominating block;
 //! - an instruction has a result where its operation makes one (stores make none; atomics and calls may go without);
 //! - helpers get as many arguments as they take (at most 5), maps and contexts only where they want one;
+//!   what is clamped is a number, and so that its greatest value fits an immediate;
 //! - `Extend` is from 8, 16 or 32 bits; a signed access is of less than 8 bytes;
 //! - an `ElementAddr`'s count is a power of two, its stride not 0, and the whole array below 2 GiB;
 //! - context reads are at offsets from 0 on; the context pointer goes nowhere but to helpers that want it;
@@ -301,14 +302,14 @@ impl Checker<'_> {
         let makes_none = matches!(data.op, Op::Store { .. });
         let may_go_without = matches!(
             data.op,
-            Op::Call(..) | Op::Atomic { .. } | Op::CompareExchange { .. }
+            Op::CallBounded { .. } | Op::Call(..) | Op::Atomic { .. } | Op::CompareExchange { .. }
         );
         if makes_none && data.result.is_some() {
             self.fault("a store has no result");
         } else if !makes_none && !may_go_without && data.result.is_none() {
             self.fault("has no result");
         }
-        if !matches!(data.op, Op::Call(..)) {
+        if !matches!(data.op, Op::Call(..) | Op::CallBounded { .. }) {
             for value in data.op.operands() {
                 self.ordinary(value);
             }
@@ -355,6 +356,18 @@ impl Checker<'_> {
                 }
             }
             Op::Call(helper, args) => self.call(helper.row().name, helper.row().args, args),
+            Op::CallBounded {
+                helper,
+                args,
+                bounded,
+                max,
+            } => {
+                let row = helper.row();
+                self.call(row.name, row.args, args);
+                if row.args.get(usize::from(*bounded)) != Some(&Arg::Scalar) || *max > i32::MAX as u32 {
+                    self.fault(format!("{}: argument {bounded} clamped to {max}", row.name));
+                }
+            }
             _ => {}
         }
     }

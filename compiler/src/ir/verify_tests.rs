@@ -163,6 +163,21 @@ fn helpers_and_their_arguments() {
         b.jump(next, &[map]);
         b.switch_to(next);
     });
+    for (bounded, max) in [(0, 8), (3, 8), (1, u32::MAX)] {
+        rejects(
+            &format!("probe_read_user: argument {bounded} clamped to {max}"),
+            |b| {
+                let slot = b.slot(8);
+                let to = b.slot_addr(slot, 0);
+                b.effect(Op::CallBounded {
+                    helper: Helper::ProbeReadUser,
+                    args: vec![to, to, to],
+                    bounded,
+                    max,
+                });
+            },
+        );
+    }
     rejects("there is no kernel map 1", |b| {
         b.emit(Op::MapPtr(BpfMapId(1)));
     });
