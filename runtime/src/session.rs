@@ -1,0 +1,339 @@
+//! A run of a script from `begin` to the printed maps.
+//!
+//! In: a [`Plan`], the [`Backend`] that holds its programs, and an [`Output`]. The order is: start time, `begin`
+//! programs, attaching, the loop over events, detaching, `end` programs, the last events, losses, maps. Whatever goes
+//! wrong in between, everything is detached before the error is returned.
+
+mod inbox;
+mod losses;
+#[cfg(test)]
+mod tests;
+
+use crate::backend::{Backend, Error, Wake};
+use crate::show::{self, Output, printf};
+use crate::snapshot::{Leave, Maps};
+use crate::value::{Value, decode};
+use crumbs_compiler::plan::{AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, Plan};
+use inbox::{Inbox, Record};
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How long to sleep at most: how late a loss is noticed when nothing is printed.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long to wait for an event that another one has to follow.
+const GAP: Duration = Duration::from_millis(1);
+/// How often lost events are reported at most.
+const LOSS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a session needs of its surroundings.
+pub trait Host<B> {
+    /// Attaches every program that is not `begin` or `end`.
+    ///
+    /// # Errors
+    /// When a place cannot be attached to.
+    fn attach(&mut self, backend: &mut B) -> Result<(), Error>;
+    /// Everything is attached: the traced command may run.
+    ///
+    /// # Errors
+    /// When it cannot be made to run.
+    fn ready(&mut self) -> Result<(), Error>;
+    /// The time now by a strftime format.
+    fn strftime(&mut self, format: &str) -> Vec<u8> {
+        crate::sys_time::strftime_now(format)
+    }
+}
+
+/// Runs a script to its end and gives its exit code. `start` is the boot clock's time now, nanoseconds: what `elapsed`
+/// counts from.
+///
+/// # Errors
+/// When a program cannot be run or attached, or the output cannot be written. Trouble with a single map is a warning.
+pub fn run<B: Backend>(
+    plan: &Plan,
+    backend: &mut B,
+    host: &mut dyn Host<B>,
+    output: &mut dyn Output,
+    start: u64,
+) -> Result<i32, Error> {
+    let mut session = Session::new(plan, Maps::new(plan), output);
+    session.run(backend, host, start)
+}
+
+/// A run.
+struct Session<'a> {
+    plan: &'a Plan,
+    maps: Maps<'a>,
+    inbox: Inbox<'a>,
+    output: &'a mut dyn Output,
+    /// Whether `exit` was called.
+    exiting: bool,
+    code: i32,
+    /// Lost events that were reported, and when that was last looked at.
+    reported: (u64, Option<Instant>),
+}
+
+impl<'a> Session<'a> {
+    fn new(plan: &'a Plan, maps: Maps<'a>, output: &'a mut dyn Output) -> Self {
+        Self {
+            plan,
+            maps,
+            inbox: Inbox::new(plan),
+            output,
+            exiting: false,
+            code: 0,
+            reported: (0, None),
+        }
+    }
+
+    fn run<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>, start: u64) -> Result<i32, Error> {
+        let outcome = self.until_exit(backend, host, start);
+        backend.detach();
+        outcome?;
+        self.finish(backend, host)?;
+        Ok(self.code)
+    }
+
+    fn until_exit<B: Backend>(
+        &mut self,
+        backend: &mut B,
+        host: &mut dyn Host<B>,
+        start: u64,
+    ) -> Result<(), Error> {
+        if self.has_word(MemoryPlan::START) {
+            backend.store(MemoryPlan::START, start);
+        }
+        for program in programs(self.plan, |attach| matches!(attach, Attach::Begin { .. })) {
+            backend.run_once(program)?;
+            self.inbox.collect(backend);
+            if self.exit_is_pending(backend) {
+                self.output
+                    .attached(places(self.plan, false))
+                    .map_err(unwritable)?;
+                return Ok(());
+            }
+        }
+        host.attach(backend)?;
+        self.output
+            .attached(places(self.plan, true))
+            .map_err(unwritable)?;
+        host.ready()?;
+        let can_fire = places(self.plan, true) > places(self.plan, false);
+        loop {
+            self.inbox.collect(backend);
+            self.handle_all(backend, host)?;
+            self.output.flush().map_err(unwritable)?;
+            if self.exiting || self.exit_flag(backend).is_some() || !can_fire {
+                return Ok(());
+            }
+            let timeout = if self.inbox.is_waiting() { GAP } else { IDLE };
+            match backend.wait(Some(timeout)) {
+                Wake::Poll => self.report_lost_events(backend)?,
+                Wake::Interrupted | Wake::TargetEnded | Wake::Drained => return Ok(()),
+            }
+        }
+    }
+
+    /// What follows once everything is detached.
+    fn finish<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<(), Error> {
+        self.drain(backend, host)?;
+        // A flag set by now is no news to the `end` programs, but its code counts unless they give another.
+        if let Some(code) = self.exit_flag(backend) {
+            self.code = code;
+            backend.store(MemoryPlan::EXIT, 0);
+        }
+        for program in programs(self.plan, |attach| matches!(attach, Attach::End { .. })) {
+            backend.run_once(program)?;
+        }
+        self.drain(backend, host)?;
+        if let Some(code) = self.exit_flag(backend) {
+            self.code = code;
+        }
+        for (kind, total) in losses::totals(self.plan, backend) {
+            if let Some(text) = losses::describe(self.plan, kind, total) {
+                self.output.warning(&text).map_err(unwritable)?;
+            }
+        }
+        self.output.end().map_err(unwritable)?;
+        if self.plan.settings.print_maps_on_exit {
+            let mut order: Vec<usize> = (0..self.plan.maps.len()).collect();
+            order.sort_by(|&a, &b| self.plan.maps[a].name.cmp(&self.plan.maps[b].name));
+            for map in order {
+                self.print_map(backend, MapId(map as u32), 0, 0, Leave::AsIs)?;
+            }
+        }
+        self.output.flush().map_err(unwritable)
+    }
+
+    /// Handles every event that is left; no program runs meanwhile.
+    fn drain<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<(), Error> {
+        loop {
+            self.inbox.collect_last(backend);
+            if !self.inbox.is_waiting() {
+                return Ok(());
+            }
+            self.handle_all(backend, host)?;
+        }
+    }
+
+    fn handle_all<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<(), Error> {
+        while let Some(record) = self.inbox.next() {
+            self.handle(backend, host, &record)?;
+        }
+        Ok(())
+    }
+
+    fn handle<B: Backend>(
+        &mut self,
+        backend: &mut B,
+        host: &mut dyn Host<B>,
+        record: &Record,
+    ) -> Result<(), Error> {
+        let Some(event) = self.plan.events.get(record.event) else {
+            let text = format!(
+                "a program sent event {}, which it does not have; it is left out",
+                record.event
+            );
+            return self.output.warning(&text).map_err(unwritable);
+        };
+        let args = self.arguments(event, &record.bytes);
+        match &event.kind {
+            EventKind::Printf(format) => self
+                .output
+                .printf(&printf::fill(format, &args))
+                .map_err(unwritable),
+            EventKind::Print => {
+                let value = args.first().unwrap_or(&Value::Void);
+                self.output.value(value).map_err(unwritable)
+            }
+            EventKind::PrintMap { map, top, div, then } => {
+                let leave = match then {
+                    AfterPrint::Keep => Leave::AsIs,
+                    AfterPrint::Clear => Leave::Empty,
+                    AfterPrint::Zero => Leave::Zeroed,
+                };
+                self.print_map(backend, *map, *top, *div, leave)
+            }
+            EventKind::Clear(map) => self.change_map(backend, *map, Leave::Empty),
+            EventKind::Zero(map) => self.change_map(backend, *map, Leave::Zeroed),
+            EventKind::Time(format) => {
+                let text = host.strftime(format);
+                self.output.time(&text).map_err(unwritable)
+            }
+            EventKind::Exit => {
+                self.exiting = true;
+                if let Some(code) = args.first().and_then(Value::bits) {
+                    self.code = code as i32;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn arguments(&self, event: &Event, record: &[u8]) -> Vec<Value> {
+        event
+            .args
+            .iter()
+            .map(|arg| {
+                let bytes = record.get(arg.offset as usize..).unwrap_or(&[]);
+                decode(bytes, &arg.ty, self.plan, true)
+            })
+            .collect()
+    }
+
+    fn print_map<B: Backend>(
+        &mut self,
+        backend: &mut B,
+        map: MapId,
+        top: u32,
+        div: u32,
+        leave: Leave,
+    ) -> Result<(), Error> {
+        match self.maps.read(backend, map, leave) {
+            Ok(entries) if entries.is_empty() => Ok(()),
+            Ok(mut entries) => {
+                show::arrange(&mut entries, top, div);
+                let name = self.plan.maps[map.0 as usize].display_name();
+                self.output.map(&name, &entries).map_err(unwritable)
+            }
+            Err(error) => self.output.warning(&error.to_string()).map_err(unwritable),
+        }
+    }
+
+    fn change_map<B: Backend>(&mut self, backend: &mut B, map: MapId, leave: Leave) -> Result<(), Error> {
+        match self.maps.read(backend, map, leave) {
+            Ok(_) => Ok(()),
+            Err(error) => self.output.warning(&error.to_string()).map_err(unwritable),
+        }
+    }
+
+    /// Says how many events were lost since it last did.
+    fn report_lost_events(&mut self, backend: &dyn Backend) -> Result<(), Error> {
+        let (known, looked) = self.reported;
+        if looked.is_some_and(|looked| looked.elapsed() < LOSS_INTERVAL) {
+            return Ok(());
+        }
+        let total = losses::events(&losses::totals(self.plan, backend));
+        self.reported = (total, Some(Instant::now()));
+        if total > known {
+            self.output.lost_events(total - known).map_err(unwritable)?;
+        }
+        Ok(())
+    }
+
+    /// Whether an `exit` has been sent, handled or not.
+    fn exit_is_pending(&self, backend: &dyn Backend) -> bool {
+        let is_exit = |record: &Record| {
+            let event = self.plan.events.get(record.event);
+            event.is_some_and(|event| event.kind == EventKind::Exit)
+        };
+        self.exiting || self.exit_flag(backend).is_some() || self.inbox.contains(is_exit)
+    }
+
+    /// The exit code of an `exit` that no ring could take.
+    fn exit_flag(&self, backend: &dyn Backend) -> Option<i32> {
+        if !self.has_word(MemoryPlan::EXIT) {
+            return None;
+        }
+        match backend.load(MemoryPlan::EXIT) {
+            0 => None,
+            flag => Some((flag - 1) as i32),
+        }
+    }
+
+    fn has_word(&self, offset: u32) -> bool {
+        offset + 8 <= self.plan.memory.size
+    }
+}
+
+/// The programs with an attach point that is `wanted`, once for each such point.
+fn programs(plan: &Plan, wanted: impl Fn(&Attach) -> bool) -> Vec<usize> {
+    plan.programs
+        .iter()
+        .enumerate()
+        .flat_map(|(index, program)| program.attach.iter().map(move |attach| (index, attach)))
+        .filter(|(_, attach)| wanted(attach))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// How many places the script is attached to: with or without those that need attaching, beside `begin` and `end`.
+fn places(plan: &Plan, attached: bool) -> usize {
+    plan.programs
+        .iter()
+        .flat_map(|program| &program.attach)
+        .map(|attach| match attach {
+            Attach::Begin { .. } | Attach::End { .. } => 1,
+            _ if !attached => 0,
+            Attach::Uprobe { places, .. } => places.len(),
+            Attach::Tracepoint { .. } | Attach::Interval { .. } | Attach::Profile { .. } => 1,
+        })
+        .sum()
+}
+
+fn unwritable(error: io::Error) -> Error {
+    Error {
+        what: "write the output".into(),
+        reason: error.to_string(),
+        help: None,
+    }
+}

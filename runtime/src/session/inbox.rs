@@ -1,0 +1,219 @@
+//! Puts the records of the two rings into the order to handle them in.
+//!
+//! In: records as the rings give them. Out: records, such that
+//! - records of the main ring keep their order;
+//! - control events are handled in the order of their sequence numbers, except where the main ring has two the other
+//!   way round, which only happens if they were sent at the same time;
+//! - a control event of the control ring is handled after everything that its program had sent before it.
+//!
+//! A program takes a number first and then sends, so a gap in the numbers is an event on its way, or one that no ring
+//! took. Which of the two, waiting for the programs that had begun ([`Backend::quiesce`]) tells; only where a gap is
+//! seen or the control ring had something is it paid for.
+
+use crate::backend::{Backend, Ring};
+use crumbs_compiler::plan::{MemoryPlan, Plan, RECORD_HEADER};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A record with its header read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Index into [`Plan::events`]; may be out of range.
+    pub(super) event: usize,
+    /// All of it, header included.
+    pub(super) bytes: Vec<u8>,
+    /// Its number, if it is a control event.
+    number: Option<u64>,
+}
+
+/// Records that were received and not yet handled.
+#[derive(Debug)]
+pub(super) struct Inbox<'p> {
+    plan: &'p Plan,
+    main: VecDeque<Record>,
+    control: BTreeMap<u64, Record>,
+    /// Below it, no number is waited for.
+    next: u64,
+    /// Numbers handed out that are not below `next`.
+    done: BTreeSet<u64>,
+    /// Below it, every number that was taken has arrived or never will, with all that its program sent before.
+    settled: u64,
+}
+
+impl<'p> Inbox<'p> {
+    /// An empty one.
+    pub(super) fn new(plan: &'p Plan) -> Self {
+        Self {
+            plan,
+            main: VecDeque::new(),
+            control: BTreeMap::new(),
+            next: 0,
+            done: BTreeSet::new(),
+            settled: 0,
+        }
+    }
+
+    /// Receives what the rings hold now.
+    pub(super) fn collect(&mut self, backend: &mut dyn Backend) {
+        self.drain_rings(backend);
+        if self.must_settle() {
+            let taken = if self.plan.memory.size >= MemoryPlan::WORDS {
+                backend.load(MemoryPlan::CONTROL_SEQ)
+            } else {
+                0
+            };
+            backend.quiesce();
+            self.drain_rings(backend);
+            self.settle(taken);
+        }
+    }
+
+    /// Receives the last of it, when no program runs any more: no gap can close any more.
+    pub(super) fn collect_last(&mut self, backend: &mut dyn Backend) {
+        self.drain_rings(backend);
+        let waiting = self.main.iter().filter_map(|record| record.number);
+        let greatest = waiting.chain(self.control.keys().copied()).max();
+        self.settle(greatest.map_or(0, |number| number.saturating_add(1)));
+    }
+
+    /// The next record to handle; `None` when there is none, or one has to be waited for.
+    pub(super) fn next(&mut self) -> Option<Record> {
+        let front = self.main.front().map(|record| record.number);
+        if let Some(None) = front {
+            return self.main.pop_front();
+        }
+        let front = front.flatten();
+        if let Some((&number, _)) = self.control.first_key_value()
+            && front.is_none_or(|front| number < front)
+        {
+            if number >= self.settled {
+                return None;
+            }
+            self.mark(number);
+            return self.control.remove(&number);
+        }
+        let number = front?;
+        if self.has_gap_below(number) {
+            return None;
+        }
+        self.mark(number);
+        self.main.pop_front()
+    }
+
+    /// Whether records are left, which [`Inbox::next`] then waits to hand out.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.main.is_empty() || !self.control.is_empty()
+    }
+
+    /// Whether a record satisfies `wanted` among those not yet handed out.
+    pub(super) fn contains(&self, wanted: impl Fn(&Record) -> bool) -> bool {
+        self.main.iter().chain(self.control.values()).any(wanted)
+    }
+
+    /// The control ring first: what its events' programs had sent to the main ring before is then there to be read.
+    fn drain_rings(&mut self, backend: &mut dyn Backend) {
+        for ring in [Ring::Control, Ring::Main] {
+            // As much as the ring can hold is all that was there at the start; more would never end under load.
+            for _ in 0..self.capacity(ring) {
+                let Some(bytes) = backend.next_record(ring) else {
+                    break;
+                };
+                let record = self.read(bytes);
+                match (ring, record.number) {
+                    (Ring::Control, Some(number)) => {
+                        self.control.insert(number, record);
+                    }
+                    _ => self.main.push_back(record),
+                }
+            }
+        }
+    }
+
+    /// How many records a ring can hold at most: the kernel puts 8 bytes before each.
+    fn capacity(&self, ring: Ring) -> u32 {
+        let Some(rings) = self.plan.rings else {
+            return 0;
+        };
+        let map = match ring {
+            Ring::Main => rings.main,
+            Ring::Control => rings.control,
+        };
+        let bytes = self
+            .plan
+            .bpf_maps
+            .get(map.0 as usize)
+            .map_or(0, |map| map.max_entries);
+        bytes / (8 + RECORD_HEADER) + 1
+    }
+
+    fn read(&self, bytes: Vec<u8>) -> Record {
+        let word = |at: usize| {
+            let mut word = [0; 4];
+            let rest = bytes.get(at..).unwrap_or(&[]);
+            let present = rest.len().min(4);
+            word[..present].copy_from_slice(&rest[..present]);
+            u32::from_ne_bytes(word)
+        };
+        let event = word(0) as usize;
+        let is_control = self
+            .plan
+            .events
+            .get(event)
+            .is_some_and(|event| event.is_control());
+        let number = is_control.then(|| self.widen(word(4)));
+        Record { event, bytes, number }
+    }
+
+    /// The number whose low half is `low` and that is nearest to what is expected.
+    fn widen(&self, low: u32) -> u64 {
+        let ahead = low.wrapping_sub(self.next as u32).cast_signed();
+        self.next.saturating_add_signed(i64::from(ahead))
+    }
+
+    fn must_settle(&self) -> bool {
+        let unsettled = |number: &u64| *number >= self.settled;
+        self.control.keys().any(unsettled)
+            || self
+                .main
+                .iter()
+                .filter_map(|record| record.number)
+                .any(|number| self.has_gap_below(number))
+    }
+
+    /// Whether a number below `number` has neither been handled nor received.
+    fn has_gap_below(&self, number: u64) -> bool {
+        if number <= self.next {
+            return false;
+        }
+        let range = self.next..number;
+        let known = self.done.range(range.clone()).count()
+            + self.control.range(range.clone()).count()
+            + self
+                .main
+                .iter()
+                .filter_map(|record| record.number)
+                .filter(|number| range.contains(number))
+                .count();
+        (known as u64) < number - self.next
+    }
+
+    /// Gives up on numbers below `taken` that have not arrived.
+    fn settle(&mut self, taken: u64) {
+        self.settled = self.settled.max(taken);
+        self.next = self.next.max(taken);
+        self.done = self.done.split_off(&self.next);
+        self.advance();
+    }
+
+    fn mark(&mut self, number: u64) {
+        if number >= self.next {
+            self.done.insert(number);
+            self.advance();
+        }
+    }
+
+    fn advance(&mut self) {
+        while self.done.remove(&self.next) {
+            self.next += 1;
+        }
+    }
+}

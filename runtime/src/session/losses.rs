@@ -1,0 +1,101 @@
+//! What was lost, in the user's terms, with what to do about it.
+
+use crate::backend::Backend;
+use crate::snapshot::stripe_offsets;
+use crumbs_compiler::plan::{Generations, LossKind, MapPlan, Plan, Storage, UNREADABLE};
+
+/// Size of a page that ring buffer sizes are given in, bytes.
+const PAGE: u32 = 4096;
+
+/// The total of each loss of the plan, over all stripes.
+pub(super) fn totals(plan: &Plan, backend: &dyn Backend) -> Vec<(LossKind, u64)> {
+    plan.losses
+        .iter()
+        .map(|loss| {
+            let total = stripe_offsets(plan.memory.stripes)
+                .map(|stripe| backend.load(stripe + loss.offset))
+                .fold(0, u64::wrapping_add);
+            (loss.kind, total)
+        })
+        .collect()
+}
+
+/// How many events were lost so far.
+pub(super) fn events(totals: &[(LossKind, u64)]) -> u64 {
+    totals
+        .iter()
+        .filter(|(kind, _)| *kind == LossKind::Event)
+        .map(|(_, total)| total)
+        .sum()
+}
+
+/// What to say of a total; nothing of none.
+pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String> {
+    if total == 0 {
+        return None;
+    }
+    let s = if total == 1 { "" } else { "s" };
+    let were = if total == 1 { "was" } else { "were" };
+    let map = |id: crumbs_compiler::plan::MapId| plan.maps.get(id.0 as usize);
+    let name = |id| map(id).map_or_else(|| "a map".to_owned(), MapPlan::display_name);
+    Some(match kind {
+        LossKind::MapFull(id) => {
+            let room = map(id).and_then(|map| capacity(plan, map));
+            let (full, more) = room.map_or_else(
+                || ("is full".to_owned(), "config = { max_map_keys = … }".to_owned()),
+                |keys| {
+                    (
+                        format!("is full at {keys} keys"),
+                        format!("config = {{ max_map_keys = {} }}", u64::from(keys) * 4),
+                    )
+                },
+            );
+            format!(
+                "{total} update{s} of {} {were} lost: the map {full}. Give it more room: {more}",
+                name(id)
+            )
+        }
+        LossKind::Contended(id) => format!(
+            "{total} update{s} of {} {were} lost: other CPUs kept changing the same value. Spread it, for example with \
+             cpu or tid as a key",
+            name(id)
+        ),
+        LossKind::Event => {
+            let pages = ring_pages(plan);
+            format!(
+                "Total lost event count: {total}. The ring buffer ({pages} pages) was full; give it more room: config \
+                 = {{ perf_rb_pages = {} }}, or print less often",
+                u64::from(pages.max(1)) * 4
+            )
+        }
+        LossKind::Scratch => format!(
+            "{total} run{s} of a probe {were} skipped: too many interrupted each other while they worked on long \
+             values. Shorten strings: config = {{ max_strlen = {} }}",
+            (plan.settings.max_strlen / 4).max(16)
+        ),
+        LossKind::Read => format!(
+            "{total} string{s} or value{s} could not be read (not in memory, or a bad address); shown as {UNREADABLE} \
+             or 0"
+        ),
+    })
+}
+
+/// How many keys a map has room for, where the plan says.
+fn capacity(plan: &Plan, map: &MapPlan) -> Option<u32> {
+    let generations = match map.storage {
+        Storage::Hash(generations) => generations,
+        Storage::PerCpu { maps, chunked, .. } if !chunked => maps,
+        _ => return None,
+    };
+    let id = match generations {
+        Generations::One(id) => id,
+        Generations::Two { maps, .. } => maps[0],
+    };
+    plan.bpf_maps.get(id.0 as usize).map(|map| map.max_entries)
+}
+
+fn ring_pages(plan: &Plan) -> u32 {
+    plan.rings
+        .and_then(|rings| plan.bpf_maps.get(rings.main.0 as usize))
+        .map_or(0, |map| map.max_entries / PAGE)
+}

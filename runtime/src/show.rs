@@ -1,0 +1,146 @@
+//! What a run shows, as meanings: a map, a value, formatted text, a loss. How each looks is the [`Output`]'s.
+//!
+//! The session hands over contents in the order to show them, already merged, sorted, cut to the top and divided, so
+//! that formats differ in nothing but form.
+
+pub mod histogram;
+pub mod printf;
+pub mod text;
+
+use crate::value::Value;
+use crumbs_compiler::aggregation::{Bucket, Presentation, Shown, Suffix};
+use std::cmp::Ordering;
+use std::io;
+
+/// Receives what a run shows. Standard output and standard error are one receiver because formats differ in what
+/// goes where: JSON has lost events among its records.
+pub trait Output {
+    /// That many probes are attached.
+    ///
+    /// # Errors
+    /// When it cannot be written; so for every method.
+    fn attached(&mut self, probes: usize) -> io::Result<()>;
+    /// `print(value)`.
+    fn value(&mut self, value: &Value) -> io::Result<()>;
+    /// A map with its sigil, in the order to show it.
+    fn map(&mut self, name: &str, entries: &[Entry]) -> io::Result<()>;
+    /// `printf`: its filled format.
+    fn printf(&mut self, text: &[u8]) -> io::Result<()>;
+    /// `time`: the formatted time.
+    fn time(&mut self, text: &[u8]) -> io::Result<()>;
+    /// That many events were lost since this was last said.
+    fn lost_events(&mut self, count: u64) -> io::Result<()>;
+    /// Something the user should know of, one sentence or two, without a final newline.
+    fn warning(&mut self, text: &str) -> io::Result<()>;
+    /// The probes are gone; the maps follow.
+    fn end(&mut self) -> io::Result<()>;
+    /// Everything so far must be visible now: the run is about to wait.
+    fn flush(&mut self) -> io::Result<()>;
+}
+
+/// An element of a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key; `None` in a map without keys.
+    pub key: Option<Value>,
+    /// What it holds.
+    pub value: Content,
+}
+
+/// What an element of a map holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A value of the script.
+    Value(Value),
+    /// An aggregated number.
+    Number(i128),
+    /// An average without what it is made of.
+    Average(i128),
+    /// A count, average and total.
+    Stats {
+        /// How many numbers.
+        count: u64,
+        /// Their average.
+        average: i128,
+        /// Their sum.
+        total: i128,
+    },
+    /// A histogram.
+    Histogram {
+        /// Its buckets, ascending.
+        buckets: Vec<Bucket>,
+        /// How bounds are scaled, if they are.
+        suffix: Option<Suffix>,
+    },
+}
+
+impl Content {
+    /// The content that a merged aggregation shows.
+    pub fn of(shown: Shown, presentation: Presentation) -> Self {
+        match shown {
+            Shown::Int(number) => Self::Number(number),
+            Shown::Stats { average, .. } if presentation.average_only => Self::Average(average),
+            Shown::Stats {
+                count,
+                average,
+                total,
+            } => Self::Stats {
+                count,
+                average,
+                total,
+            },
+            Shown::Hist { buckets, scaled } => Self::Histogram {
+                buckets,
+                suffix: scaled.then_some(presentation.suffix),
+            },
+        }
+    }
+
+    /// What elements are sorted by before their keys: the number, the average, or how many a histogram counts. `None`
+    /// for what is sorted by key alone.
+    fn weight(&self) -> Option<i128> {
+        match self {
+            Self::Value(value) => value.number(),
+            Self::Number(number) => Some(*number),
+            Self::Average(average) | Self::Stats { average, .. } => Some(*average),
+            Self::Histogram { buckets, .. } => Some(buckets.iter().map(|b| i128::from(b.count)).sum()),
+        }
+    }
+
+    /// Divides what is shown, rounding toward zero. Of `stats` that is the average, as in bpftrace.
+    fn divide(&mut self, by: u32) {
+        match self {
+            Self::Value(Value::Int(number)) => *number = number.wrapping_div(i64::from(by)),
+            Self::Value(Value::UInt(number)) => *number /= u64::from(by),
+            Self::Value(_) => {}
+            Self::Number(number) | Self::Average(number) | Self::Stats { average: number, .. } => {
+                *number /= i128::from(by);
+            }
+            Self::Histogram { buckets, .. } => {
+                for bucket in buckets {
+                    bucket.count /= u64::from(by);
+                }
+            }
+        }
+    }
+}
+
+/// Puts entries in the order to show them: ascending by value where values are numbers, then by key. `top` keeps the
+/// last so many (0: all), `div` divides what is shown (0 and 1: not).
+pub fn arrange(entries: &mut Vec<Entry>, top: u32, div: u32) {
+    entries.sort_by(|a, b| {
+        a.value
+            .weight()
+            .cmp(&b.value.weight())
+            .then_with(|| match (&a.key, &b.key) {
+                (Some(a), Some(b)) => a.key_order(b),
+                _ => Ordering::Equal,
+            })
+    });
+    if top != 0 {
+        entries.drain(..entries.len().saturating_sub(top as usize));
+    }
+    if div > 1 {
+        entries.iter_mut().for_each(|entry| entry.value.divide(div));
+    }
+}

@@ -1,0 +1,345 @@
+//! Reads, takes and clears the maps of a script, wherever their contents are stored.
+//!
+//! In: a [`Plan`] and the raw bytes of a [`Backend`]. Out: decoded and merged [`Entry`]s.
+//!
+//! **No update is counted twice or not at all** when a map is printed and cleared again and again while programs run:
+//! - Words of program memory are taken by atomic exchange; an update goes to the print before or after, never to none.
+//! - A map with two generations is switched, then programs that may still use the retired one are waited for, and only
+//!   then is it read and emptied.
+//!
+//! A map with one generation is read and emptied in two steps; the compiler gives two to every map that is both.
+
+use crate::backend::{Backend, Error, RawEntry};
+use crate::show::{Content, Entry};
+use crate::value::{Value, decode};
+use crumbs_compiler::aggregation::{AggType, Aggregation, CHUNK_WORDS, Shown};
+use crumbs_compiler::plan::{BpfMapId, Generations, MapId, MapPlan, Plan, Storage, Stripes};
+use crumbs_compiler::types::Type;
+use std::collections::{BTreeMap, HashSet};
+
+/// What a map is left as by [`Maps::read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// As it was.
+    AsIs,
+    /// Empty.
+    Empty,
+    /// With its keys, and zeros for values.
+    Zeroed,
+}
+
+/// The maps of a running script.
+#[derive(Debug)]
+pub struct Maps<'p> {
+    plan: &'p Plan,
+    /// Of each map, whether `zero` was called on it since it was last emptied: elements that no event touched are
+    /// then shown, as 0.
+    zeroed: Vec<bool>,
+    /// Finds the code of an aggregation.
+    aggregation: fn(&AggType) -> &'static dyn Aggregation,
+}
+
+impl<'p> Maps<'p> {
+    /// The maps of `plan`, none of which has been read yet.
+    pub fn new(plan: &'p Plan) -> Self {
+        Self::with_aggregations(plan, AggType::aggregation)
+    }
+
+    /// As [`Maps::new`], with aggregations found by `aggregation`.
+    pub fn with_aggregations(plan: &'p Plan, aggregation: fn(&AggType) -> &'static dyn Aggregation) -> Self {
+        Self {
+            plan,
+            zeroed: vec![false; plan.maps.len()],
+            aggregation,
+        }
+    }
+
+    /// Reads a map and leaves it as `leave` says. Entries come in no particular order; a map without key has one, or
+    /// none if it was never set.
+    ///
+    /// # Errors
+    /// When the back end cannot read or change the map, or the plan has no such map.
+    pub fn read(&mut self, backend: &mut dyn Backend, map: MapId, leave: Leave) -> Result<Vec<Entry>, Error> {
+        let Some(plan) = self.plan.maps.get(map.0 as usize) else {
+            return Err(Error {
+                what: format!("read map number {}", map.0),
+                reason: "the script has no such map".into(),
+                help: None,
+            });
+        };
+        let was_zeroed = self.zeroed[map.0 as usize];
+        let entries = match &plan.storage {
+            Storage::Words { offset } => self.words(backend, plan, *offset, leave),
+            Storage::Striped { offset, bytes } => {
+                self.striped(backend, plan, (*offset, *bytes), was_zeroed, leave)
+            }
+            Storage::Hash(generations) => {
+                let raw = take(backend, &[*generations], plan.length, leave)?;
+                raw.into_iter()
+                    .flatten()
+                    .map(|raw| self.element(plan, &raw))
+                    .collect()
+            }
+            Storage::PerCpu {
+                maps,
+                overflow,
+                chunked,
+            } => {
+                let raw = take(backend, &[*maps, *overflow], plan.length, leave)?;
+                self.merge(plan, &raw, *chunked, was_zeroed)
+            }
+        };
+        match leave {
+            Leave::AsIs => {}
+            Leave::Empty => self.zeroed[map.0 as usize] = false,
+            Leave::Zeroed => self.zeroed[map.0 as usize] = true,
+        }
+        Ok(entries)
+    }
+
+    /// A scalar in program memory. A set flag or a value other than 0 says that it is set: between the two exchanges
+    /// a program may set both anew, and its flag is then taken with the old value.
+    fn words(&self, backend: &dyn Backend, plan: &MapPlan, offset: u32, leave: Leave) -> Vec<Entry> {
+        let (value, flag) = match leave {
+            Leave::AsIs => (backend.load(offset), backend.load(offset + 8)),
+            Leave::Empty => (backend.swap(offset, 0), backend.swap(offset + 8, 0)),
+            Leave::Zeroed => (backend.swap(offset, 0), backend.load(offset + 8)),
+        };
+        if value == 0 && flag == 0 {
+            return Vec::new();
+        }
+        if leave == Leave::Zeroed {
+            backend.store(offset + 8, 1);
+        }
+        vec![Entry {
+            key: None,
+            value: Content::Value(decode(&value.to_ne_bytes(), &plan.value, self.plan, true)),
+        }]
+    }
+
+    /// An aggregation without key: its state, `bytes` at `offset` of every stripe, merged.
+    fn striped(
+        &self,
+        backend: &dyn Backend,
+        plan: &MapPlan,
+        (offset, bytes): (u32, u32),
+        was_zeroed: bool,
+        leave: Leave,
+    ) -> Vec<Entry> {
+        let Some(ty) = plan.aggregation() else {
+            return Vec::new();
+        };
+        let aggregation = (self.aggregation)(ty);
+        let words = aggregation.words(ty).min(bytes / 8);
+        let mut merged = vec![0; aggregation.words(ty) as usize];
+        for base in stripe_offsets(self.plan.memory.stripes) {
+            let mut state = vec![0; merged.len()];
+            for (at, word) in (0..words).zip(&mut state) {
+                let offset = base + offset + 8 * at;
+                *word = match leave {
+                    Leave::AsIs => backend.load(offset),
+                    Leave::Empty | Leave::Zeroed => backend.swap(offset, 0),
+                };
+            }
+            aggregation.merge(ty, &mut merged, &state);
+        }
+        if !was_zeroed && !aggregation.is_touched(ty, &merged) {
+            return Vec::new();
+        }
+        vec![Entry {
+            key: None,
+            value: content(aggregation, ty, &merged),
+        }]
+    }
+
+    /// An element of a plain hash map.
+    fn element(&self, plan: &MapPlan, raw: &RawEntry) -> Entry {
+        let bytes = raw.values.first().map_or(&[][..], Vec::as_slice);
+        Entry {
+            key: self.key(plan, &raw.key),
+            value: Content::Value(decode(bytes, &plan.value, self.plan, true)),
+        }
+    }
+
+    fn key(&self, plan: &MapPlan, bytes: &[u8]) -> Option<Value> {
+        plan.key.as_ref().map(|ty| decode(bytes, ty, self.plan, true))
+    }
+
+    /// Elements of a keyed aggregation: per key, the states of all CPUs and of the overflow map. A chunked state is
+    /// first put together, so that an aggregation only ever merges whole states.
+    fn merge(
+        &self,
+        plan: &MapPlan,
+        sources: &[Vec<RawEntry>],
+        chunked: bool,
+        was_zeroed: bool,
+    ) -> Vec<Entry> {
+        let Some(ty) = plan.aggregation() else {
+            return Vec::new();
+        };
+        let aggregation = (self.aggregation)(ty);
+        let words = aggregation.words(ty) as usize;
+        let key_size = plan.key.as_ref().map_or(4, Type::slot_size) as usize;
+        // Per key, the state of each (source, CPU).
+        let mut states: BTreeMap<&[u8], BTreeMap<(usize, usize), Vec<u64>>> = BTreeMap::new();
+        for (source, entries) in sources.iter().enumerate() {
+            for raw in entries {
+                let (key, chunk) = raw.key.split_at(key_size.min(raw.key.len()));
+                let chunk = if chunked { read_word(chunk) } else { 0 };
+                let first = usize::try_from(chunk)
+                    .ok()
+                    .and_then(|chunk| chunk.checked_mul(CHUNK_WORDS as usize))
+                    .unwrap_or(usize::MAX);
+                let of_key = states.entry(key).or_default();
+                for (cpu, value) in raw.values.iter().enumerate() {
+                    let state = of_key.entry((source, cpu)).or_insert_with(|| vec![0; words]);
+                    let Some(state) = state.get_mut(first..) else {
+                        continue;
+                    };
+                    for (word, bytes) in state.iter_mut().zip(value.chunks_exact(8)) {
+                        *word = read_word(bytes);
+                    }
+                }
+            }
+        }
+        let mut entries = Vec::new();
+        for (key, of_key) in states {
+            let mut merged = vec![0; words];
+            for state in of_key.values() {
+                aggregation.merge(ty, &mut merged, state);
+            }
+            // A program that has inserted the key but not yet added to it.
+            if !was_zeroed && !aggregation.is_touched(ty, &merged) {
+                continue;
+            }
+            entries.push(Entry {
+                key: self.key(plan, key),
+                value: content(aggregation, ty, &merged),
+            });
+        }
+        entries
+    }
+}
+
+/// Where each stripe begins.
+pub(crate) fn stripe_offsets(stripes: Stripes) -> impl Iterator<Item = u32> {
+    (0..stripes.count).map(move |i| stripes.offset + i * stripes.stride)
+}
+
+/// What a merged state shows. All zeros is what `zero` leaves, and shows 0 also where a state encodes 0 otherwise.
+fn content(aggregation: &dyn Aggregation, ty: &AggType, state: &[u64]) -> Content {
+    let shown = match aggregation.show(ty, state) {
+        Shown::Int(_) if state.iter().all(|&word| word == 0) => Shown::Int(0),
+        shown => shown,
+    };
+    Content::of(shown, aggregation.presentation())
+}
+
+/// The first 8 bytes as a word; missing ones are zeros.
+fn read_word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    let present = bytes.len().min(8);
+    word[..present].copy_from_slice(&bytes[..present]);
+    u64::from_ne_bytes(word)
+}
+
+/// Reads the kernel maps that hold one script map between them, and leaves them as `leave` says. `length`: where their
+/// elements are counted, a word per generation.
+fn take(
+    backend: &mut dyn Backend,
+    maps: &[Generations],
+    length: Option<u32>,
+    leave: Leave,
+) -> Result<Vec<Vec<RawEntry>>, Error> {
+    if leave == Leave::AsIs {
+        return maps
+            .iter()
+            .map(|&map| {
+                let id = generation(map, current(backend, map));
+                backend.entries(id)
+            })
+            .collect();
+    }
+    let retired: Vec<usize> = maps.iter().map(|&map| current(backend, map)).collect();
+    // Several maps can share a selector: all are read before any is written.
+    for (map, &old) in maps.iter().zip(&retired) {
+        if let Generations::Two { selector, .. } = map {
+            backend.store(*selector, 1 - old as u64);
+        }
+    }
+    if maps.iter().any(|map| matches!(map, Generations::Two { .. })) {
+        backend.quiesce();
+    }
+    let mut contents = Vec::with_capacity(maps.len());
+    for (&map, &old) in maps.iter().zip(&retired) {
+        contents.push(backend.entries(generation(map, old))?);
+    }
+    if leave == Leave::Zeroed && maps.iter().all(|map| matches!(map, Generations::One(_))) {
+        for (&map, &old) in maps.iter().zip(&retired) {
+            backend.zero_all(generation(map, old))?;
+        }
+        return Ok(contents);
+    }
+    for (&map, &old) in maps.iter().zip(&retired) {
+        backend.remove_all(generation(map, old))?;
+    }
+    let old = retired.first().copied().unwrap_or(0);
+    if let Some(length) = length {
+        backend.store(length + 8 * old as u32, 0);
+    }
+    if leave == Leave::Zeroed {
+        let inserted = insert_zeros(backend, maps, &contents)?;
+        if let Some(length) = length {
+            add(backend, length + 8 * (1 - old as u32), inserted);
+        }
+    }
+    Ok(contents)
+}
+
+/// Inserts what was in `contents` into the generation in use, with zeros for values; gives how many were not there.
+fn insert_zeros(
+    backend: &mut dyn Backend,
+    maps: &[Generations],
+    contents: &[Vec<RawEntry>],
+) -> Result<u64, Error> {
+    let mut inserted = 0;
+    for (&map, entries) in maps.iter().zip(contents) {
+        let active = generation(map, current(backend, map));
+        let present: HashSet<Vec<u8>> = backend
+            .entries(active)?
+            .into_iter()
+            .map(|entry| entry.key)
+            .collect();
+        for entry in entries.iter().filter(|entry| !present.contains(&entry.key)) {
+            backend.insert_zero(active, &entry.key)?;
+            inserted += 1;
+        }
+    }
+    Ok(inserted)
+}
+
+/// Adds to a word that programs may change meanwhile. An exchange that finds something takes it along and tries again,
+/// so that nothing is lost.
+fn add(backend: &dyn Backend, offset: u32, amount: u64) {
+    let mut owed = amount;
+    while owed != 0 {
+        let sum = backend.swap(offset, 0).wrapping_add(owed);
+        owed = backend.swap(offset, sum);
+    }
+}
+
+/// Which generation programs use now.
+fn current(backend: &dyn Backend, map: Generations) -> usize {
+    match map {
+        Generations::One(_) => 0,
+        Generations::Two { selector, .. } => usize::from(backend.load(selector) != 0),
+    }
+}
+
+/// The kernel map of a generation.
+fn generation(map: Generations, which: usize) -> BpfMapId {
+    match map {
+        Generations::One(id) => id,
+        Generations::Two { maps, .. } => maps[which & 1],
+    }
+}
