@@ -6,6 +6,7 @@ pub mod aggregation;
 pub mod arch;
 pub mod bpf;
 pub mod builtin;
+pub mod codegen;
 pub mod format;
 pub mod glob;
 pub mod helper;

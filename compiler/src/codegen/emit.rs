@@ -1,0 +1,256 @@
+//! From allocated machine code to instructions, block by block.
+//!
+//! In: a [`MachFunction`] and the allocator's answer. Out: a [`Chunk`] a block, its last jump still symbolic.
+//! Pseudo-instructions become what they stand for here, behind the allocator's back, so that nothing gets between a
+//! bound and what relies on it.
+
+use super::CodegenError;
+use super::layout::{Chunk, End};
+use super::machine::{Access, Clamp, Compare, MachFunction, MachInst, MachOp};
+use crate::bpf::{Insn, Reg, Reloc, RelocTarget, op};
+use crate::ir::verify::FRAME;
+use crate::ir::{Function, Home};
+use crate::plan::BpfMapId;
+use crumbs_grammar::span::Span;
+use regalloc2::{Allocation, Edit, InstOrEdit, Output};
+
+/// The stack frame.
+pub(super) struct Frame {
+    /// All of it.
+    pub(super) bytes: u32,
+    /// Without spilled values.
+    slots: u32,
+}
+
+impl Frame {
+    /// Spilled values go below the slots.
+    pub(super) fn of(func: &Function, allocation: &Output) -> Result<Self, CodegenError> {
+        let slots = func
+            .slots
+            .iter()
+            .filter_map(|slot| match slot.home {
+                Home::Frame(at) => Some(u32::from(at.unsigned_abs())),
+                Home::Unplaced | Home::Scratch(_) => None,
+            })
+            .max()
+            .map_or(0, |bytes| crate::types::align_to(bytes, 8));
+        let spilled = allocation.num_spillslots as u32 * 8;
+        let bytes = slots + spilled;
+        if bytes > FRAME {
+            return Err(CodegenError::FrameTooLarge { bytes, spilled });
+        }
+        Ok(Self { bytes, slots })
+    }
+
+    fn spill(&self, index: usize) -> i16 {
+        -((self.slots as usize + 8 * (index + 1)) as i16)
+    }
+}
+
+pub(super) fn emit(function: &MachFunction, allocation: &Output, frame: &Frame) -> Vec<Chunk> {
+    (0..function.blocks.len())
+        .map(|block| {
+            let mut emitter = Emitter {
+                frame,
+                chunk: Chunk::default(),
+                span: Span::default(),
+            };
+            emitter.block(function, allocation, block);
+            emitter.chunk
+        })
+        .collect()
+}
+
+struct Emitter<'a> {
+    frame: &'a Frame,
+    chunk: Chunk,
+    span: Span,
+}
+
+impl Emitter<'_> {
+    fn block(&mut self, function: &MachFunction, allocation: &Output, index: usize) {
+        let block = &function.blocks[index];
+        let succs: Vec<usize> = block.succs.iter().map(|b| b.index()).collect();
+        // Moves belong to what they are made for: the instruction behind them.
+        let mut next = block.first;
+        for item in allocation.block_insts_and_edits(function, regalloc2::Block::new(index)) {
+            self.span = function.insts[next.min(block.end - 1)].span;
+            match item {
+                InstOrEdit::Edit(Edit::Move { from, to }) => self.shift(*from, *to),
+                InstOrEdit::Inst(inst) => {
+                    next = inst.index() + 1;
+                    let regs: Vec<Reg> = allocation
+                        .inst_allocs(inst)
+                        .iter()
+                        .map(|a| register(*a))
+                        .collect();
+                    self.inst(&function.insts[inst.index()], &regs, &succs);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, insn: Insn) {
+        self.chunk.insns.push(insn);
+        self.chunk.spans.push(self.span);
+    }
+
+    fn wide(&mut self, dst: Reg, value: u64, target: Option<RelocTarget>) {
+        if let Some(target) = target {
+            let insn = self.chunk.insns.len();
+            self.chunk.relocs.push(Reloc { insn, target });
+        }
+        let [low, high] = Insn::wide(dst, 0, value);
+        self.push(low);
+        self.push(high);
+    }
+
+    fn map(&mut self, dst: Reg, map: BpfMapId) {
+        self.wide(dst, 0, Some(RelocTarget::Map(map)));
+    }
+
+    /// A move that the allocator wants.
+    fn shift(&mut self, from: Allocation, to: Allocation) {
+        if from == to {
+            return;
+        }
+        let insn = match (from.as_reg(), to.as_reg()) {
+            (Some(_), Some(_)) => Insn::mov(register(to), register(from)),
+            (Some(_), None) => Insn::store(op::DW, Reg::FP, self.spill(to), register(from)),
+            (None, Some(_)) => Insn::load(op::DW, register(to), Reg::FP, self.spill(from)),
+            (None, None) => unreachable!("the allocator never moves from stack to stack"),
+        };
+        self.push(insn);
+    }
+
+    fn spill(&self, allocation: Allocation) -> i16 {
+        let slot = allocation
+            .as_stack()
+            .expect("what is in no register is on the stack");
+        self.frame.spill(slot.index())
+    }
+
+    fn inst(&mut self, inst: &MachInst, regs: &[Reg], succs: &[usize]) {
+        match inst.op {
+            MachOp::Start => {}
+            MachOp::LoadImm(value) => self.load_imm(regs[0], value),
+            MachOp::FrameAddr(offset) => {
+                self.push(Insn::mov(regs[0], Reg::FP));
+                self.push(Insn::alu_imm(op::ALU64 | op::ADD, regs[0], i32::from(offset)));
+            }
+            MachOp::MemoryAddr(offset) => {
+                self.wide(regs[0], u64::from(offset), Some(RelocTarget::Memory(offset)));
+            }
+            MachOp::MapAddr(map) => self.map(regs[0], map),
+            MachOp::Move if regs[0] == regs[1] => {}
+            MachOp::Move => self.push(Insn::mov(regs[1], regs[0])),
+            MachOp::Move32 => self.push(Insn::alu_reg(op::ALU | op::MOV, regs[1], regs[0])),
+            MachOp::AluImm { code, imm } => self.push(Insn::alu_imm(code, regs[0], imm)),
+            MachOp::AluReg { code } => self.push(Insn::alu_reg(code, regs[0], regs[1])),
+            MachOp::Load { size, at } => {
+                let (base, regs) = split(at, regs);
+                self.push(Insn::load(size, regs[0], base, at.offset));
+            }
+            MachOp::Store { size, at } => {
+                let (base, regs) = split(at, regs);
+                self.push(Insn::store(size, base, at.offset, regs[0]));
+            }
+            MachOp::StoreImm { size, at, imm } => {
+                let (base, _) = split(at, regs);
+                self.push(Insn::store_imm(size, base, at.offset, imm));
+            }
+            MachOp::Atomic { operation, at } | MachOp::AtomicFetch { operation, at } => {
+                let (base, regs) = split(at, regs);
+                self.push(Insn::atomic(operation, base, at.offset, regs[0]));
+            }
+            MachOp::CompareExchange { at } => {
+                let (base, regs) = split(at, regs);
+                self.push(Insn::atomic(op::CMPXCHG, base, at.offset, regs[1]));
+            }
+            MachOp::SetIf(compare) => self.set_if(compare, regs),
+            MachOp::MapSelect(maps) => {
+                self.map(regs[1], maps[1]);
+                self.push(Insn::jump_imm(op::JMP | op::JNE, regs[0], 0, 2));
+                self.map(regs[1], maps[0]);
+            }
+            MachOp::Element { mask, stride } => self.element(mask, stride, regs[0], regs[2]),
+            MachOp::Call { number, clamp } => self.call(number, clamp),
+            MachOp::Jump => self.end(End::Jump(succs[0])),
+            MachOp::Branch(compare) => self.end(End::Branch {
+                jump: jump(compare, regs, 0),
+                then: succs[0],
+                otherwise: succs[1],
+            }),
+            MachOp::Return => {
+                self.push(Insn::exit());
+                self.end(End::Exit);
+            }
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        self.chunk.end = end;
+        self.chunk.end_span = self.span;
+    }
+
+    fn load_imm(&mut self, dst: Reg, value: i64) {
+        if let Ok(imm) = i32::try_from(value) {
+            self.push(Insn::mov_imm(dst, imm));
+        } else if let Ok(imm) = u32::try_from(value) {
+            // A move to the low half clears the upper.
+            self.push(Insn::alu_imm(op::ALU | op::MOV, dst, imm as i32));
+        } else {
+            self.wide(dst, value as u64, None);
+        }
+    }
+
+    fn set_if(&mut self, compare: Compare, regs: &[Reg]) {
+        let dst = regs[regs.len() - 1];
+        self.push(Insn::mov_imm(dst, 1));
+        self.push(jump(compare, regs, 1));
+        self.push(Insn::mov_imm(dst, 0));
+    }
+
+    /// `dst`, which holds the index, becomes the element's address.
+    fn element(&mut self, mask: i32, stride: u32, base: Reg, dst: Reg) {
+        self.push(Insn::alu_imm(op::ALU64 | op::AND, dst, mask));
+        if stride.is_power_of_two() {
+            if stride > 1 {
+                let shift = stride.trailing_zeros() as i32;
+                self.push(Insn::alu_imm(op::ALU64 | op::LSH, dst, shift));
+            }
+        } else {
+            self.push(Insn::alu_imm(op::ALU64 | op::MUL, dst, stride as i32));
+        }
+        self.push(Insn::alu_reg(op::ALU64 | op::ADD, dst, base));
+    }
+
+    fn call(&mut self, number: u32, clamp: Option<Clamp>) {
+        if let Some(Clamp { reg, max }) = clamp {
+            self.push(Insn::jump_imm(op::JMP | op::JLE, reg, max, 1));
+            self.push(Insn::mov_imm(reg, max));
+        }
+        self.push(Insn::call(number));
+    }
+}
+
+/// The base of an access and the operands behind it.
+fn split(at: Access, regs: &[Reg]) -> (Reg, &[Reg]) {
+    if at.frame {
+        (Reg::FP, regs)
+    } else {
+        (regs[0], &regs[1..])
+    }
+}
+
+fn jump(compare: Compare, regs: &[Reg], off: i16) -> Insn {
+    match compare.imm {
+        Some(imm) => Insn::jump_imm(compare.code, regs[0], imm, off),
+        None => Insn::jump_reg(compare.code, regs[0], regs[1], off),
+    }
+}
+
+fn register(allocation: Allocation) -> Reg {
+    let preg = allocation.as_reg().expect("every operand asks for a register");
+    Reg(preg.hw_enc() as u8)
+}

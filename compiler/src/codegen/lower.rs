@@ -1,0 +1,412 @@
+//! From IR to machine blocks over virtual registers.
+//!
+//! In: a verified function. Out: a [`MachFunction`] with an instruction for everything that has an effect or is needed
+//! for one, and a block of its own on every edge that leaves a branch and meets others.
+
+use super::RESULT;
+use super::machine::{MachBlock, MachFunction, MachInst, MachOp, preg};
+use super::select::{Def, Selected, Selector, Source, Use};
+use crate::bpf::Reg;
+use crate::ir::cfg::Cfg;
+use crate::ir::{Block, Function, Inst, Target, Terminator, Value};
+use crumbs_grammar::span::Span;
+use regalloc2::{Operand, RegClass, VReg};
+
+pub(super) fn lower(func: &Function) -> MachFunction {
+    let cfg = Cfg::of(func);
+    let selector = Selector::of(func, &cfg);
+    let needs = Needs::of(func, &cfg, &selector);
+    let mut lowering = Lowering {
+        func,
+        selector: &selector,
+        needs: &needs,
+        numbering: Numbering::of(func, &cfg),
+        out: MachFunction::default(),
+        vregs: vec![None; func.values as usize],
+        ctx: None,
+        span: Span::default(),
+        made: Vec::new(),
+    };
+    for &block in &cfg.order {
+        lowering.body(block);
+        lowering.edges(block);
+    }
+    let mut out = lowering.out;
+    for i in 0..out.blocks.len() {
+        for succ in out.blocks[i].succs.clone() {
+            out.blocks[succ.index()].preds.push(regalloc2::Block::new(i));
+        }
+    }
+    out
+}
+
+/// Which values are needed in registers.
+struct Needs {
+    values: Vec<bool>,
+    ctx: bool,
+}
+
+impl Needs {
+    /// Starts from what has effects and follows operands up.
+    fn of(func: &Function, cfg: &Cfg, selector: &Selector<'_>) -> Self {
+        let mut needs = Self {
+            values: vec![false; func.values as usize],
+            ctx: false,
+        };
+        let mut parameters = vec![None; func.values as usize];
+        let mut pending = Vec::new();
+        for &block in &cfg.order {
+            let data = &func.blocks[block.0 as usize];
+            for (i, param) in data.params.iter().enumerate() {
+                parameters[param.0 as usize] = Some((block, i));
+            }
+            for &inst in &data.insts {
+                if Selector::has_effect(&func.insts[inst.0 as usize].op) {
+                    needs.selection(&selector.select(inst, false), &mut pending);
+                }
+            }
+            match &data.terminator {
+                Some(Terminator::Branch { cond, a, b, .. }) => {
+                    for (source, _) in selector.branch(*cond, *a, *b).uses {
+                        needs.source(source, &mut pending);
+                    }
+                }
+                Some(Terminator::Return(value)) => needs.source(selector.source(*value), &mut pending),
+                Some(Terminator::Jump(_)) | None => {}
+            }
+        }
+        while let Some(value) = pending.pop() {
+            if let Some(inst) = selector.definition(value) {
+                needs.selection(&selector.select(inst, true), &mut pending);
+            } else if let Some((block, i)) = parameters[value.0 as usize] {
+                for &predecessor in cfg.predecessors(block) {
+                    let terminator = func.blocks[predecessor.0 as usize].terminator.iter();
+                    for target in terminator
+                        .flat_map(Terminator::targets)
+                        .filter(|t| t.block == block)
+                    {
+                        needs.source(selector.source(target.args[i]), &mut pending);
+                    }
+                }
+            }
+        }
+        needs
+    }
+
+    fn selection(&mut self, selection: &[Selected], pending: &mut Vec<Value>) {
+        for (source, _) in selection.iter().flat_map(|s| &s.uses) {
+            self.source(*source, pending);
+        }
+    }
+
+    fn source(&mut self, source: Source, pending: &mut Vec<Value>) {
+        match source {
+            Source::Value(value) if !std::mem::replace(&mut self.values[value.0 as usize], true) => {
+                pending.push(value);
+            }
+            Source::Ctx => self.ctx = true,
+            _ => {}
+        }
+    }
+
+    fn has(&self, value: Value) -> bool {
+        self.values[value.0 as usize]
+    }
+}
+
+/// The machine blocks' numbers: a body for every reachable block, followed by those of its edges that are critical.
+struct Numbering {
+    bodies: Vec<usize>,
+    /// Per block and target, the block on the edge.
+    edges: Vec<[Option<usize>; 2]>,
+}
+
+impl Numbering {
+    fn of(func: &Function, cfg: &Cfg) -> Self {
+        let mut numbering = Self {
+            bodies: vec![usize::MAX; func.blocks.len()],
+            edges: vec![[None; 2]; func.blocks.len()],
+        };
+        let mut next = 0;
+        for &block in &cfg.order {
+            numbering.bodies[block.0 as usize] = next;
+            next += 1;
+            if let Some(Terminator::Branch { then, otherwise, .. }) =
+                &func.blocks[block.0 as usize].terminator
+            {
+                for (i, target) in [then, otherwise].into_iter().enumerate() {
+                    if cfg.predecessors(target.block).len() > 1 {
+                        numbering.edges[block.0 as usize][i] = Some(next);
+                        next += 1;
+                    }
+                }
+            }
+        }
+        numbering
+    }
+
+    fn body(&self, block: Block) -> regalloc2::Block {
+        regalloc2::Block::new(self.bodies[block.0 as usize])
+    }
+
+    /// Where the branch that ends `from` goes on for its target number `i`.
+    fn successor(&self, from: Block, i: usize, target: &Target) -> regalloc2::Block {
+        match self.edges[from.0 as usize][i] {
+            Some(edge) => regalloc2::Block::new(edge),
+            None => self.body(target.block),
+        }
+    }
+}
+
+struct Lowering<'a> {
+    func: &'a Function,
+    selector: &'a Selector<'a>,
+    needs: &'a Needs,
+    numbering: Numbering,
+    out: MachFunction,
+    /// Per value, its register.
+    vregs: Vec<Option<VReg>>,
+    ctx: Option<VReg>,
+    span: Span,
+    /// What was made on the spot in this block and can be used again: since the last call, which would destroy it.
+    made: Vec<(Source, VReg)>,
+}
+
+impl Lowering<'_> {
+    fn body(&mut self, block: Block) {
+        let data = &self.func.blocks[block.0 as usize];
+        let params = data
+            .params
+            .iter()
+            .filter(|p| self.is_handed_over(**p))
+            .copied()
+            .collect::<Vec<_>>();
+        let params = params.into_iter().map(|p| self.vreg(p)).collect();
+        self.start_block(params);
+        if block == self.func.entry && self.needs.ctx {
+            let ctx = self.fresh();
+            self.ctx = Some(ctx);
+            self.push(MachOp::Start, vec![Operand::reg_fixed_def(ctx, preg(Reg(1)))]);
+        }
+        for &inst in &data.insts {
+            self.inst(inst);
+        }
+        self.span = data.terminator_span;
+        match &data.terminator {
+            Some(Terminator::Jump(target)) => self.jump(target),
+            Some(Terminator::Branch {
+                cond,
+                a,
+                b,
+                then,
+                otherwise,
+            }) => {
+                let branch = self.selector.branch(*cond, *a, *b);
+                let operands = self.operands(&branch.uses, None);
+                self.push(MachOp::Branch(branch.compare), operands);
+                let then = self.numbering.successor(block, 0, then);
+                let otherwise = self.numbering.successor(block, 1, otherwise);
+                let succs = if branch.negated {
+                    vec![otherwise, then]
+                } else {
+                    vec![then, otherwise]
+                };
+                self.end_block(succs, Vec::new());
+            }
+            Some(Terminator::Return(value)) => {
+                let source = self.selector.source(*value);
+                let operands = self.operands(&[(source, Use::Fixed(RESULT))], None);
+                self.push(MachOp::Return, operands);
+                self.end_block(Vec::new(), Vec::new());
+            }
+            None => unreachable!("verified functions have their reachable blocks terminated"),
+        }
+    }
+
+    /// The blocks on the critical edges that leave `block`.
+    fn edges(&mut self, block: Block) {
+        let terminator = self.func.blocks[block.0 as usize].terminator.as_ref();
+        for (i, target) in terminator
+            .map(Terminator::targets)
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+        {
+            if self.numbering.edges[block.0 as usize][i].is_some() {
+                self.start_block(Vec::new());
+                self.jump(target);
+            }
+        }
+    }
+
+    /// Whether a parameter is in a register of its own that jumps fill.
+    fn is_handed_over(&self, param: Value) -> bool {
+        !self.selector.is_alias(param) && self.needs.has(param)
+    }
+
+    fn jump(&mut self, target: &Target) {
+        let params = &self.func.blocks[target.block.0 as usize].params;
+        let mut args = Vec::new();
+        for (&param, &arg) in params.iter().zip(&target.args) {
+            if self.is_handed_over(param) {
+                let source = self.selector.source(arg);
+                args.push(self.register(source, None, false));
+            }
+        }
+        self.push(MachOp::Jump, Vec::new());
+        let body = self.numbering.body(target.block);
+        self.end_block(vec![body], args);
+    }
+
+    fn inst(&mut self, inst: Inst) {
+        let data = &self.func.insts[inst.0 as usize];
+        let result = data.result.filter(|r| self.needs.has(*r));
+        if result.is_none() && !Selector::has_effect(&data.op) {
+            return;
+        }
+        self.span = data.span;
+        let selection = self.selector.select(inst, result.is_some());
+        let last = selection.len().saturating_sub(1);
+        let mut previous = None;
+        for (i, selected) in selection.into_iter().enumerate() {
+            let defined = match selected.def {
+                Def::None => None,
+                _ if i == last && result.is_some() => result.map(|r| self.vreg(r)),
+                _ => Some(self.fresh()),
+            };
+            self.selected(selected, previous, defined);
+            previous = defined;
+        }
+    }
+
+    fn selected(&mut self, mut selected: Selected, previous: Option<VReg>, defined: Option<VReg>) {
+        if let (Some((Source::Memory(at), kind)), Some(access)) =
+            (selected.uses.first_mut(), selected.op.access_mut())
+            && !access.frame
+            && *kind == Use::Reg
+        {
+            // Go by an address nearby that is in a register already.
+            let wanted = i64::from(*at) + i64::from(access.offset);
+            let near = self.made.iter().find_map(|(source, _)| match source {
+                Source::Memory(base) => Some((*base, i16::try_from(wanted - i64::from(*base)).ok()?)),
+                _ => None,
+            });
+            if let Some((base, offset)) = near {
+                *at = base;
+                access.offset = offset;
+            }
+        }
+        let overwritten = match selected.def {
+            Def::Reuse(i) => Some(i),
+            _ => None,
+        };
+        let uses: Vec<_> = selected
+            .uses
+            .iter()
+            .enumerate()
+            .map(|(i, (source, kind))| {
+                let again = Some(i) != overwritten && !matches!(kind, Use::Fixed(_));
+                (self.register(*source, previous, again), *kind)
+            })
+            .collect();
+        let mut operands: Vec<_> = uses.into_iter().map(operand).collect();
+        if let Some(vreg) = defined {
+            operands.push(match selected.def {
+                Def::Reuse(i) => Operand::reg_reuse_def(vreg, i),
+                Def::Fixed(reg) => Operand::reg_fixed_def(vreg, preg(reg)),
+                Def::Reg | Def::None => Operand::reg_def(vreg),
+            });
+        }
+        if matches!(selected.op, MachOp::Call { .. }) {
+            self.made.clear();
+        }
+        self.push(selected.op, operands);
+    }
+
+    fn operands(&mut self, uses: &[(Source, Use)], previous: Option<VReg>) -> Vec<Operand> {
+        let uses: Vec<_> = uses
+            .iter()
+            .map(|(source, kind)| {
+                let again = !matches!(kind, Use::Fixed(_));
+                (self.register(*source, previous, again), *kind)
+            })
+            .collect();
+        uses.into_iter().map(operand).collect()
+    }
+
+    /// The register of a source, made if need be. With `again`, one that others use too.
+    fn register(&mut self, source: Source, previous: Option<VReg>, again: bool) -> VReg {
+        let op = match source {
+            Source::Value(value) => return self.vreg(value),
+            Source::Ctx => return self.ctx.expect("a context that is used is needed"),
+            Source::Previous => {
+                return previous.expect("a selection refers back only behind its first operation");
+            }
+            Source::Const(c) => MachOp::LoadImm(c),
+            Source::Frame(offset) => MachOp::FrameAddr(offset),
+            Source::Memory(offset) => MachOp::MemoryAddr(offset),
+            Source::Map(map) => MachOp::MapAddr(map),
+        };
+        if again && let Some((_, vreg)) = self.made.iter().find(|(s, _)| *s == source) {
+            return *vreg;
+        }
+        let vreg = self.fresh();
+        self.push(op, vec![Operand::reg_def(vreg)]);
+        if again {
+            self.made.push((source, vreg));
+        }
+        vreg
+    }
+
+    fn vreg(&mut self, value: Value) -> VReg {
+        match self.vregs[value.0 as usize] {
+            Some(vreg) => vreg,
+            None => {
+                let vreg = self.fresh();
+                self.vregs[value.0 as usize] = Some(vreg);
+                vreg
+            }
+        }
+    }
+
+    fn fresh(&mut self) -> VReg {
+        self.out.vregs += 1;
+        VReg::new(self.out.vregs - 1, RegClass::Int)
+    }
+
+    fn push(&mut self, op: MachOp, operands: Vec<Operand>) {
+        self.out.insts.push(MachInst {
+            op,
+            operands,
+            span: self.span,
+        });
+    }
+
+    fn start_block(&mut self, params: Vec<VReg>) {
+        self.made.clear();
+        self.out.blocks.push(MachBlock {
+            first: self.out.insts.len(),
+            end: 0,
+            params,
+            succs: Vec::new(),
+            preds: Vec::new(),
+            args: Vec::new(),
+        });
+    }
+
+    fn end_block(&mut self, succs: Vec<regalloc2::Block>, args: Vec<VReg>) {
+        let end = self.out.insts.len();
+        let block = self.out.blocks.last_mut().expect("a block ends after it started");
+        block.end = end;
+        block.succs = succs;
+        block.args = args;
+    }
+}
+
+fn operand((vreg, kind): (VReg, Use)) -> Operand {
+    match kind {
+        Use::Reg => Operand::reg_use(vreg),
+        Use::Late => Operand::reg_use_at_end(vreg),
+        Use::Fixed(reg) => Operand::reg_fixed_use(vreg, preg(reg)),
+    }
+}
