@@ -1,0 +1,624 @@
+//! From the parser's "this token is not one of those" to a diagnostic in the user's terms, and a way to go on.
+//!
+//! In: a [`Failure`]. Out: one diagnostic, and the [`Repair`] that the reading of it suggests. The common mistakes are
+//! recognised first, each by a function of its own in [`RULES`]; what remains is told as "expected …, found …".
+
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::place::{self, Place};
+use crate::recover::Repair;
+use crate::span::Span;
+use crate::token::Token;
+
+/// Where and how the parser stopped.
+pub(crate) struct Failure<'a, 's> {
+    pub(crate) text: &'s str,
+    /// The tokens of the item.
+    pub(crate) tokens: &'a [(Token<'s>, Span)],
+    /// Number of the token that fits nowhere; the number of tokens at the end.
+    pub(crate) at: usize,
+    /// The terminals that would have fitted, in the grammar's spelling with its quotes.
+    pub(crate) expected: &'a [String],
+    pub(crate) place: Place,
+    /// The `>` that closed the body in front of this item.
+    pub(crate) behind_angle: Option<Span>,
+}
+
+/// What a rule makes of a failure that it recognises.
+type Explained = (Diagnostic, Repair);
+
+/// The recognisers of common mistakes, tried in order.
+const RULES: &[fn(&Failure<'_, '_>) -> Option<Explained>] = &[
+    outside_of_probes,
+    missing_body,
+    missing_comma_between_probes,
+    hidden_by_comment,
+    open_predicate,
+    word_operator,
+    else_if,
+    stray_else,
+    c_for,
+    let_without_sigil,
+    assignment_as_value,
+    missing_braces,
+    c_declaration,
+    missing_semicolon,
+    missing_bracket,
+    call_without_parentheses,
+];
+
+/// The diagnostic for a failure, and how to go on.
+pub(crate) fn explain(failure: &Failure<'_, '_>) -> Explained {
+    let (diagnostic, repair) = RULES
+        .iter()
+        .find_map(|rule| rule(failure))
+        .unwrap_or_else(|| (failure.unexpected(), Repair::Skip));
+    let angle = failure.behind_angle.or_else(|| failure.angle_that_ends_here());
+    match angle {
+        Some(angle) => (
+            diagnostic
+                .also(angle, "this `>` closed the body")
+                .help("if it was meant to compare, put the comparison in parentheses: `(a > b)`"),
+            repair,
+        ),
+        None => (diagnostic, repair),
+    }
+}
+
+impl<'s> Failure<'_, 's> {
+    fn token(&self, number: usize) -> Option<Token<'s>> {
+        self.tokens.get(number).map(|(token, _)| *token)
+    }
+
+    fn found(&self) -> Option<Token<'s>> {
+        self.token(self.at)
+    }
+
+    fn previous(&self) -> Option<Token<'s>> {
+        self.token(self.at.checked_sub(1)?)
+    }
+
+    fn span(&self, number: usize) -> Span {
+        match self.tokens.get(number) {
+            Some((_, span)) => *span,
+            None => {
+                let end = self.tokens.last().map_or(0, |(_, span)| span.end);
+                Span { start: end, end }
+            }
+        }
+    }
+
+    /// The place of the failure: the token, or what stands in front of it where the token has no text.
+    fn here(&self) -> Span {
+        let span = self.span(self.at);
+        if span.start < span.end {
+            span
+        } else {
+            self.behind()
+        }
+    }
+
+    /// The last character of the token in front.
+    fn behind(&self) -> Span {
+        let end = self
+            .at
+            .checked_sub(1)
+            .map_or(self.span(0).start, |before| self.span(before).end);
+        let mut start = end.saturating_sub(1);
+        while start > 0 && !self.text.is_char_boundary(start as usize) {
+            start -= 1;
+        }
+        Span { start, end }
+    }
+
+    fn source(&self, span: Span) -> &'s str {
+        self.text.get(span.range()).unwrap_or_default()
+    }
+
+    fn expects(&self, terminal: &str) -> bool {
+        self.expected
+            .iter()
+            .any(|expected| expected.trim_matches('"') == terminal)
+    }
+
+    /// Whether the token stands on a later line than the one in front of it.
+    fn on_new_line(&self) -> bool {
+        let from = self.at.checked_sub(1).map_or(0, |before| self.span(before).end);
+        let to = self.span(self.at).start;
+        self.text
+            .get(from as usize..to as usize)
+            .is_some_and(|between| between.contains('\n'))
+    }
+
+    /// Whether the failure stands in front of the body, in the predicate or among the attach points.
+    fn in_header(&self) -> bool {
+        matches!(
+            self.token(0),
+            Some(Token::AttachPoint(_) | Token::Comma | Token::PredicateOpen)
+        ) && !self.tokens[..self.at.min(self.tokens.len())]
+            .iter()
+            .any(|(token, _)| matches!(token, Token::BodyOpen(_)))
+    }
+
+    fn predicate_open(&self) -> Option<usize> {
+        let open = self
+            .tokens
+            .iter()
+            .position(|(token, _)| *token == Token::PredicateOpen)?;
+        (self.in_header() && open < self.at).then_some(open)
+    }
+
+    /// The `>` that ends the body and is the token that does not fit.
+    fn angle_that_ends_here(&self) -> Option<Span> {
+        let span = self.span(self.at);
+        (self.found() == Some(Token::BodyClose) && self.source(span) == ">").then_some(span)
+    }
+
+    /// "expected …, found …".
+    fn unexpected(&self) -> Diagnostic {
+        let expected = self.expectation();
+        let found = self.described();
+        let message = if expected.is_empty() {
+            format!("{found} does not fit here")
+        } else {
+            format!("expected {expected}, found {found}")
+        };
+        Diagnostic::error(&codes::SYNTAX, self.here(), message)
+    }
+
+    /// The token as a user knows it.
+    fn described(&self) -> String {
+        let span = self.span(self.at);
+        let source = self.source(span);
+        match self.found() {
+            None => "the end of the script".to_string(),
+            Some(Token::BodyClose) => "the end of the body".to_string(),
+            Some(Token::PredicateClose) => "the end of the predicate".to_string(),
+            Some(Token::Semi) if span.start == span.end => "the end of the declaration".to_string(),
+            Some(Token::Str(_)) => "a string".to_string(),
+            Some(Token::TypeMark) => "a type".to_string(),
+            Some(Token::AttachPoint(text)) => format!("`{text}`"),
+            Some(_) if source.is_empty() || source.len() > 40 => "this".to_string(),
+            Some(_) => format!("`{source}`"),
+        }
+    }
+
+    /// What would have fitted, as a user knows it.
+    fn expectation(&self) -> String {
+        if self.expects("fraction") {
+            return match self.expects("let") {
+                true => "a statement".to_string(),
+                false if self.expects("type") && self.expects(")") => "an argument or `)`".to_string(),
+                false if self.expects(")") => "an expression or `)`".to_string(),
+                false => "an expression".to_string(),
+            };
+        }
+        // Where an expression may go on, its operators are not worth a mention.
+        let after_operand = self.expects("%");
+        let mut names: Vec<&str> = Vec::new();
+        for expected in self.expected {
+            let name = match expected.trim_matches('"') {
+                "name" => "a name",
+                "variable" => "a variable `$name`",
+                "map" => "a map `@name`",
+                "number" => "a number",
+                "string" => "a string",
+                "attach point" => "an attach point",
+                "predicate /" => "a predicate",
+                "end of predicate /" => "`/` and the body",
+                "body" => "a body `{ … }`",
+                "end of body" => "the end of the body",
+                "}" if self.expects(";") => continue,
+                ")" | "]" | "{" | ";" | "," | ":" | "=" | ".." | "}" => expected,
+                _ if after_operand => continue,
+                "struct" => "a type",
+                "union" | "enum" | "typeof" | "(" if self.expects("struct") => continue,
+                "error statement" | "error expression" | "type" => continue,
+                "true" | "false" => continue,
+                _ => expected,
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() && after_operand {
+            return "an operator".to_string();
+        }
+        let names: Vec<String> = names
+            .iter()
+            .map(
+                |name| match name.strip_prefix('"').and_then(|name| name.strip_suffix('"')) {
+                    Some(text) => format!("`{text}`"),
+                    None => (*name).to_string(),
+                },
+            )
+            .collect();
+        match names.split_last() {
+            None => String::new(),
+            Some((last, [])) => last.clone(),
+            Some((last, rest)) if rest.len() <= 4 => format!("{} or {last}", rest.join(", ")),
+            Some(_) => "something else".to_string(),
+        }
+    }
+}
+
+/// `printf("x")` without a probe around it.
+fn outside_of_probes(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let Some(Token::AttachPoint(text)) = failure.token(0) else {
+        return None;
+    };
+    let head = text.split(['(', ':']).next().unwrap_or(text);
+    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let call = text[head.len()..].starts_with('(') && word(head);
+    let statement = call || text.starts_with(['@', '$', '(']) && !text.contains(':');
+    let keyword = matches!(text, "if" | "for" | "while" | "return" | "unroll")
+        || text
+            .split('(')
+            .next()
+            .is_some_and(|word| matches!(word, "if" | "for" | "while" | "unroll"));
+    if !failure.in_header() || !(statement || keyword) {
+        return None;
+    }
+    let span = failure.span(0);
+    let what = if keyword || !call {
+        "this statement"
+    } else {
+        "this call"
+    };
+    let diagnostic = Diagnostic::error(
+        &codes::STATEMENT_OUTSIDE,
+        span,
+        format!("{what} stands outside of a probe"),
+    )
+    .help("put it in the body of a probe, for instance `begin { … }`");
+    Some((diagnostic, Repair::Skip))
+}
+
+fn missing_body(failure: &Failure<'_, '_>) -> Option<Explained> {
+    if !failure.in_header()
+        || failure.found().is_some()
+        || failure.predicate_open().is_some_and(|open| {
+            !failure.tokens[open..]
+                .iter()
+                .any(|(token, _)| *token == Token::PredicateClose)
+        })
+    {
+        return None;
+    }
+    let (at, what) = match failure.previous()? {
+        Token::PredicateClose => (failure.at - 1, "this predicate"),
+        Token::AttachPoint(_) => (failure.at - 1, "this attach point"),
+        Token::Comma => (failure.at - 1, "this comma"),
+        _ => return None,
+    };
+    let message = format!("a body is missing behind {what}");
+    let diagnostic = Diagnostic::error(&codes::MISSING_BODY, failure.span(at), message)
+        .help("add what shall happen when the probe fires: `{ … }`");
+    Some((diagnostic, Repair::Skip))
+}
+
+fn missing_comma_between_probes(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let (Some(Token::AttachPoint(_)), Some(Token::AttachPoint(_))) = (failure.previous(), failure.found())
+    else {
+        return None;
+    };
+    let Some(Token::AttachPoint(second)) = failure.found() else {
+        return None;
+    };
+    let separate = failure.on_new_line();
+    if !separate && !second.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        return None;
+    }
+    let message = format!("`,` is missing in front of `{second}`");
+    let help = match separate {
+        true => "attach points that share a body are separated by `,`; otherwise the first one has no body",
+        false => "attach points that share a body are separated by `,`",
+    };
+    let diagnostic = Diagnostic::error(&codes::MISSING_COMMA, failure.here(), message).help(help);
+    Some((diagnostic, Repair::Insert(failure.at, Token::Comma)))
+}
+
+/// `// …` in a predicate or in front of the body.
+fn hidden_by_comment(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let open = failure.predicate_open()?;
+    let from = failure.span(open).start as usize;
+    let to = failure.span(failure.at).end as usize;
+    let comment = from + failure.text.get(from..to)?.find("//")?;
+    let in_string = failure
+        .tokens
+        .iter()
+        .any(|(_, span)| span.range().contains(&comment));
+    if in_string {
+        return None;
+    }
+    let end = failure.text[comment..]
+        .find('\n')
+        .map_or(failure.text.len(), |len| comment + len);
+    let diagnostic = Diagnostic::error(
+        &codes::COMMENT_IN_PREDICATE,
+        Span::new(comment, end),
+        "this is a comment, in the middle of the predicate",
+    )
+    .help("a division is written with one slash; a comment goes in front of the probe");
+    Some((diagnostic, Repair::Skip))
+}
+
+/// `/pid == 1 < @x = …`: the slash in front of the body is missing, and another one further on was taken for it.
+fn open_predicate(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let open = failure.predicate_open()?;
+    let found = failure.found()?;
+    let assigns = matches!(found, Token::Assign | Token::PlusAssign | Token::MinusAssign);
+    let target = failure.tokens[open..failure.at]
+        .iter()
+        .rposition(|(token, _)| *token == Token::Lt)?
+        + open;
+    let sigil = matches!(failure.token(target + 1), Some(Token::Map(_) | Token::Var(_)));
+    if !(sigil && assigns) {
+        return None;
+    }
+    let diagnostic = Diagnostic::error(
+        &codes::UNCLOSED_PREDICATE,
+        failure.span(target),
+        "the predicate is not closed in front of this body",
+    )
+    .also(failure.span(open), "the predicate begins here")
+    .help("add `/` in front of the body");
+    Some((diagnostic, Repair::Skip))
+}
+
+fn word_operator(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let (number, word) = match (failure.found(), failure.previous()) {
+        (Some(Token::Ident(word)), _) if matches!(word, "and" | "or") => (failure.at, word),
+        (_, Some(Token::Ident("not"))) => (failure.at - 1, "not"),
+        _ => return None,
+    };
+    let (operator, token) = match word {
+        "and" => ("&&", Token::AndAnd),
+        "or" => ("||", Token::OrOr),
+        _ => ("!", Token::Bang),
+    };
+    let diagnostic = Diagnostic::error(
+        &codes::WORD_OPERATOR,
+        failure.span(number),
+        format!("`{word}` is no operator"),
+    )
+    .help(format!("write `{operator}`"));
+    Some((diagnostic, Repair::Change(number, token)))
+}
+
+fn else_if(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let number = [failure.place.start, failure.at]
+        .into_iter()
+        .chain(failure.at.checked_sub(1))
+        .find(|&number| {
+            matches!(
+                failure.token(number),
+                Some(Token::Ident("elif" | "elsif" | "elseif"))
+            )
+        })?;
+    let diagnostic = Diagnostic::error(
+        &codes::ELSE_IF,
+        failure.span(number),
+        format!("`{}` is written `else if`", failure.source(failure.span(number))),
+    )
+    .help("write `else if`");
+    Some((diagnostic, Repair::Skip))
+}
+
+fn stray_else(failure: &Failure<'_, '_>) -> Option<Explained> {
+    if failure.found() != Some(Token::Else) {
+        return None;
+    }
+    let diagnostic = Diagnostic::error(&codes::STRAY_ELSE, failure.here(), "this `else` has no `if`")
+        .help("`else` stands directly behind the `}` of its `if`, without `;`");
+    Some((diagnostic, Repair::Skip))
+}
+
+fn c_for(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let start = failure.place.start;
+    if failure.token(start) != Some(Token::For) || failure.at > start + 4 {
+        return None;
+    }
+    let header = place::condition(failure.tokens, start)?;
+    let counts = failure.tokens[header.clone()]
+        .iter()
+        .any(|(token, _)| *token == Token::Semi);
+    if !counts {
+        return None;
+    }
+    let span = failure.span(header.start).to(failure.span(header.end - 1));
+    let diagnostic = Diagnostic::error(&codes::C_FOR, span, "there is no `for` loop with three parts")
+        .help("count with a range, whose end is excluded: `for $i : 0..10 { … }`");
+    Some((diagnostic, Repair::Skip))
+}
+
+fn let_without_sigil(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let Some(Token::Ident(name)) = failure.found() else {
+        return None;
+    };
+    let (sigil, what) = match failure.previous()? {
+        Token::Let if failure.expects("map") => ('@', "maps"),
+        Token::Let | Token::For => ('$', "variables"),
+        Token::LParen if failure.expects("variable") && !failure.expects("number") => ('$', "variables"),
+        _ => return None,
+    };
+    let diagnostic = Diagnostic::error(
+        &codes::MISSING_SIGIL,
+        failure.here(),
+        format!("{what} begin with `{sigil}`"),
+    )
+    .help(format!("write `{sigil}{name}`"));
+    let repair = match sigil {
+        '$' => Repair::Change(failure.at, Token::Var("")),
+        _ => Repair::Change(failure.at, Token::Map("")),
+    };
+    Some((diagnostic, repair))
+}
+
+/// `=` where only a value can stand.
+fn assignment_as_value(failure: &Failure<'_, '_>) -> Option<Explained> {
+    if failure.found() != Some(Token::Assign) || !failure.previous()?.ends_operand() {
+        return None;
+    }
+    let start = failure.place.start;
+    let condition = failure.predicate_open().is_some()
+        || place::condition(failure.tokens, start).is_some_and(|condition| condition.contains(&failure.at));
+    if !condition && failure.place.bracket.is_none() {
+        let chained = failure.tokens[start..failure.at]
+            .iter()
+            .any(|(token, _)| *token == Token::Assign);
+        return chained.then(|| {
+            let diagnostic = Diagnostic::error(
+                &codes::ASSIGNMENT_IN_CONDITION,
+                failure.here(),
+                "an assignment has no value",
+            )
+            .help("assign in two statements, or compare with `==`");
+            (diagnostic, Repair::Change(failure.at, Token::EqEq))
+        });
+    }
+    let message = if condition {
+        "`=` in a condition"
+    } else {
+        "`=` in an expression"
+    };
+    let diagnostic = Diagnostic::error(&codes::ASSIGNMENT_IN_CONDITION, failure.here(), message)
+        .label("this assigns")
+        .help("compare with `==`");
+    Some((diagnostic, Repair::Change(failure.at, Token::EqEq)))
+}
+
+/// `if (c) f();`, `else f();`, `if c` at the end.
+fn missing_braces(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let start = failure.place.start;
+    let (word, number) = match (failure.previous()?, failure.token(start)?) {
+        (Token::Else, _) => ("else", failure.at - 1),
+        (_, Token::If) => ("if", start),
+        (_, Token::For) => ("for", start),
+        (_, Token::While) => ("while", start),
+        (_, Token::Unroll) => ("unroll", start),
+        _ => return None,
+    };
+    let found = failure.found()?;
+    let body_begins =
+        found.starts_statement() || matches!(found, Token::Semi | Token::RBrace | Token::BodyClose);
+    if !failure.expects("{") || !body_begins || failure.place.bracket.is_some() {
+        return None;
+    }
+    let diagnostic = Diagnostic::error(
+        &codes::MISSING_BRACES,
+        failure.here(),
+        format!("the body of `{word}` stands in braces"),
+    )
+    .also(failure.span(number), format!("this `{word}` has none"))
+    .help(format!(
+        "write `{word}{} {{ … }}`",
+        if word == "else" { "" } else { " …" }
+    ));
+    Some((diagnostic, Repair::Skip))
+}
+
+/// `int x = 5;`, `struct foo *p = …;`.
+fn c_declaration(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let start = failure.place.start;
+    failure.place.block?;
+    let first = failure.token(start)?;
+    let tagged = matches!(first, Token::Struct | Token::Union | Token::Enum) && failure.at == start;
+    let named = matches!(first, Token::Ident(_))
+        && failure.at == start + 1
+        && matches!(failure.found(), Some(Token::Ident(_) | Token::Var(_)))
+        && matches!(failure.token(start + 2), Some(Token::Assign | Token::Semi));
+    if !(tagged || named) || failure.on_new_line() && named {
+        return None;
+    }
+    let help = match (failure.found(), failure.token(start)) {
+        (Some(Token::Ident(name) | Token::Var(name)), Some(Token::Ident(ty))) if named => {
+            format!("write `let ${name}: {ty} = …;`, or only `${name} = …;`")
+        }
+        _ => "write `let $name: type = …;`, or only `$name = …;`".to_string(),
+    };
+    let end = if named { failure.at } else { start };
+    let span = failure.span(start).to(failure.span(end));
+    let diagnostic =
+        Diagnostic::error(&codes::C_DECLARATION, span, "variables are not declared as in C").help(help);
+    Some((diagnostic, Repair::Skip))
+}
+
+fn missing_semicolon(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let found = failure.found()?;
+    let begins = found.starts_statement() || found == Token::ErrorStmt;
+    let separate = failure.on_new_line() || !matches!(found, Token::Ident(_) | Token::Var(_) | Token::Map(_));
+    if !failure.expects(";") || !begins || !separate || failure.place.bracket.is_some() {
+        return None;
+    }
+    let diagnostic = Diagnostic::error(
+        &codes::MISSING_SEMICOLON,
+        failure.behind(),
+        "`;` is missing behind this statement",
+    )
+    .also(failure.here(), "the next one begins here")
+    .help("add `;`");
+    Some((diagnostic, Repair::Insert(failure.at, Token::Semi)))
+}
+
+fn missing_bracket(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let opening = failure.place.bracket?;
+    let found = failure.found()?;
+    let closing = match failure.token(opening)? {
+        Token::LBracket => (Token::RBracket, "]", "["),
+        _ => (Token::RParen, ")", "("),
+    };
+    let ends = matches!(
+        found,
+        Token::Semi | Token::RBrace | Token::BodyClose | Token::PredicateClose | Token::LBrace
+    ) || found.starts_statement() && failure.on_new_line();
+    if !ends || !failure.expects(closing.1) {
+        return None;
+    }
+    let diagnostic = Diagnostic::error(
+        &codes::UNCLOSED_BRACKET,
+        failure.behind(),
+        format!("`{}` is missing behind this", closing.1),
+    )
+    .also(
+        failure.span(opening),
+        format!("this `{}` is not closed", closing.2),
+    )
+    .help(format!("add `{}`", closing.1));
+    Some((diagnostic, Repair::Insert(failure.at, closing.0)))
+}
+
+/// `printf "x"`, `print @x`.
+fn call_without_parentheses(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let Some(Token::Ident(name)) = failure.previous() else {
+        return None;
+    };
+    let argument = matches!(
+        failure.found()?,
+        Token::Str(_)
+            | Token::Var(_)
+            | Token::Map(_)
+            | Token::Int(_)
+            | Token::Float(_)
+            | Token::Ident(_)
+            | Token::Positional(_)
+    );
+    if !argument || !failure.expects("(") || failure.on_new_line() {
+        return None;
+    }
+    let end = place::statement(failure.tokens, failure.place.start, failure.at).end;
+    let last = failure.span(end.saturating_sub(1).max(failure.at));
+    let arguments = failure.source(failure.here().to(last));
+    let shown = if arguments.len() <= 40 && !arguments.contains('\n') {
+        arguments
+    } else {
+        "…"
+    };
+    let diagnostic = Diagnostic::error(
+        &codes::CALL_PARENTHESES,
+        failure.here(),
+        format!("the arguments of `{name}` stand in parentheses"),
+    )
+    .help(format!("write `{name}({shown})`"));
+    Some((diagnostic, Repair::Skip))
+}

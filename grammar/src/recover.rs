@@ -1,0 +1,147 @@
+//! Parses one item, going on after errors.
+//!
+//! In: an item's tokens. Out: its tree, in which what could not be parsed is an error node, and one diagnostic for each
+//! mistake.
+//!
+//! The parser stops at the first error. What is wrong there is explained, repaired in the tokens (a missing token is inserted,
+//! a broken statement or condition replaced by an error token), and the item is parsed again. So an error never shifts how
+//! the rest of the item is read, since brackets have been matched before.
+
+use std::ops::Range;
+
+use lalrpop_util::ParseError;
+
+use crate::ast;
+use crate::build::Cx;
+use crate::codes;
+use crate::context;
+use crate::diagnostic::Diagnostic;
+use crate::explain::{self, Failure};
+use crate::lexer::Item;
+use crate::parser::ItemParser;
+use crate::place;
+use crate::span::Span;
+use crate::token::Token;
+
+/// How often an item is parsed before it is given up.
+const MAX_ATTEMPTS: usize = 24;
+
+/// What makes the tokens go on after an error.
+#[derive(Debug)]
+pub(crate) enum Repair {
+    /// A token is missing in front of the one with this number.
+    Insert(usize, Token<'static>),
+    /// Another token was meant.
+    Change(usize, Token<'static>),
+    /// What follows makes no sense up to the end of the statement, condition or item.
+    Skip,
+}
+
+/// Parses `item` of the script `text`.
+pub(crate) fn item<'s>(
+    parser: &ItemParser,
+    text: &'s str,
+    item: &Item<'s>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<ast::Item> {
+    let mut cx = Cx {
+        tokens: context::mark(&item.tokens),
+    };
+    if let Some(span) = context::too_deep(&cx.tokens) {
+        diagnostics.push(
+            Diagnostic::error(&codes::TOO_DEEP, span, "this is nested too deeply")
+                .label(format!(
+                    "more than {} operators or branches in one another",
+                    context::MAX_DEPTH
+                ))
+                .help("split it into several statements"),
+        );
+        return None;
+    }
+    let mut first = true;
+    for _ in 0..MAX_ATTEMPTS {
+        let tokens = cx
+            .tokens
+            .iter()
+            .enumerate()
+            .map(|(number, (token, _))| (number, *token, number + 1));
+        let (at, expected) = match parser.parse(&cx, tokens) {
+            Ok(item) => return Some(item),
+            Err(ParseError::UnrecognizedToken { token, expected }) => (token.0, expected),
+            Err(ParseError::UnrecognizedEof { expected, .. }) => (cx.tokens.len(), expected),
+            Err(ParseError::ExtraToken { token }) => (token.0, Vec::new()),
+            Err(ParseError::InvalidToken { location }) => (location, Vec::new()),
+            Err(ParseError::User { error: () }) => return None,
+        };
+        let failure = Failure {
+            text,
+            tokens: &cx.tokens,
+            at,
+            expected: &expected,
+            place: place::of(&cx.tokens, at),
+            behind_angle: item.behind_angle.filter(|_| first),
+        };
+        let (diagnostic, repair) = explain::explain(&failure);
+        let start = failure.place.start;
+        diagnostics.push(diagnostic);
+        first = false;
+        match repair {
+            Repair::Insert(number, token) => {
+                let place = number.checked_sub(1).map_or(0, |before| cx.tokens[before].1.end);
+                cx.tokens.insert(
+                    number,
+                    (
+                        token,
+                        Span {
+                            start: place,
+                            end: place,
+                        },
+                    ),
+                );
+            }
+            Repair::Change(number, token) => cx.tokens[number].0 = token,
+            Repair::Skip => {
+                let (range, token) = skipped(&cx.tokens, start, at)?;
+                // Without progress there is nothing to go on with.
+                if range.len() == 1 && cx.tokens[range.start].0 == token || range.is_empty() {
+                    return None;
+                }
+                let span = cx.tokens[range.start].1.to(cx.tokens[range.end - 1].1);
+                cx.tokens.splice(range, [(token, span)]);
+            }
+        }
+    }
+    None
+}
+
+/// What to replace after an error at token `at`, and by what. `None` where the item cannot be saved.
+fn skipped(tokens: &[(Token<'_>, Span)], start: usize, at: usize) -> Option<(Range<usize>, Token<'static>)> {
+    let predicate = tokens
+        .iter()
+        .position(|(token, _)| *token == Token::PredicateOpen);
+    let end = tokens
+        .iter()
+        .position(|(token, _)| *token == Token::PredicateClose);
+    if let (Some(open), Some(close)) = (predicate, end)
+        && open < at
+        && at <= close
+    {
+        // An empty predicate has nothing to replace; the slash itself stays.
+        return (open + 1 < close).then_some((open + 1..close, Token::ErrorExpr));
+    }
+    let in_block = tokens[..at.min(tokens.len())]
+        .iter()
+        .any(|(token, _)| matches!(token, Token::BodyOpen(_) | Token::LBrace));
+    if !in_block {
+        return None;
+    }
+    if let Some(condition) = place::condition(tokens, start)
+        && (condition.contains(&at) || at == condition.end)
+        && !condition.is_empty()
+        && tokens[condition.start].0 != Token::ErrorExpr
+    {
+        return Some((condition, Token::ErrorExpr));
+    }
+    let range = place::statement(tokens, start, at);
+    Some((range, Token::ErrorStmt))
+}
