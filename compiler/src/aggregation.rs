@@ -13,6 +13,7 @@
 
 use std::fmt;
 
+mod hist;
 mod numeric;
 
 /// Words in one chunk of a large keyed state: 64 bytes, the largest per-CPU value that the kernel's allocator does not
@@ -114,12 +115,15 @@ pub struct Signature {
 pub trait UpdateCx {
     /// The builder, positioned where code may be added.
     fn ir(&mut self) -> &mut crate::ir::Builder;
-    /// Address of word `index` of this CPU's state, a constant. `None` where the state cannot be had (the map is
-    /// full); that has then been counted and the update must be left out on that path: the builder stands at a block
-    /// reached only when the address is valid.
+    /// Address of word `index` of this CPU's state, a constant below [`CHUNK_WORDS`]. Where the state cannot be had
+    /// (the map is full), that is counted and the update is left out: the builder then stands at a block that is
+    /// reached only with a valid address.
     fn word(&mut self, index: u32) -> crate::ir::Value;
-    /// Address of the word at run-time index `index`, which is below `words`.
+    /// Address of the word at run-time index `index`, which is below `words`; otherwise as [`UpdateCx::word`]. To be
+    /// asked for once.
     fn word_at(&mut self, index: crate::ir::Value, words: u32) -> crate::ir::Value;
+    /// Counts an update that was given up because other writers changed the state again and again.
+    fn contended(&mut self);
     /// Whether compare-and-exchange is available ([`crate::target::Feature::FullAtomics`]).
     fn has_compare_exchange(&self) -> bool;
 }
@@ -178,7 +182,16 @@ pub struct Bucket {
 }
 
 /// Every aggregation, declared once. The order is the documentation's.
-pub static ALL: &[&dyn Aggregation] = &[];
+pub static ALL: &[&dyn Aggregation] = &[
+    &numeric::Count,
+    &numeric::Sum,
+    &numeric::Extreme::MIN,
+    &numeric::Extreme::MAX,
+    &numeric::Mean::AVG,
+    &numeric::Mean::STATS,
+    &hist::Hist,
+    &hist::LinearHist,
+];
 
 /// Finds an aggregation by the name that scripts use.
 pub fn by_name(name: &str) -> Option<AggId> {

@@ -12,6 +12,7 @@ pub mod glob;
 pub mod helper;
 pub mod hir;
 pub mod ir;
+pub mod layout;
 pub mod lower;
 pub mod plan;
 pub mod similar;

@@ -1,1 +1,212 @@
 //! `count`, `sum`, `min`, `max`, `avg`, `stats`.
+
+use super::{AggType, Aggregation, Shown, Signature, UpdateCx};
+use crate::ir::{AtomicOp, BinOp, Cond, Op, Value, Width};
+
+/// Tries of a compare-and-exchange before an update is given up and counted. Each failure means that another program
+/// ran on this CPU between two instructions and stored a more extreme number.
+const TRIES: i64 = 16;
+
+/// A 64-bit word as the number it stands for.
+fn number(ty: &AggType, word: u64) -> i128 {
+    if ty.signed { i128::from(word as i64) } else { i128::from(word) }
+}
+
+/// `count()`. State: the number of events.
+#[derive(Debug)]
+pub(super) struct Count;
+
+impl Aggregation for Count {
+    fn name(&self) -> &'static str {
+        "count"
+    }
+    fn doc(&self) -> &'static str {
+        "how many events there were"
+    }
+    fn example(&self) -> &'static str {
+        "interval:ms:100 { @[comm] = count(); }"
+    }
+    fn signature(&self) -> Signature {
+        Signature { takes_value: false, params: &[] }
+    }
+    fn words(&self, _ty: &AggType) -> u32 {
+        1
+    }
+    fn lower(&self, _ty: &AggType, cx: &mut dyn UpdateCx, _value: Option<Value>) {
+        let addr = cx.word(0);
+        let one = cx.ir().iconst(1);
+        cx.ir().atomic(AtomicOp::Add, addr, 0, one);
+    }
+    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
+        into[0] = into[0].wrapping_add(from[0]);
+    }
+    fn show(&self, _ty: &AggType, state: &[u64]) -> Shown {
+        Shown::Int(i128::from(state[0]))
+    }
+}
+
+/// `sum(n)`. State: the sum modulo 2^64, and 1 once there was a number.
+#[derive(Debug)]
+pub(super) struct Sum;
+
+impl Aggregation for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+    fn doc(&self) -> &'static str {
+        "the sum of the numbers, modulo 2^64"
+    }
+    fn example(&self) -> &'static str {
+        "interval:ms:100 { @ = sum(elapsed); }"
+    }
+    fn signature(&self) -> Signature {
+        Signature { takes_value: true, params: &[] }
+    }
+    fn words(&self, _ty: &AggType) -> u32 {
+        2
+    }
+    fn lower(&self, _ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
+        let Some(value) = value else { return };
+        let (sum, touched) = (cx.word(0), cx.word(1));
+        cx.ir().atomic(AtomicOp::Add, sum, 0, value);
+        touch(cx, touched);
+    }
+    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
+        into[0] = into[0].wrapping_add(from[0]);
+        into[1] |= from[1];
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
+        Shown::Int(number(ty, state[0]))
+    }
+}
+
+/// Stores 1: no read-modify-write, so nothing can be lost.
+fn touch(cx: &mut dyn UpdateCx, addr: Value) {
+    let one = cx.ir().iconst(1);
+    cx.ir().store(addr, 0, Width::B8, one);
+}
+
+/// `min(n)` and `max(n)`. State: the extreme so far, encoded so that a greater word means a more extreme number and 0
+/// the least extreme one there is; and 1 once there was a number.
+#[derive(Debug)]
+pub(super) struct Extreme {
+    least: bool,
+}
+
+impl Extreme {
+    pub(super) const MIN: Self = Self { least: true };
+    pub(super) const MAX: Self = Self { least: false };
+
+    /// What the number's bits are combined with by exclusive or, for encoding and decoding alike: the sign bit makes
+    /// the order unsigned, all bits reverse it.
+    fn key(&self, ty: &AggType) -> u64 {
+        let sign = if ty.signed { 1 << 63 } else { 0 };
+        if self.least { !sign } else { sign }
+    }
+}
+
+impl Aggregation for Extreme {
+    fn name(&self) -> &'static str {
+        if self.least { "min" } else { "max" }
+    }
+    fn doc(&self) -> &'static str {
+        if self.least { "the least of the numbers" } else { "the greatest of the numbers" }
+    }
+    fn example(&self) -> &'static str {
+        if self.least { "interval:ms:100 { @ = min(elapsed); }" } else { "interval:ms:100 { @ = max(elapsed); }" }
+    }
+    fn signature(&self) -> Signature {
+        Signature { takes_value: true, params: &[] }
+    }
+    fn words(&self, _ty: &AggType) -> u32 {
+        2
+    }
+    fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
+        let Some(value) = value else { return };
+        let (addr, touched) = (cx.word(0), cx.word(1));
+        touch(cx, touched);
+        let exchange = cx.has_compare_exchange();
+        let ir = cx.ir();
+        let word = ir.bin_imm(BinOp::Xor, value, self.key(ty) as i64);
+        let (head, better, retry, exhausted, done) = (ir.block(), ir.block(), ir.block(), ir.block(), ir.block());
+        let (old, tries) = (ir.param(head), ir.param(head));
+        let first = ir.load(addr, 0, Width::B8);
+        let zero = ir.iconst(0);
+        ir.jump(head, &[first, zero]);
+        ir.switch_to(head);
+        ir.branch(Cond::UGt, word, old, better, done);
+        ir.switch_to(better);
+        if exchange {
+            let seen = ir.emit(Op::CompareExchange { addr, offset: 0, expected: old, new: word });
+            ir.branch(Cond::Eq, seen, old, done, retry);
+            ir.switch_to(retry);
+            let tries = ir.bin_imm(BinOp::Add, tries, 1);
+            let limit = ir.iconst(TRIES);
+            ir.branch_with(Cond::ULt, tries, limit, (head, &[seen, tries]), (exhausted, &[]));
+        } else {
+            // Kernels without compare-and-exchange (before 5.12) run one program at a time on a CPU.
+            ir.store(addr, 0, Width::B8, word);
+            ir.jump(done, &[]);
+            ir.switch_to(retry);
+            ir.jump(exhausted, &[]);
+        }
+        ir.switch_to(exhausted);
+        cx.contended();
+        cx.ir().jump(done, &[]);
+        cx.ir().switch_to(done);
+    }
+    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
+        into[0] = into[0].max(from[0]);
+        into[1] |= from[1];
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
+        // Not touched: zeroed, and no number since.
+        let word = if state[1] == 0 { 0 } else { state[0] ^ self.key(ty) };
+        Shown::Int(number(ty, word))
+    }
+}
+
+/// `avg(n)` and `stats(n)`. State: how many numbers, and their sum modulo 2^64.
+#[derive(Debug)]
+pub(super) struct Mean {
+    full: bool,
+}
+
+impl Mean {
+    pub(super) const AVG: Self = Self { full: false };
+    pub(super) const STATS: Self = Self { full: true };
+}
+
+impl Aggregation for Mean {
+    fn name(&self) -> &'static str {
+        if self.full { "stats" } else { "avg" }
+    }
+    fn doc(&self) -> &'static str {
+        if self.full { "how many numbers, their average and their sum" } else { "the average of the numbers" }
+    }
+    fn example(&self) -> &'static str {
+        if self.full { "interval:ms:100 { @ = stats(elapsed); }" } else { "interval:ms:100 { @ = avg(elapsed); }" }
+    }
+    fn signature(&self) -> Signature {
+        Signature { takes_value: true, params: &[] }
+    }
+    fn words(&self, _ty: &AggType) -> u32 {
+        2
+    }
+    fn lower(&self, _ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
+        let Some(value) = value else { return };
+        let (count, total) = (cx.word(0), cx.word(1));
+        let one = cx.ir().iconst(1);
+        cx.ir().atomic(AtomicOp::Add, total, 0, value);
+        cx.ir().atomic(AtomicOp::Add, count, 0, one);
+    }
+    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
+        into[0] = into[0].wrapping_add(from[0]);
+        into[1] = into[1].wrapping_add(from[1]);
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
+        let total = number(ty, state[1]);
+        let average = if state[0] == 0 { 0 } else { total / i128::from(state[0]) };
+        if self.full { Shown::Stats { count: state[0], average, total } } else { Shown::Int(average) }
+    }
+}

@@ -1,0 +1,248 @@
+//! `hist` and `lhist`: how many numbers fell into each of a row of buckets.
+//!
+//! State: one word a bucket.
+
+use super::{AggType, Aggregation, Bucket, Shown, Signature, UpdateCx};
+use crate::ir::{AtomicOp, BinOp, Builder, Cond, Value};
+
+/// Adds 1 to the bucket at a run-time index.
+fn add_one(cx: &mut dyn UpdateCx, index: Value, words: u32) {
+    let addr = cx.word_at(index, words);
+    let one = cx.ir().iconst(1);
+    cx.ir().atomic(AtomicOp::Add, addr, 0, one);
+}
+
+fn add_words(into: &mut [u64], from: &[u64]) {
+    for (into, from) in into.iter_mut().zip(from) {
+        *into = into.wrapping_add(*from);
+    }
+}
+
+/// The buckets from the first to the last populated one.
+fn populated(state: &[u64], bounds: impl Fn(usize) -> (Option<i128>, Option<i128>)) -> Vec<Bucket> {
+    let Some(first) = state.iter().position(|&n| n != 0) else { return Vec::new() };
+    let last = state.iter().rposition(|&n| n != 0).unwrap_or(first);
+    (first..=last)
+        .map(|i| {
+            let (min, max) = bounds(i);
+            Bucket { min, max, count: state[i] }
+        })
+        .collect()
+}
+
+/// `hist(n[, k])`: 2^k buckets for each power of two. Bucket 0 holds negative numbers (a number of 64 bits is taken
+/// as signed whatever its type, as bpftrace does); bucket `1 + f(n)` the others, where `f(n)` is `n` below 2^k and
+/// else, with `s = floor(log2 n) - k`, `s * 2^k + (n >> s)`.
+#[derive(Debug)]
+pub(super) struct Hist;
+
+impl Hist {
+    fn bits(ty: &AggType) -> u32 {
+        ty.params.first().map_or(0, |&k| k as u32)
+    }
+
+    /// The least number of bucket `index`.
+    fn least(k: u32, index: u32) -> i128 {
+        let f = i128::from(index - 1);
+        if f < 1 << (k + 1) {
+            return f;
+        }
+        let shift = (f >> k) - 1;
+        (f - (shift << k)) << shift
+    }
+}
+
+impl Aggregation for Hist {
+    fn name(&self) -> &'static str {
+        "hist"
+    }
+    fn doc(&self) -> &'static str {
+        "how many numbers fell into each power of two, or each 2^k-th part of one"
+    }
+    fn example(&self) -> &'static str {
+        "interval:ms:100 { @ = hist(elapsed); }"
+    }
+    fn signature(&self) -> Signature {
+        Signature { takes_value: true, params: &[("k", Some(0))] }
+    }
+    fn check_params(&self, params: &[i64]) -> Result<(), String> {
+        match params {
+            [0..=5] => Ok(()),
+            _ => Err("the number of bits of hist(n, k) must be from 0 to 5".into()),
+        }
+    }
+    fn words(&self, ty: &AggType) -> u32 {
+        // The greatest number is 2^63 - 1: s = 62 - k, n >> s = 2^(k+1) - 1.
+        let k = Self::bits(ty);
+        1 + ((62 - k) << k) + (1 << (k + 1))
+    }
+    fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
+        let Some(value) = value else { return };
+        let k = Self::bits(ty);
+        let ir = cx.ir();
+        let (small, large, found) = (ir.block(), ir.block(), ir.block());
+        let index = ir.param(found);
+        let limit = ir.iconst(1 << k);
+        ir.branch(Cond::SLt, value, limit, small, large);
+        // Below 2^k a number has a bucket of its own; -1 and below share bucket 0.
+        ir.switch_to(small);
+        let minus_one = ir.iconst(-1);
+        let negative = ir.block();
+        let own = ir.block();
+        ir.branch(Cond::SLe, value, minus_one, negative, own);
+        ir.switch_to(negative);
+        let zero = ir.iconst(0);
+        ir.jump(found, &[zero]);
+        ir.switch_to(own);
+        let own = ir.bin_imm(BinOp::Add, value, 1);
+        ir.jump(found, &[own]);
+        ir.switch_to(large);
+        let at = if k == 0 { log2(ir, value, 2) } else { scaled_index(ir, value, k) };
+        ir.jump(found, &[at]);
+        ir.switch_to(found);
+        add_one(cx, index, self.words(ty));
+    }
+    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
+        add_words(into, from);
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
+        let k = Self::bits(ty);
+        let bounds = |i: usize| match i as u32 {
+            0 => (None, Some(-1)),
+            i => (Some(Self::least(k, i)), Some(Self::least(k, i + 1) - 1)),
+        };
+        Shown::Hist { buckets: populated(state, bounds), scaled: true }
+    }
+}
+
+/// `start + floor(log2 value)` for a value of at least 1: a binary search, three instructions a step.
+fn log2(ir: &mut Builder, value: Value, start: i64) -> Value {
+    let mut rest = value;
+    let mut sum = ir.iconst(start);
+    for step in [32, 16, 8, 4, 2, 1] {
+        let (above, next) = (ir.block(), ir.block());
+        let sum_next = ir.param(next);
+        let rest_next = (step > 1).then(|| ir.param(next));
+        // 2^32 - 1 is no 32-bit signed immediate, so the first step compares the shifted value.
+        let shifted = (step == 32).then(|| ir.bin_imm(BinOp::LShr, rest, 32));
+        let unchanged = [sum, rest];
+        let keep = if rest_next.is_some() { &unchanged[..] } else { &unchanged[..1] };
+        if let Some(shifted) = shifted {
+            let zero = ir.iconst(0);
+            ir.branch_with(Cond::Ne, shifted, zero, (above, &[]), (next, keep));
+        } else {
+            let limit = ir.iconst((1 << step) - 1);
+            ir.branch_with(Cond::UGt, rest, limit, (above, &[]), (next, keep));
+        }
+        ir.switch_to(above);
+        let more = ir.bin_imm(BinOp::Add, sum, step);
+        if rest_next.is_some() {
+            let less = shifted.unwrap_or_else(|| ir.bin_imm(BinOp::LShr, rest, step));
+            ir.jump(next, &[more, less]);
+        } else {
+            ir.jump(next, &[more]);
+        }
+        ir.switch_to(next);
+        sum = sum_next;
+        rest = rest_next.unwrap_or(rest);
+    }
+    sum
+}
+
+/// The bucket of a value of at least 2^k.
+fn scaled_index(ir: &mut Builder, value: Value, k: u32) -> Value {
+    let shift = log2(ir, value, -i64::from(k));
+    let mantissa = ir.bin(BinOp::LShr, value, shift);
+    let scaled = ir.bin_imm(BinOp::Shl, shift, i64::from(k));
+    let sum = ir.bin(BinOp::Add, mantissa, scaled);
+    ir.bin_imm(BinOp::Add, sum, 1)
+}
+
+/// `lhist(n, min, max, step)`. Bucket 0 holds numbers below `min`, the last one those of `max` and above.
+#[derive(Debug)]
+pub(super) struct LinearHist;
+
+impl LinearHist {
+    fn params(ty: &AggType) -> (i64, i64, i64) {
+        match ty.params[..] {
+            [min, max, step] => (min, max, step),
+            _ => (0, 1, 1),
+        }
+    }
+
+    fn inner(ty: &AggType) -> i64 {
+        let (min, max, step) = Self::params(ty);
+        (max - min) / step
+    }
+}
+
+/// The most buckets between underflow and overflow, as in bpftrace.
+const MAX_LINEAR_BUCKETS: i64 = 1000;
+
+impl Aggregation for LinearHist {
+    fn name(&self) -> &'static str {
+        "lhist"
+    }
+    fn doc(&self) -> &'static str {
+        "how many numbers fell into each of a row of equal ranges"
+    }
+    fn example(&self) -> &'static str {
+        "interval:ms:100 { @ = lhist(rand, 0, 1000, 100); }"
+    }
+    fn signature(&self) -> Signature {
+        Signature { takes_value: true, params: &[("min", None), ("max", None), ("step", None)] }
+    }
+    fn check_params(&self, params: &[i64]) -> Result<(), String> {
+        let &[min, max, step] = params else { return Err("lhist takes a number, min, max and step".into()) };
+        if step <= 0 {
+            return Err(format!("the step of lhist must be at least 1, not {step}"));
+        }
+        let Some(range) = max.checked_sub(min).filter(|&range| range > 0) else {
+            return Err(format!("the max of lhist ({max}) must be above its min ({min})"));
+        };
+        match range / step {
+            0 => Err(format!("the step of lhist ({step}) is greater than its range ({range})")),
+            1..=MAX_LINEAR_BUCKETS => Ok(()),
+            n => Err(format!("lhist has {n} buckets here; at most {MAX_LINEAR_BUCKETS} are possible: use a greater step")),
+        }
+    }
+    fn words(&self, ty: &AggType) -> u32 {
+        Self::inner(ty) as u32 + 2
+    }
+    fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
+        let Some(value) = value else { return };
+        let (min, _, step) = Self::params(ty);
+        let inner = Self::inner(ty);
+        let ir = cx.ir();
+        let (inside, regular, found) = (ir.block(), ir.block(), ir.block());
+        let index = ir.param(found);
+        let low = ir.iconst(min);
+        let zero = ir.iconst(0);
+        ir.branch_with(Cond::SLt, value, low, (found, &[zero]), (inside, &[]));
+        ir.switch_to(inside);
+        let from_low = ir.bin(BinOp::Sub, value, low);
+        let bucket = ir.bin_imm(BinOp::UDiv, from_low, step);
+        let count = ir.iconst(inner);
+        let last = ir.iconst(inner + 1);
+        ir.branch_with(Cond::ULt, bucket, count, (regular, &[]), (found, &[last]));
+        ir.switch_to(regular);
+        let bucket = ir.bin_imm(BinOp::Add, bucket, 1);
+        ir.jump(found, &[bucket]);
+        ir.switch_to(found);
+        add_one(cx, index, self.words(ty));
+    }
+    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
+        add_words(into, from);
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
+        let (min, _, step) = Self::params(ty);
+        let inner = Self::inner(ty) as usize;
+        let start = |i: usize| i128::from(min) + i128::from(step) * i as i128;
+        let bounds = |i: usize| match i {
+            0 => (None, Some(i128::from(min) - 1)),
+            i if i > inner => (Some(start(inner)), None),
+            i => (Some(start(i - 1)), Some(start(i) - 1)),
+        };
+        Shown::Hist { buckets: populated(state, bounds), scaled: step % 1024 == 0 }
+    }
+}

@@ -1,0 +1,243 @@
+//! Decides where everything lives: typed HIR → [`Plan`].
+//!
+//! In: a checked script and the target. Out: a plan that is final but for the scratch slots, whose size is known only
+//! once all programs are optimised ([`Layout::reserve_scratch`]).
+//!
+//! Invariants: all offsets are multiples of 8; stripes and scratch start at multiples of 64, so that two CPUs never
+//! share a cache line; every map has its own loss counters.
+
+use crate::hir::{Map, Probe, Script};
+use crate::plan::{
+    Attach, BpfMap, BpfMapId, BpfMapKind, Generations, Loss, LossKind, MapId, MapPlan, MemoryPlan, Plan,
+    ProgramKind, ProgramPlan, Rings, Scratch, Storage, Stripes,
+};
+use crate::target::{Feature, Target};
+use crate::types::{Type, align_to};
+
+/// `BPF_F_NO_PREALLOC` of `map_flags` (include/uapi/linux/bpf.h).
+const NO_PREALLOC: u32 = 1;
+/// What a preallocated map may occupy, in bytes, all CPUs together, before its capacity is cut.
+const PREALLOC_BUDGET: u64 = 32 << 20;
+/// Bytes the kernel adds to each element of a hash map (`struct htab_elem`, kernel/bpf/hashtab.c).
+const ELEMENT_OVERHEAD: u64 = 48;
+/// Elements of the map that takes what a per-CPU map refused.
+const OVERFLOW_ENTRIES: u32 = 1 << 14;
+/// Size of the ring for control events that the main ring had no room for, in bytes.
+const CONTROL_RING_BYTES: u32 = 1 << 14;
+/// Scratch slots for each CPU: a program, what interrupts it (soft and hard interrupts, NMI), and a few more that were
+/// preempted while they held one.
+const SCRATCH_PER_CPU: u32 = 8;
+
+/// A plan in the making and what only lowering needs to know of it.
+#[derive(Debug)]
+pub struct Layout {
+    /// The plan.
+    pub plan: Plan,
+    /// Offset in the program memory of an area that is always zero: what new elements are copied from.
+    pub zeros: u32,
+    /// Its size in bytes.
+    pub zeros_size: u32,
+}
+
+impl Layout {
+    /// The counter of a kind of loss.
+    pub fn loss(&self, kind: LossKind) -> &Loss {
+        // Every kind and map has a row, made by `losses`.
+        self.plan.losses.iter().find(|loss| loss.kind == kind).expect("every kind of loss has a counter")
+    }
+
+    /// Reserves the scratch slots, once it is known that a program needs `bytes` of scratch besides the claim word.
+    pub fn reserve_scratch(&mut self, bytes: u32) {
+        let memory = &mut self.plan.memory;
+        if bytes == 0 {
+            return;
+        }
+        let slots = memory.stripes.count * SCRATCH_PER_CPU;
+        let slot_size = align_to(bytes, 64);
+        memory.scratch = Scratch { offset: memory.size, slots, slot_size };
+        memory.size += slots * slot_size;
+    }
+}
+
+/// Lays out a script for a target.
+pub fn layout(script: &Script, target: &dyn Target) -> Layout {
+    let mut cx = LayoutCx {
+        target,
+        script,
+        bpf_maps: Vec::new(),
+        words: MemoryPlan::WORDS,
+        losses: losses(script),
+        stripe: 0,
+    };
+    cx.stripe = 8 * cx.losses.len() as u32;
+    let maps = (0..script.maps.len()).map(|i| cx.map(i)).collect();
+    let rings = (!script.events.is_empty()).then(|| cx.rings());
+    let largest = cx.bpf_maps.iter().map(|map| map.value_size).max().unwrap_or(0);
+    let zeros_size = align_to(largest.max(script.config.max_strlen + 1), 64);
+    let zeros = cx.words;
+    let stripes = Stripes {
+        offset: align_to(zeros + zeros_size, 64),
+        count: target.possible_cpus().next_power_of_two(),
+        stride: align_to(cx.stripe, 64),
+    };
+    let memory =
+        MemoryPlan { size: stripes.offset + stripes.count * stripes.stride, stripes, scratch: Scratch::default() };
+    let plan = Plan {
+        arch: target.arch(),
+        programs: script.probes.iter().enumerate().map(|(i, probe)| program(i, probe)).collect(),
+        sites: script.sites.clone(),
+        maps,
+        bpf_maps: cx.bpf_maps,
+        memory,
+        events: script.events.clone(),
+        rings,
+        losses: cx.losses,
+        settings: script.settings.clone(),
+    };
+    Layout { plan, zeros, zeros_size }
+}
+
+fn losses(script: &Script) -> Vec<Loss> {
+    let general = [LossKind::Event, LossKind::Scratch, LossKind::Read].into_iter();
+    let maps = (0..script.maps.len() as u32).flat_map(|i| [LossKind::MapFull(MapId(i)), LossKind::Contended(MapId(i))]);
+    general.chain(maps).enumerate().map(|(i, kind)| Loss { kind, offset: 8 * i as u32 }).collect()
+}
+
+fn program(index: usize, probe: &Probe) -> ProgramPlan {
+    let section = match probe.kind {
+        ProgramKind::RawTracepoint => "raw_tp",
+        ProgramKind::Kprobe if probe.attach.iter().any(|a| matches!(a, Attach::Uprobe { .. })) => "uprobe",
+        ProgramKind::Kprobe => "kprobe",
+        ProgramKind::Tracepoint => "tracepoint",
+        ProgramKind::PerfEvent => "perf_event",
+    };
+    ProgramPlan {
+        symbol: format!("p{index}_{}", probe.kind_name),
+        section: section.to_owned(),
+        kind: probe.kind,
+        sleepable: false,
+        attach: probe.attach.clone(),
+        span: probe.span,
+    }
+}
+
+struct LayoutCx<'a> {
+    target: &'a dyn Target,
+    script: &'a Script,
+    bpf_maps: Vec<BpfMap>,
+    /// End of the words so far.
+    words: u32,
+    losses: Vec<Loss>,
+    /// End of the stripe so far.
+    stripe: u32,
+}
+
+impl LayoutCx<'_> {
+    fn map(&mut self, index: usize) -> MapPlan {
+        let map = &self.script.maps[index];
+        let storage = match (&map.value, &map.key) {
+            (Type::Agg(agg), None) => {
+                let words = agg.words();
+                // A bucket index is masked to a power of two before it is used.
+                let bytes = 8 * if agg.is_chunked() { words.next_power_of_two() } else { words };
+                let offset = self.stripe;
+                self.stripe += bytes;
+                Storage::Striped { offset, bytes }
+            }
+            (Type::Agg(agg), Some(key)) => {
+                let chunked = agg.is_chunked();
+                let key_size = key.slot_size() + if chunked { 8 } else { 0 };
+                let value_size = if chunked { 8 * crate::aggregation::CHUNK_WORDS } else { agg.slot_size() };
+                let maps = self.generations(index, map, "", BpfMapKind::PerCpuHash, key_size, value_size);
+                let overflow = match maps {
+                    Generations::One(_) => Generations::One(self.overflow(index, "o", key_size, value_size)),
+                    Generations::Two { selector, .. } => Generations::Two {
+                        maps: ["o", "q"].map(|tag| self.overflow(index, tag, key_size, value_size)),
+                        selector,
+                    },
+                };
+                Storage::PerCpu { maps, overflow, chunked }
+            }
+            (value, None) if value.is_scalar() => Storage::Words { offset: self.word(2) },
+            (value, key) => {
+                let key_size = key.as_ref().map_or(4, Type::slot_size);
+                Storage::Hash(self.generations(index, map, "", BpfMapKind::Hash, key_size, value.slot_size()))
+            }
+        };
+        MapPlan {
+            name: map.name.clone(),
+            key: map.key.clone(),
+            value: map.value.clone(),
+            storage,
+            length: map.measured.then(|| self.word(2)),
+            span: map.span,
+        }
+    }
+
+    /// `count` zeroed words; gives the offset of the first.
+    fn word(&mut self, count: u32) -> u32 {
+        self.words += 8 * count;
+        self.words - 8 * count
+    }
+
+    fn generations(
+        &mut self,
+        index: usize,
+        map: &Map,
+        tag: &str,
+        kind: BpfMapKind,
+        key_size: u32,
+        value_size: u32,
+    ) -> Generations {
+        let wanted = if map.key.is_none() { 1 } else { map.max_entries.unwrap_or(self.script.config.max_map_keys) };
+        let first = self.hash(&format!("m{index}{tag}_{}", map.name), kind, key_size, value_size, wanted);
+        if !map.taken {
+            return Generations::One(first);
+        }
+        let second = self.hash(&format!("n{index}{tag}_{}", map.name), kind, key_size, value_size, wanted);
+        Generations::Two { maps: [first, second], selector: self.word(1) }
+    }
+
+    fn overflow(&mut self, index: usize, tag: &str, key_size: u32, value_size: u32) -> BpfMapId {
+        let name = format!("{tag}{index}_{}", self.script.maps[index].name);
+        self.hash(&name, BpfMapKind::Hash, key_size, value_size, OVERFLOW_ENTRIES)
+    }
+
+    fn hash(&mut self, name: &str, kind: BpfMapKind, key_size: u32, value_size: u32, wanted: u32) -> BpfMapId {
+        let lazy = self.target.has(Feature::LazyHash);
+        let copies = if kind == BpfMapKind::PerCpuHash { u64::from(self.target.possible_cpus()) } else { 1 };
+        let element = ELEMENT_OVERHEAD + u64::from(key_size) + copies * u64::from(value_size);
+        let affordable = (PREALLOC_BUDGET / element).max(1) as u32;
+        self.bpf_maps.push(BpfMap {
+            symbol: symbol(name),
+            kind,
+            key_size,
+            value_size,
+            max_entries: if lazy { wanted } else { wanted.min(affordable) },
+            flags: if lazy { NO_PREALLOC } else { 0 },
+        });
+        BpfMapId(self.bpf_maps.len() as u32 - 1)
+    }
+
+    fn rings(&mut self) -> Rings {
+        let mut ring = |symbol: &str, bytes: u32| {
+            self.bpf_maps.push(BpfMap {
+                symbol: symbol.to_owned(),
+                kind: BpfMapKind::RingBuf,
+                key_size: 0,
+                value_size: 0,
+                max_entries: bytes,
+                flags: 0,
+            });
+            BpfMapId(self.bpf_maps.len() as u32 - 1)
+        };
+        Rings { main: ring("events", self.script.config.ring_bytes), control: ring("control", CONTROL_RING_BYTES) }
+    }
+}
+
+/// A C identifier of at most 15 characters (`BPF_OBJ_NAME_LEN` less the NUL).
+fn symbol(name: &str) -> String {
+    let clean = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    let text: String = clean.take(15).collect();
+    text.trim_end_matches('_').to_owned()
+}
