@@ -43,7 +43,11 @@ impl Layout {
     /// The counter of a kind of loss.
     pub fn loss(&self, kind: LossKind) -> &Loss {
         // Every kind and map has a row, made by `losses`.
-        self.plan.losses.iter().find(|loss| loss.kind == kind).expect("every kind of loss has a counter")
+        self.plan
+            .losses
+            .iter()
+            .find(|loss| loss.kind == kind)
+            .expect("every kind of loss has a counter")
     }
 
     /// Reserves the scratch slots, once it is known that a program needs `bytes` of scratch besides the claim word.
@@ -54,7 +58,11 @@ impl Layout {
         }
         let slots = memory.stripes.count * SCRATCH_PER_CPU;
         let slot_size = align_to(bytes, 64);
-        memory.scratch = Scratch { offset: memory.size, slots, slot_size };
+        memory.scratch = Scratch {
+            offset: memory.size,
+            slots,
+            slot_size,
+        };
         memory.size += slots * slot_size;
     }
 }
@@ -80,11 +88,19 @@ pub fn layout(script: &Script, target: &dyn Target) -> Layout {
         count: target.possible_cpus().next_power_of_two(),
         stride: align_to(cx.stripe, 64),
     };
-    let memory =
-        MemoryPlan { size: stripes.offset + stripes.count * stripes.stride, stripes, scratch: Scratch::default() };
+    let memory = MemoryPlan {
+        size: stripes.offset + stripes.count * stripes.stride,
+        stripes,
+        scratch: Scratch::default(),
+    };
     let plan = Plan {
         arch: target.arch(),
-        programs: script.probes.iter().enumerate().map(|(i, probe)| program(i, probe)).collect(),
+        programs: script
+            .probes
+            .iter()
+            .enumerate()
+            .map(|(i, probe)| program(i, probe))
+            .collect(),
         sites: script.sites.clone(),
         maps,
         bpf_maps: cx.bpf_maps,
@@ -94,13 +110,25 @@ pub fn layout(script: &Script, target: &dyn Target) -> Layout {
         losses: cx.losses,
         settings: script.settings.clone(),
     };
-    Layout { plan, zeros, zeros_size }
+    Layout {
+        plan,
+        zeros,
+        zeros_size,
+    }
 }
 
 fn losses(script: &Script) -> Vec<Loss> {
     let general = [LossKind::Event, LossKind::Scratch, LossKind::Read].into_iter();
-    let maps = (0..script.maps.len() as u32).flat_map(|i| [LossKind::MapFull(MapId(i)), LossKind::Contended(MapId(i))]);
-    general.chain(maps).enumerate().map(|(i, kind)| Loss { kind, offset: 8 * i as u32 }).collect()
+    let maps = (0..script.maps.len() as u32)
+        .flat_map(|i| [LossKind::MapFull(MapId(i)), LossKind::Contended(MapId(i))]);
+    general
+        .chain(maps)
+        .enumerate()
+        .map(|(i, kind)| Loss {
+            kind,
+            offset: 8 * i as u32,
+        })
+        .collect()
 }
 
 fn program(index: usize, probe: &Probe) -> ProgramPlan {
@@ -139,7 +167,11 @@ impl LayoutCx<'_> {
             (Type::Agg(agg), None) => {
                 let words = agg.words();
                 // A bucket index is masked to a power of two before it is used.
-                let bytes = 8 * if agg.is_chunked() { words.next_power_of_two() } else { words };
+                let bytes = 8 * if agg.is_chunked() {
+                    words.next_power_of_two()
+                } else {
+                    words
+                };
                 let offset = self.stripe;
                 self.stripe += bytes;
                 Storage::Striped { offset, bytes }
@@ -147,7 +179,11 @@ impl LayoutCx<'_> {
             (Type::Agg(agg), Some(key)) => {
                 let chunked = agg.is_chunked();
                 let key_size = key.slot_size() + if chunked { 8 } else { 0 };
-                let value_size = if chunked { 8 * crate::aggregation::CHUNK_WORDS } else { agg.slot_size() };
+                let value_size = if chunked {
+                    8 * crate::aggregation::CHUNK_WORDS
+                } else {
+                    agg.slot_size()
+                };
                 let maps = self.generations(index, map, "", BpfMapKind::PerCpuHash, key_size, value_size);
                 let overflow = match maps {
                     Generations::One(_) => Generations::One(self.overflow(index, "o", key_size, value_size)),
@@ -156,7 +192,11 @@ impl LayoutCx<'_> {
                         selector,
                     },
                 };
-                Storage::PerCpu { maps, overflow, chunked }
+                Storage::PerCpu {
+                    maps,
+                    overflow,
+                    chunked,
+                }
             }
             (value, None) if value.is_scalar() => Storage::Words { offset: self.word(2) },
             (value, key) => {
@@ -189,13 +229,32 @@ impl LayoutCx<'_> {
         key_size: u32,
         value_size: u32,
     ) -> Generations {
-        let wanted = if map.key.is_none() { 1 } else { map.max_entries.unwrap_or(self.script.config.max_map_keys) };
-        let first = self.hash(&format!("m{index}{tag}_{}", map.name), kind, key_size, value_size, wanted);
+        let wanted = if map.key.is_none() {
+            1
+        } else {
+            map.max_entries.unwrap_or(self.script.config.max_map_keys)
+        };
+        let first = self.hash(
+            &format!("m{index}{tag}_{}", map.name),
+            kind,
+            key_size,
+            value_size,
+            wanted,
+        );
         if !map.taken {
             return Generations::One(first);
         }
-        let second = self.hash(&format!("n{index}{tag}_{}", map.name), kind, key_size, value_size, wanted);
-        Generations::Two { maps: [first, second], selector: self.word(1) }
+        let second = self.hash(
+            &format!("n{index}{tag}_{}", map.name),
+            kind,
+            key_size,
+            value_size,
+            wanted,
+        );
+        Generations::Two {
+            maps: [first, second],
+            selector: self.word(1),
+        }
     }
 
     fn overflow(&mut self, index: usize, tag: &str, key_size: u32, value_size: u32) -> BpfMapId {
@@ -203,9 +262,20 @@ impl LayoutCx<'_> {
         self.hash(&name, BpfMapKind::Hash, key_size, value_size, OVERFLOW_ENTRIES)
     }
 
-    fn hash(&mut self, name: &str, kind: BpfMapKind, key_size: u32, value_size: u32, wanted: u32) -> BpfMapId {
+    fn hash(
+        &mut self,
+        name: &str,
+        kind: BpfMapKind,
+        key_size: u32,
+        value_size: u32,
+        wanted: u32,
+    ) -> BpfMapId {
         let lazy = self.target.has(Feature::LazyHash);
-        let copies = if kind == BpfMapKind::PerCpuHash { u64::from(self.target.possible_cpus()) } else { 1 };
+        let copies = if kind == BpfMapKind::PerCpuHash {
+            u64::from(self.target.possible_cpus())
+        } else {
+            1
+        };
         let element = ELEMENT_OVERHEAD + u64::from(key_size) + copies * u64::from(value_size);
         let affordable = (PREALLOC_BUDGET / element).max(1) as u32;
         self.bpf_maps.push(BpfMap {
@@ -231,13 +301,18 @@ impl LayoutCx<'_> {
             });
             BpfMapId(self.bpf_maps.len() as u32 - 1)
         };
-        Rings { main: ring("events", self.script.config.ring_bytes), control: ring("control", CONTROL_RING_BYTES) }
+        Rings {
+            main: ring("events", self.script.config.ring_bytes),
+            control: ring("control", CONTROL_RING_BYTES),
+        }
     }
 }
 
 /// A C identifier of at most 15 characters (`BPF_OBJ_NAME_LEN` less the NUL).
 fn symbol(name: &str) -> String {
-    let clean = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    let clean = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
     let text: String = clean.take(15).collect();
     text.trim_end_matches('_').to_owned()
 }

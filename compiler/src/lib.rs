@@ -18,3 +18,4 @@ pub mod plan;
 pub mod similar;
 pub mod target;
 pub mod types;
+pub mod visit;

@@ -20,12 +20,18 @@ fn add_words(into: &mut [u64], from: &[u64]) {
 
 /// The buckets from the first to the last populated one.
 fn populated(state: &[u64], bounds: impl Fn(usize) -> (Option<i128>, Option<i128>)) -> Vec<Bucket> {
-    let Some(first) = state.iter().position(|&n| n != 0) else { return Vec::new() };
+    let Some(first) = state.iter().position(|&n| n != 0) else {
+        return Vec::new();
+    };
     let last = state.iter().rposition(|&n| n != 0).unwrap_or(first);
     (first..=last)
         .map(|i| {
             let (min, max) = bounds(i);
-            Bucket { min, max, count: state[i] }
+            Bucket {
+                min,
+                max,
+                count: state[i],
+            }
         })
         .collect()
 }
@@ -63,7 +69,10 @@ impl Aggregation for Hist {
         "interval:ms:100 { @ = hist(elapsed); }"
     }
     fn signature(&self) -> Signature {
-        Signature { takes_value: true, params: &[("k", Some(0))] }
+        Signature {
+            takes_value: true,
+            params: &[("k", Some(0))],
+        }
     }
     fn check_params(&self, params: &[i64]) -> Result<(), String> {
         match params {
@@ -97,7 +106,11 @@ impl Aggregation for Hist {
         let own = ir.bin_imm(BinOp::Add, value, 1);
         ir.jump(found, &[own]);
         ir.switch_to(large);
-        let at = if k == 0 { log2(ir, value, 2) } else { scaled_index(ir, value, k) };
+        let at = if k == 0 {
+            log2(ir, value, 2)
+        } else {
+            scaled_index(ir, value, k)
+        };
         ir.jump(found, &[at]);
         ir.switch_to(found);
         add_one(cx, index, self.words(ty));
@@ -111,7 +124,10 @@ impl Aggregation for Hist {
             0 => (None, Some(-1)),
             i => (Some(Self::least(k, i)), Some(Self::least(k, i + 1) - 1)),
         };
-        Shown::Hist { buckets: populated(state, bounds), scaled: true }
+        Shown::Hist {
+            buckets: populated(state, bounds),
+            scaled: true,
+        }
     }
 }
 
@@ -126,7 +142,11 @@ fn log2(ir: &mut Builder, value: Value, start: i64) -> Value {
         // 2^32 - 1 is no 32-bit signed immediate, so the first step compares the shifted value.
         let shifted = (step == 32).then(|| ir.bin_imm(BinOp::LShr, rest, 32));
         let unchanged = [sum, rest];
-        let keep = if rest_next.is_some() { &unchanged[..] } else { &unchanged[..1] };
+        let keep = if rest_next.is_some() {
+            &unchanged[..]
+        } else {
+            &unchanged[..1]
+        };
         if let Some(shifted) = shifted {
             let zero = ir.iconst(0);
             ir.branch_with(Cond::Ne, shifted, zero, (above, &[]), (next, keep));
@@ -190,10 +210,15 @@ impl Aggregation for LinearHist {
         "interval:ms:100 { @ = lhist(rand, 0, 1000, 100); }"
     }
     fn signature(&self) -> Signature {
-        Signature { takes_value: true, params: &[("min", None), ("max", None), ("step", None)] }
+        Signature {
+            takes_value: true,
+            params: &[("min", None), ("max", None), ("step", None)],
+        }
     }
     fn check_params(&self, params: &[i64]) -> Result<(), String> {
-        let &[min, max, step] = params else { return Err("lhist takes a number, min, max and step".into()) };
+        let &[min, max, step] = params else {
+            return Err("lhist takes a number, min, max and step".into());
+        };
         if step <= 0 {
             return Err(format!("the step of lhist must be at least 1, not {step}"));
         }
@@ -201,9 +226,13 @@ impl Aggregation for LinearHist {
             return Err(format!("the max of lhist ({max}) must be above its min ({min})"));
         };
         match range / step {
-            0 => Err(format!("the step of lhist ({step}) is greater than its range ({range})")),
+            0 => Err(format!(
+                "the step of lhist ({step}) is greater than its range ({range})"
+            )),
             1..=MAX_LINEAR_BUCKETS => Ok(()),
-            n => Err(format!("lhist has {n} buckets here; at most {MAX_LINEAR_BUCKETS} are possible: use a greater step")),
+            n => Err(format!(
+                "lhist has {n} buckets here; at most {MAX_LINEAR_BUCKETS} are possible: use a greater step"
+            )),
         }
     }
     fn words(&self, ty: &AggType) -> u32 {
@@ -243,6 +272,9 @@ impl Aggregation for LinearHist {
             i if i > inner => (Some(start(inner)), None),
             i => (Some(start(i - 1)), Some(start(i) - 1)),
         };
-        Shown::Hist { buckets: populated(state, bounds), scaled: step % 1024 == 0 }
+        Shown::Hist {
+            buckets: populated(state, bounds),
+            scaled: step % 1024 == 0,
+        }
     }
 }

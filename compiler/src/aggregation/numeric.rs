@@ -9,7 +9,11 @@ const TRIES: i64 = 16;
 
 /// A 64-bit word as the number it stands for.
 fn number(ty: &AggType, word: u64) -> i128 {
-    if ty.signed { i128::from(word as i64) } else { i128::from(word) }
+    if ty.signed {
+        i128::from(word as i64)
+    } else {
+        i128::from(word)
+    }
 }
 
 /// `count()`. State: the number of events.
@@ -27,7 +31,10 @@ impl Aggregation for Count {
         "interval:ms:100 { @[comm] = count(); }"
     }
     fn signature(&self) -> Signature {
-        Signature { takes_value: false, params: &[] }
+        Signature {
+            takes_value: false,
+            params: &[],
+        }
     }
     fn words(&self, _ty: &AggType) -> u32 {
         1
@@ -60,7 +67,10 @@ impl Aggregation for Sum {
         "interval:ms:100 { @ = sum(elapsed); }"
     }
     fn signature(&self) -> Signature {
-        Signature { takes_value: true, params: &[] }
+        Signature {
+            takes_value: true,
+            params: &[],
+        }
     }
     fn words(&self, _ty: &AggType) -> u32 {
         2
@@ -110,13 +120,24 @@ impl Aggregation for Extreme {
         if self.least { "min" } else { "max" }
     }
     fn doc(&self) -> &'static str {
-        if self.least { "the least of the numbers" } else { "the greatest of the numbers" }
+        if self.least {
+            "the least of the numbers"
+        } else {
+            "the greatest of the numbers"
+        }
     }
     fn example(&self) -> &'static str {
-        if self.least { "interval:ms:100 { @ = min(elapsed); }" } else { "interval:ms:100 { @ = max(elapsed); }" }
+        if self.least {
+            "interval:ms:100 { @ = min(elapsed); }"
+        } else {
+            "interval:ms:100 { @ = max(elapsed); }"
+        }
     }
     fn signature(&self) -> Signature {
-        Signature { takes_value: true, params: &[] }
+        Signature {
+            takes_value: true,
+            params: &[],
+        }
     }
     fn words(&self, _ty: &AggType) -> u32 {
         2
@@ -128,7 +149,8 @@ impl Aggregation for Extreme {
         let exchange = cx.has_compare_exchange();
         let ir = cx.ir();
         let word = ir.bin_imm(BinOp::Xor, value, self.key(ty) as i64);
-        let (head, better, retry, exhausted, done) = (ir.block(), ir.block(), ir.block(), ir.block(), ir.block());
+        let (head, better, retry, exhausted, done) =
+            (ir.block(), ir.block(), ir.block(), ir.block(), ir.block());
         let (old, tries) = (ir.param(head), ir.param(head));
         let first = ir.load(addr, 0, Width::B8);
         let zero = ir.iconst(0);
@@ -137,7 +159,12 @@ impl Aggregation for Extreme {
         ir.branch(Cond::UGt, word, old, better, done);
         ir.switch_to(better);
         if exchange {
-            let seen = ir.emit(Op::CompareExchange { addr, offset: 0, expected: old, new: word });
+            let seen = ir.emit(Op::CompareExchange {
+                addr,
+                offset: 0,
+                expected: old,
+                new: word,
+            });
             ir.branch(Cond::Eq, seen, old, done, retry);
             ir.switch_to(retry);
             let tries = ir.bin_imm(BinOp::Add, tries, 1);
@@ -182,13 +209,24 @@ impl Aggregation for Mean {
         if self.full { "stats" } else { "avg" }
     }
     fn doc(&self) -> &'static str {
-        if self.full { "how many numbers, their average and their sum" } else { "the average of the numbers" }
+        if self.full {
+            "how many numbers, their average and their sum"
+        } else {
+            "the average of the numbers"
+        }
     }
     fn example(&self) -> &'static str {
-        if self.full { "interval:ms:100 { @ = stats(elapsed); }" } else { "interval:ms:100 { @ = avg(elapsed); }" }
+        if self.full {
+            "interval:ms:100 { @ = stats(elapsed); }"
+        } else {
+            "interval:ms:100 { @ = avg(elapsed); }"
+        }
     }
     fn signature(&self) -> Signature {
-        Signature { takes_value: true, params: &[] }
+        Signature {
+            takes_value: true,
+            params: &[],
+        }
     }
     fn words(&self, _ty: &AggType) -> u32 {
         2
@@ -206,7 +244,19 @@ impl Aggregation for Mean {
     }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         let total = number(ty, state[1]);
-        let average = if state[0] == 0 { 0 } else { total / i128::from(state[0]) };
-        if self.full { Shown::Stats { count: state[0], average, total } } else { Shown::Int(average) }
+        let average = if state[0] == 0 {
+            0
+        } else {
+            total / i128::from(state[0])
+        };
+        if self.full {
+            Shown::Stats {
+                count: state[0],
+                average,
+                total,
+            }
+        } else {
+            Shown::Int(average)
+        }
     }
 }

@@ -1,0 +1,513 @@
+//! Reading, changing and deleting elements of maps.
+//!
+//! Where a value and a key are both evaluated, the value comes first.
+
+use super::BodyCx;
+use super::memory::Prepared;
+use crate::helper::Helper;
+use crate::hir::{ArithOp, Expr};
+use crate::ir::{AtomicOp, BinOp, Block, Cond, Op, Value, Width};
+use crate::plan::{Generations, LossKind, MapId, MapPlan, Storage};
+use crate::target::Feature;
+use crate::types::Type;
+
+/// `BPF_ANY` (include/uapi/linux/bpf.h): insert or replace.
+const ANY: i64 = 0;
+/// `BPF_NOEXIST`: insert only.
+pub(super) const NO_EXIST: i64 = 1;
+/// Tries of a compare-and-exchange before an update is given up and counted.
+const TRIES: i64 = 16;
+
+/// Where the generation selector of a map is, if it has two generations.
+pub(super) fn selector(storage: &Storage) -> Option<u32> {
+    match storage {
+        Storage::Hash(Generations::Two { selector, .. })
+        | Storage::PerCpu {
+            maps: Generations::Two { selector, .. },
+            ..
+        } => Some(*selector),
+        _ => None,
+    }
+}
+
+impl<'a> BodyCx<'a> {
+    pub(super) fn map_plan(&self, map: MapId) -> &'a MapPlan {
+        &self.layout.plan.maps[map.0 as usize]
+    }
+
+    /// The kernel map in use.
+    pub(super) fn map_ref(&mut self, generations: Generations) -> Value {
+        match generations {
+            Generations::One(map) => self.ir.emit(Op::MapPtr(map)),
+            Generations::Two { maps, selector } => match self.selectors.get(&selector) {
+                Some(&selector) => self.ir.emit(Op::MapSelect { selector, maps }),
+                None => self.ir.emit(Op::MapPtr(maps[0])),
+            },
+        }
+    }
+
+    /// The address of a key in canonical memory. A map without keys has its only element under zeros.
+    fn key(&mut self, map: MapId, key: Option<&Expr>) -> Value {
+        match (key, &self.map_plan(map).key) {
+            (Some(key), Some(ty)) => {
+                let prepared = self.prepare(key);
+                self.key_address(&prepared, ty, 0)
+            }
+            _ => self.zeros(),
+        }
+    }
+
+    fn lookup(&mut self, generations: Generations, key: Value) -> Value {
+        let map = self.map_ref(generations);
+        self.ir.call(Helper::MapLookupElem, &[map, key])
+    }
+
+    /// A helper's error as the kernel returns it: 32 bits (5.10 and 6.1 leave the upper half of the register undefined
+    /// for map helpers).
+    pub(super) fn error_of(&mut self, result: Value) -> Value {
+        self.ir.emit(Op::Extend {
+            bits: 32,
+            signed: false,
+            value: result,
+        })
+    }
+
+    /// A map's scalar; 0 where absent.
+    pub(super) fn map_scalar(&mut self, map: MapId, key: Option<&Expr>, ty: &Type) -> Value {
+        let value = match self.map_plan(map).storage {
+            Storage::Words { offset } => {
+                let addr = self.ir.emit(Op::Memory(offset));
+                self.ir.load(addr, 0, Width::B8)
+            }
+            Storage::Hash(generations) => {
+                let key = self.key(map, key);
+                let element = self.lookup(generations, key);
+                let (there, done) = (self.ir.block(), self.ir.block());
+                let result = self.ir.param(done);
+                let zero = self.ir.iconst(0);
+                self.ir
+                    .branch_with(Cond::Ne, element, zero, (there, &[]), (done, &[zero]));
+                self.ir.switch_to(there);
+                let value = self.ir.load(element, 0, Width::B8);
+                self.ir.jump(done, &[value]);
+                self.ir.switch_to(done);
+                result
+            }
+            Storage::Striped { .. } | Storage::PerCpu { .. } => {
+                debug_assert!(false, "an aggregation is no scalar");
+                self.ir.iconst(0)
+            }
+        };
+        self.wrap(value, ty)
+    }
+
+    /// A map's text or tuple; zeros where absent.
+    pub(super) fn map_memory(&mut self, map: MapId, key: Option<&Expr>, ty: &Type) -> Prepared {
+        let Storage::Hash(generations) = self.map_plan(map).storage else {
+            return Prepared::Zeros;
+        };
+        let key = self.key(map, key);
+        let element = self.lookup(generations, key);
+        let (absent, done) = (self.ir.block(), self.ir.block());
+        let addr = self.ir.param(done);
+        let zero = self.ir.iconst(0);
+        self.ir
+            .branch_with(Cond::Ne, element, zero, (done, &[element]), (absent, &[]));
+        self.ir.switch_to(absent);
+        let zeros = self.zeros();
+        self.ir.jump(done, &[zeros]);
+        self.ir.switch_to(done);
+        let there = Prepared::Memory {
+            addr,
+            offset: 0,
+            size: ty.size(),
+        };
+        // The kernel may give a removed element's memory to another key; a program that sleeps in between would see it.
+        if self.sleepable {
+            self.in_temporary(&there, ty)
+        } else {
+            there
+        }
+    }
+
+    pub(super) fn set_map(&mut self, map: MapId, key: Option<&Expr>, value: &Expr) {
+        let plan = self.map_plan(map);
+        let prepared = self.prepare(value);
+        match plan.storage {
+            Storage::Words { offset } => {
+                let Prepared::Scalar(value) = prepared else { return };
+                let addr = self.ir.emit(Op::Memory(offset));
+                self.ir.store(addr, 0, Width::B8, value);
+                self.mark_present(offset);
+            }
+            Storage::Hash(generations) => {
+                let slot = self.temporary(plan.value.slot_size());
+                let value = self.ir.slot_addr(slot, 0);
+                self.fill_slot(&prepared, &plan.value, value, 0, true);
+                let key = self.key(map, key);
+                let (refused, done) = (self.ir.block(), self.ir.block());
+                if plan.length.is_some() {
+                    self.insert_counted(map, generations, key, value, done);
+                }
+                let zero = self.ir.iconst(0);
+                let error = self.update(generations, key, value, ANY);
+                self.ir.branch(Cond::Eq, error, zero, done, refused);
+                self.ir.switch_to(refused);
+                self.count_loss(LossKind::MapFull(map));
+                self.ir.jump(done, &[]);
+                self.ir.switch_to(done);
+            }
+            Storage::Striped { .. } | Storage::PerCpu { .. } => {}
+        }
+    }
+
+    fn update(&mut self, generations: Generations, key: Value, value: Value, flags: i64) -> Value {
+        let (map, flags) = (self.map_ref(generations), self.ir.iconst(flags));
+        let result = self.ir.call(Helper::MapUpdateElem, &[map, key, value, flags]);
+        self.error_of(result)
+    }
+
+    /// Inserts only, and goes on at `done` if that was possible, having counted the element.
+    fn insert_counted(
+        &mut self,
+        map: MapId,
+        generations: Generations,
+        key: Value,
+        value: Value,
+        done: Block,
+    ) {
+        let error = self.update(generations, key, value, NO_EXIST);
+        let (inserted, there) = (self.ir.block(), self.ir.block());
+        let zero = self.ir.iconst(0);
+        self.ir.branch(Cond::Eq, error, zero, inserted, there);
+        self.ir.switch_to(inserted);
+        let one = self.ir.iconst(1);
+        self.add_to_length(map, one);
+        self.ir.jump(done, &[]);
+        self.ir.switch_to(there);
+    }
+
+    fn length_addr(&mut self, map: MapId) -> Option<Value> {
+        let plan = self.map_plan(map);
+        let base = self.ir.emit(Op::Memory(plan.length?));
+        Some(
+            match selector(&plan.storage).and_then(|offset| self.selectors.get(&offset).copied()) {
+                Some(index) => self.ir.emit(Op::ElementAddr {
+                    base,
+                    index,
+                    count: 2,
+                    stride: 8,
+                }),
+                None => base,
+            },
+        )
+    }
+
+    fn add_to_length(&mut self, map: MapId, amount: Value) {
+        if let Some(addr) = self.length_addr(map) {
+            self.ir.atomic(AtomicOp::Add, addr, 0, amount);
+        }
+    }
+
+    pub(super) fn map_len(&mut self, map: MapId) -> Value {
+        match self.length_addr(map) {
+            Some(addr) => self.ir.load(addr, 0, Width::B8),
+            None => self.ir.iconst(0),
+        }
+    }
+
+    /// Notes that a scalar without key was set: a plain store, which nothing can lose.
+    fn mark_present(&mut self, offset: u32) {
+        let addr = self.ir.emit(Op::Memory(offset + 8));
+        let one = self.ir.iconst(1);
+        self.ir.store(addr, 0, Width::B8, one);
+    }
+
+    /// The address of an element, which is inserted as zeros if it is not there. Where the map has no room, goes on at
+    /// `refused`.
+    pub(super) fn element(
+        &mut self,
+        map: MapId,
+        generations: Generations,
+        key: Value,
+        refused: Block,
+    ) -> Value {
+        let (absent, found) = (self.ir.block(), self.ir.block());
+        let addr = self.ir.param(found);
+        let zero = self.ir.iconst(0);
+        let first = self.lookup(generations, key);
+        self.ir
+            .branch_with(Cond::Ne, first, zero, (found, &[first]), (absent, &[]));
+        self.ir.switch_to(absent);
+        let zeros = self.zeros();
+        if self.map_plan(map).length.is_some() {
+            let again = self.ir.block();
+            self.insert_counted(map, generations, key, zeros, again);
+            self.ir.jump(again, &[]);
+            self.ir.switch_to(again);
+        } else {
+            let (map, flags) = (self.map_ref(generations), self.ir.iconst(NO_EXIST));
+            self.ir
+                .call_effect(Helper::MapUpdateElem, &[map, key, zeros, flags]);
+        }
+        let second = self.lookup(generations, key);
+        self.ir
+            .branch_with(Cond::Ne, second, zero, (found, &[second]), (refused, &[]));
+        self.ir.switch_to(found);
+        addr
+    }
+
+    /// Runs `f` with the address of an element's value, unless the map has no room for it, which is counted. Gives what
+    /// `f` gives, or 0.
+    fn with_element(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        f: impl FnOnce(&mut Self, Value) -> Option<Value>,
+    ) -> Value {
+        match self.map_plan(map).storage {
+            Storage::Words { offset } => {
+                let addr = self.ir.emit(Op::Memory(offset));
+                let result = f(self, addr);
+                self.mark_present(offset);
+                result.unwrap_or_else(|| self.ir.iconst(0))
+            }
+            Storage::Hash(generations) => {
+                let key = self.key(map, key);
+                let (refused, done) = (self.ir.block(), self.ir.block());
+                let addr = self.element(map, generations, key, refused);
+                let result = f(self, addr);
+                let args: Vec<Value> = result.into_iter().collect();
+                self.ir.jump(done, &args);
+                self.ir.switch_to(refused);
+                self.count_loss(LossKind::MapFull(map));
+                let nothing: Vec<Value> = result.iter().map(|_| self.ir.iconst(0)).collect();
+                self.ir.jump(done, &nothing);
+                let result = result.map(|_| self.ir.param(done));
+                self.ir.switch_to(done);
+                result.unwrap_or_else(|| self.ir.iconst(0))
+            }
+            Storage::Striped { .. } | Storage::PerCpu { .. } => {
+                debug_assert!(false, "an aggregation is not assigned to");
+                self.ir.iconst(0)
+            }
+        }
+    }
+
+    pub(super) fn add_to_map(&mut self, map: MapId, key: Option<&Expr>, amount: Value) {
+        self.with_element(map, key, |cx, addr| {
+            cx.ir.atomic(AtomicOp::Add, addr, 0, amount);
+            None
+        });
+    }
+
+    /// Adds; gives the value before.
+    pub(super) fn fetch_add(&mut self, map: MapId, key: Option<&Expr>, amount: Value) -> Value {
+        self.require(Feature::FullAtomics);
+        self.with_element(map, key, |cx, addr| {
+            Some(cx.ir.atomic_fetch(AtomicOp::Add, addr, 0, amount))
+        })
+    }
+
+    pub(super) fn update_map(&mut self, map: MapId, key: Option<&Expr>, op: ArithOp, value: &Expr) {
+        let value = self.value(value);
+        let atomic = match op {
+            ArithOp::Add => (AtomicOp::Add, value),
+            ArithOp::Sub => {
+                let zero = self.ir.iconst(0);
+                (AtomicOp::Add, self.ir.bin(BinOp::Sub, zero, value))
+            }
+            ArithOp::And => (AtomicOp::And, value),
+            ArithOp::Or => (AtomicOp::Or, value),
+            ArithOp::Xor => (AtomicOp::Xor, value),
+            _ => {
+                self.require(Feature::FullAtomics);
+                let ty = &self.map_plan(map).value;
+                self.with_element(map, key, |cx, addr| {
+                    cx.exchange_loop(map, addr, op, value, ty);
+                    None
+                });
+                return;
+            }
+        };
+        if atomic.0 != AtomicOp::Add {
+            self.require(Feature::FullAtomics);
+        }
+        self.with_element(map, key, |cx, addr| {
+            cx.ir.atomic(atomic.0, addr, 0, atomic.1);
+            None
+        });
+    }
+
+    /// `*addr = *addr op value` for operations that have no atomic instruction.
+    fn exchange_loop(&mut self, map: MapId, addr: Value, op: ArithOp, value: Value, ty: &Type) {
+        let (head, retry, exhausted, done) =
+            (self.ir.block(), self.ir.block(), self.ir.block(), self.ir.block());
+        let (old, tries) = (self.ir.param(head), self.ir.param(head));
+        let first = self.ir.load(addr, 0, Width::B8);
+        let zero = self.ir.iconst(0);
+        self.ir.jump(head, &[first, zero]);
+        self.ir.switch_to(head);
+        let operand = self.wrap(old, ty);
+        let result = self.arith(op, operand, value, super::value::is_signed(ty));
+        let new = self.wrap(result, ty);
+        let seen = self.ir.emit(Op::CompareExchange {
+            addr,
+            offset: 0,
+            expected: old,
+            new,
+        });
+        self.ir.branch(Cond::Eq, seen, old, done, retry);
+        self.ir.switch_to(retry);
+        let tries = self.ir.bin_imm(BinOp::Add, tries, 1);
+        let limit = self.ir.iconst(TRIES);
+        self.ir
+            .branch_with(Cond::ULt, tries, limit, (head, &[seen, tries]), (exhausted, &[]));
+        self.ir.switch_to(exhausted);
+        self.count_loss(LossKind::Contended(map));
+        self.ir.jump(done, &[]);
+        self.ir.switch_to(done);
+    }
+
+    pub(super) fn has_key(&mut self, map: MapId, key: Option<&Expr>) -> Value {
+        match self.map_plan(map).storage {
+            Storage::Words { offset } => {
+                let addr = self.ir.emit(Op::Memory(offset + 8));
+                self.ir.load(addr, 0, Width::B8)
+            }
+            Storage::Hash(generations) => {
+                let key = self.key(map, key);
+                let element = self.lookup(generations, key);
+                let zero = self.ir.iconst(0);
+                self.ir.cmp(Cond::Ne, element, zero)
+            }
+            Storage::PerCpu { maps, overflow, .. } => self.each_part(map, key, |cx, key| {
+                let first = cx.lookup(maps, key);
+                let second = cx.lookup(overflow, key);
+                let zero = cx.ir.iconst(0);
+                let (first, second) = (
+                    cx.ir.cmp(Cond::Ne, first, zero),
+                    cx.ir.cmp(Cond::Ne, second, zero),
+                );
+                cx.ir.bin(BinOp::Or, first, second)
+            }),
+            Storage::Striped { .. } => self.ir.iconst(1),
+        }
+    }
+
+    /// Gives whether it was there.
+    pub(super) fn delete(&mut self, map: MapId, key: Option<&Expr>) -> Value {
+        match self.map_plan(map).storage {
+            Storage::Words { offset } => {
+                let addr = self.ir.emit(Op::Memory(offset));
+                let present = self.ir.load(addr, 8, Width::B8);
+                let zero = self.ir.iconst(0);
+                self.ir.store(addr, 0, Width::B8, zero);
+                self.ir.store(addr, 8, Width::B8, zero);
+                present
+            }
+            Storage::Hash(generations) => {
+                let key = self.key(map, key);
+                let was_there = self.delete_element(generations, key);
+                self.subtract_from_length(map, was_there);
+                was_there
+            }
+            Storage::PerCpu { maps, overflow, .. } => {
+                let was_there = self.each_part(map, key, |cx, key| {
+                    let first = cx.delete_element(maps, key);
+                    cx.subtract_from_length(map, first);
+                    let second = cx.delete_element(overflow, key);
+                    cx.ir.bin(BinOp::Or, first, second)
+                });
+                was_there
+            }
+            Storage::Striped { offset, bytes } => self.delete_stripes(offset, bytes),
+        }
+    }
+
+    fn subtract_from_length(&mut self, map: MapId, was_there: Value) {
+        if self.map_plan(map).length.is_some() {
+            let zero = self.ir.iconst(0);
+            let amount = self.ir.bin(BinOp::Sub, zero, was_there);
+            self.add_to_length(map, amount);
+        }
+    }
+
+    fn delete_element(&mut self, generations: Generations, key: Value) -> Value {
+        let map = self.map_ref(generations);
+        let result = self.ir.call(Helper::MapDeleteElem, &[map, key]);
+        let error = self.error_of(result);
+        let zero = self.ir.iconst(0);
+        self.ir.cmp(Cond::Eq, error, zero)
+    }
+
+    /// Runs `f` with the address of the key of each part that an aggregation's state is stored in, and gives whether any
+    /// gave 1.
+    fn each_part(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        f: impl FnOnce(&mut Self, Value) -> Value,
+    ) -> Value {
+        let plan = self.map_plan(map);
+        let (Some(key), Some(ty), Some(agg)) = (key, &plan.key, plan.aggregation()) else {
+            return self.ir.iconst(0);
+        };
+        let prepared = self.prepare(key);
+        if !agg.is_chunked() {
+            let key = self.key_address(&prepared, ty, 0);
+            return f(self, key);
+        }
+        let key = self.key_address(&prepared, ty, 8);
+        let chunks = agg.words().div_ceil(crate::aggregation::CHUNK_WORDS);
+        self.repeat(chunks, |cx, chunk| {
+            cx.store_at(key, ty.slot_size(), Width::B8, chunk);
+            f(cx, key)
+        })
+    }
+
+    /// Runs `f` for 0 to `count - 1`, in a loop; gives the or of what it gives.
+    fn repeat(&mut self, count: u32, f: impl FnOnce(&mut Self, Value) -> Value) -> Value {
+        let (head, done) = (self.ir.block(), self.ir.block());
+        let (index, so_far) = (self.ir.param(head), self.ir.param(head));
+        let result = self.ir.param(done);
+        let zero = self.ir.iconst(0);
+        self.ir.jump(head, &[zero, zero]);
+        self.ir.switch_to(head);
+        let any = f(self, index);
+        let any = self.ir.bin(BinOp::Or, so_far, any);
+        let next = self.ir.bin_imm(BinOp::Add, index, 1);
+        let limit = self.ir.iconst(i64::from(count));
+        self.ir
+            .branch_with(Cond::ULt, next, limit, (head, &[next, any]), (done, &[any]));
+        self.ir.switch_to(done);
+        result
+    }
+
+    /// Zeroes an aggregation without key on every CPU; gives whether anything was there.
+    fn delete_stripes(&mut self, offset: u32, bytes: u32) -> Value {
+        let stripes = self.layout.plan.memory.stripes;
+        let words = (bytes / 8).next_power_of_two();
+        self.repeat(stripes.count, |cx, cpu| {
+            let base = cx.ir.emit(Op::Memory(stripes.offset + offset));
+            let stripe = cx.ir.emit(Op::ElementAddr {
+                base,
+                index: cpu,
+                count: stripes.count,
+                stride: stripes.stride,
+            });
+            cx.repeat(bytes / 8, |cx, index| {
+                let addr = cx.ir.emit(Op::ElementAddr {
+                    base: stripe,
+                    index,
+                    count: words,
+                    stride: 8,
+                });
+                let before = cx.ir.load(addr, 0, Width::B8);
+                let zero = cx.ir.iconst(0);
+                cx.ir.store(addr, 0, Width::B8, zero);
+                cx.ir.cmp(Cond::Ne, before, zero)
+            })
+        })
+    }
+}

@@ -1,0 +1,682 @@
+//! Values that do not fit a register: text and tuples.
+//!
+//! Two steps. [`BodyCx::prepare`] evaluates everything within an expression that can fail, sleep or change something,
+//! and says where its bytes come from; [`BodyCx::fill`] writes them to their destination and does nothing else.
+//!
+//! Memory that is compared or used as a key is *canonical*: text is followed by NULs up to its capacity and padding is
+//! zero, so that equal values are equal bytes. Addresses of slots, map values and records are multiples of 8, and every
+//! access is aligned to its width, as the kernel demands of the stack.
+
+use super::{BodyCx, VarHome};
+use crate::helper::Helper;
+use crate::hir::{Expr, ExprKind};
+use crate::ir::{BinOp, Block, Cond, Op, Value, Width};
+use crate::plan::{LossKind, UNREADABLE};
+use crate::types::{Space, Type};
+
+/// Above this many bytes, memory is copied and zeroed by a helper instead of word by word.
+const INLINE_BYTES: u32 = 128;
+/// The same for memory that is not aligned to at least 4 bytes.
+const INLINE_UNALIGNED_BYTES: u32 = 24;
+/// Size of the pages that user memory is faulted in by. Larger pages only make the second touch superfluous.
+const PAGE: i64 = 4096;
+
+/// Where the bytes of a value come from.
+#[derive(Clone, Debug)]
+pub(super) enum Prepared {
+    /// A scalar.
+    Scalar(Value),
+    /// Constant text.
+    Text(Vec<u8>),
+    /// All zeros: 0, `false`, empty text, and tuples of them.
+    Zeros,
+    /// `size` canonical bytes at `addr + offset`.
+    Memory {
+        /// Base address, a multiple of 8.
+        addr: Value,
+        /// Offset from it.
+        offset: u32,
+        /// Size in bytes.
+        size: u32,
+    },
+    /// Text at an address of the traced process or the kernel.
+    ReadText {
+        /// Where.
+        address: Value,
+        /// At most this many bytes with the NUL, where the script says so.
+        length: Option<Value>,
+        /// Which memory.
+        space: Space,
+    },
+    /// A character array of the context record.
+    RecordText {
+        /// Offset in the record.
+        offset: u32,
+        /// Bytes.
+        size: u32,
+    },
+    /// A character array that the context record holds a locator of.
+    RecordDynamicText {
+        /// Offset of the locator.
+        offset: u32,
+        /// Whether it counts from behind itself.
+        relative: bool,
+    },
+    /// The members of a tuple.
+    Tuple(Vec<Prepared>),
+}
+
+/// Splits `len` bytes into accesses of at most 8 bytes that are aligned at each of the offsets.
+fn chunks(offsets: [u32; 2], len: u32) -> impl Iterator<Item = (u32, Width)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let aligned = |w: &Width| {
+            offsets
+                .iter()
+                .all(|offset| (offset + at).is_multiple_of(w.bytes()))
+        };
+        let width = [Width::B8, Width::B4, Width::B2, Width::B1]
+            .into_iter()
+            .find(|w| w.bytes() <= len - at && aligned(w))?;
+        at += width.bytes();
+        Some((at - width.bytes(), width))
+    })
+}
+
+/// Whether `len` bytes, aligned as `offset` is, are worth a helper call.
+fn wants_helper(offset: u32, len: u32) -> bool {
+    len > if offset.is_multiple_of(4) {
+        INLINE_BYTES
+    } else {
+        INLINE_UNALIGNED_BYTES
+    }
+}
+
+impl BodyCx<'_> {
+    /// Evaluates an expression up to the writing of its bytes.
+    pub(super) fn prepare(&mut self, expr: &Expr) -> Prepared {
+        if expr.ty.is_scalar() {
+            return Prepared::Scalar(self.value(expr));
+        }
+        let size = expr.ty.size();
+        match &expr.kind {
+            ExprKind::Str(text) => Prepared::Text(text.clone()),
+            ExprKind::Var(var) => match self.var_value(*var) {
+                VarHome::Slot(slot) => Prepared::Memory {
+                    addr: self.ir.slot_addr(slot, 0),
+                    offset: 0,
+                    size,
+                },
+                VarHome::Value(_) | VarHome::Zeros => Prepared::Zeros,
+            },
+            ExprKind::MapValue { map, key } => self.map_memory(*map, key.as_deref(), &expr.ty),
+            ExprKind::Builtin(id) => Prepared::Memory {
+                addr: (id.row().lower)(self),
+                offset: 0,
+                size,
+            },
+            ExprKind::RecordText { offset, size } => Prepared::RecordText {
+                offset: *offset,
+                size: *size,
+            },
+            ExprKind::RecordDynamicText { offset, relative } => Prepared::RecordDynamicText {
+                offset: *offset,
+                relative: *relative,
+            },
+            ExprKind::ReadText { address, length } => self.prepare_read(address, length.as_deref(), &expr.ty),
+            ExprKind::Tuple(members) => Prepared::Tuple(members.iter().map(|m| self.prepare(m)).collect()),
+            ExprKind::Member(tuple, index) => {
+                let prepared = self.prepare(tuple);
+                self.member_of(prepared, &tuple.ty, *index)
+            }
+            ExprKind::Convert(inner) => {
+                let prepared = self.prepare(inner);
+                self.convert_members(prepared, &inner.ty, &expr.ty)
+            }
+            ExprKind::Ternary(cond, a, b) => {
+                let slot = self.temporary(size);
+                let (yes, no) = (self.ir.block(), self.ir.block());
+                self.branch_on(cond, yes, no);
+                let write = |e| {
+                    let ty = &expr.ty;
+                    move |cx: &mut Self| {
+                        let prepared = cx.prepare(e);
+                        let addr = cx.ir.slot_addr(slot, 0);
+                        cx.fill(&prepared, ty, addr, 0, true);
+                        Vec::new()
+                    }
+                };
+                self.join((yes, write(&**a)), (no, write(&**b)));
+                Prepared::Memory {
+                    addr: self.ir.slot_addr(slot, 0),
+                    offset: 0,
+                    size,
+                }
+            }
+            _ => {
+                self.effect(expr);
+                Prepared::Zeros
+            }
+        }
+    }
+
+    fn prepare_read(&mut self, address: &Expr, length: Option<&Expr>, ty: &Type) -> Prepared {
+        let space = match &address.ty {
+            Type::Ptr(_, space) => *space,
+            _ => Space::Kernel,
+        };
+        let address = self.value(address);
+        let length = length.map(|e| self.value(e));
+        let read = Prepared::ReadText {
+            address,
+            length,
+            space,
+        };
+        // A program that may sleep must do so before it reserves a record, and reads into memory of its own.
+        if self.sleepable {
+            self.in_temporary(&read, ty)
+        } else {
+            read
+        }
+    }
+
+    /// A member of a prepared tuple of type `ty`.
+    pub(super) fn member_of(&mut self, tuple: Prepared, ty: &Type, index: u32) -> Prepared {
+        let Type::Tuple(members) = ty else {
+            return Prepared::Zeros;
+        };
+        let (Some(member), Some(&at)) = (
+            members.get(index as usize),
+            ty.member_offsets().get(index as usize),
+        ) else {
+            return Prepared::Zeros;
+        };
+        match tuple {
+            Prepared::Tuple(mut parts) => parts.swap_remove(index as usize),
+            Prepared::Memory { addr, offset, .. } if member.is_scalar() => {
+                Prepared::Scalar(self.load_scalar(addr, offset + at, member))
+            }
+            Prepared::Memory { addr, offset, .. } => Prepared::Memory {
+                addr,
+                offset: offset + at,
+                size: member.size(),
+            },
+            _ if member.is_scalar() => Prepared::Scalar(self.ir.iconst(0)),
+            _ => Prepared::Zeros,
+        }
+    }
+
+    /// The same value with the layout of another type: tuples are taken apart, scalars wrapped; text is cut or padded
+    /// when it is written.
+    fn convert_members(&mut self, prepared: Prepared, from: &Type, to: &Type) -> Prepared {
+        match (from, to) {
+            (Type::Tuple(from_members), Type::Tuple(to_members)) if from != to => {
+                let parts =
+                    from_members
+                        .iter()
+                        .zip(to_members)
+                        .enumerate()
+                        .map(|(i, (from_member, to_member))| {
+                            let part = self.member_of(prepared.clone(), from, i as u32);
+                            self.convert_members(part, from_member, to_member)
+                        });
+                Prepared::Tuple(parts.collect())
+            }
+            (_, Type::Int(_)) => match prepared {
+                Prepared::Scalar(value) => Prepared::Scalar(self.wrap(value, to)),
+                other => other,
+            },
+            _ => prepared,
+        }
+    }
+
+    /// A value written to a slot of the current statement, canonical.
+    pub(super) fn in_temporary(&mut self, prepared: &Prepared, ty: &Type) -> Prepared {
+        let slot = self.temporary(ty.size());
+        let addr = self.ir.slot_addr(slot, 0);
+        self.fill(prepared, ty, addr, 0, true);
+        Prepared::Memory {
+            addr,
+            offset: 0,
+            size: ty.size(),
+        }
+    }
+
+    /// Writes a value as a top-level map key, map value or event argument: scalars take 8 bytes. Otherwise as
+    /// [`BodyCx::fill`].
+    pub(super) fn fill_slot(
+        &mut self,
+        prepared: &Prepared,
+        ty: &Type,
+        addr: Value,
+        offset: u32,
+        canonical: bool,
+    ) -> Option<Value> {
+        if !ty.is_scalar() {
+            let length = self.fill(prepared, ty, addr, offset, canonical);
+            if canonical {
+                self.zero(addr, offset + ty.size(), ty.slot_size() - ty.size());
+            }
+            return length;
+        }
+        let value = self.scalar_of(prepared);
+        self.store_at(addr, offset, Width::B8, value);
+        None
+    }
+
+    fn scalar_of(&mut self, prepared: &Prepared) -> Value {
+        match prepared {
+            Prepared::Scalar(value) => *value,
+            _ => self.ir.iconst(0),
+        }
+    }
+
+    /// Writes `ty.size()` bytes at `addr + offset`. Unless `canonical`, what follows the NUL of a text may be anything.
+    /// Gives the number of bytes up to and including the NUL where the value is text whose length is known only at run
+    /// time.
+    pub(super) fn fill(
+        &mut self,
+        prepared: &Prepared,
+        ty: &Type,
+        addr: Value,
+        offset: u32,
+        canonical: bool,
+    ) -> Option<Value> {
+        let size = ty.size();
+        match prepared {
+            _ if ty.is_scalar() => {
+                let value = self.scalar_of(prepared);
+                if let Some(width) = Width::from_bytes(size) {
+                    self.store_at(addr, offset, width, value);
+                }
+                None
+            }
+            Prepared::Zeros | Prepared::Scalar(_) => {
+                self.zero(addr, offset, size);
+                None
+            }
+            Prepared::Text(text) => {
+                self.fill_text(text, size, addr, offset, canonical);
+                None
+            }
+            Prepared::Memory {
+                addr: from,
+                offset: from_offset,
+                size: available,
+            } => {
+                self.copy(*from, *from_offset, addr, offset, size.min(*available));
+                if size < *available && matches!(ty, Type::Str(_)) {
+                    let nul = self.ir.iconst(0);
+                    self.store_at(addr, offset + size - 1, Width::B1, nul);
+                }
+                if canonical && size > *available {
+                    self.zero(addr, offset + available, size - available);
+                }
+                None
+            }
+            Prepared::ReadText {
+                address,
+                length,
+                space,
+            } => Some(self.read_text(*address, *length, *space, size, addr, offset, canonical)),
+            Prepared::RecordText {
+                offset: at,
+                size: available,
+            } => {
+                let source = self.ctx_addr(*at);
+                Some(self.read_record_text(source, size.min(available + 1), size, addr, offset, canonical))
+            }
+            Prepared::RecordDynamicText { offset: at, relative } => {
+                let source = self.dynamic_addr(*at, *relative);
+                Some(self.read_record_text(source, size, size, addr, offset, canonical))
+            }
+            Prepared::Tuple(parts) => {
+                let Type::Tuple(members) = ty else { return None };
+                let mut end = 0;
+                for ((part, member), at) in parts.iter().zip(members).zip(ty.member_offsets()) {
+                    self.zero(addr, offset + end, at - end);
+                    self.fill(part, member, addr, offset + at, canonical);
+                    end = at + member.size();
+                }
+                self.zero(addr, offset + end, size - end);
+                None
+            }
+        }
+    }
+
+    fn fill_text(&mut self, text: &[u8], size: u32, addr: Value, offset: u32, canonical: bool) {
+        let length = text.len().min(size as usize - 1);
+        let mut bytes = text[..length].to_vec();
+        bytes.push(0);
+        // Whole words are cheaper than their parts.
+        bytes.resize(bytes.len().next_multiple_of(8).min(size as usize), 0);
+        for (at, width) in chunks([offset; 2], bytes.len() as u32) {
+            let mut word = [0; 8];
+            let part = &bytes[at as usize..(at + width.bytes()) as usize];
+            word[..part.len()].copy_from_slice(part);
+            let value = self.ir.iconst(i64::from_le_bytes(word));
+            self.store_at(addr, offset + at, width, value);
+        }
+        if canonical {
+            self.zero(addr, offset + bytes.len() as u32, size - bytes.len() as u32);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "source and destination of one read")]
+    fn read_text(
+        &mut self,
+        address: Value,
+        length: Option<Value>,
+        space: Space,
+        size: u32,
+        addr: Value,
+        offset: u32,
+        canonical: bool,
+    ) -> Value {
+        if canonical {
+            self.zero(addr, offset, size);
+        } else {
+            // Empty text where nothing is read.
+            let nul = self.ir.iconst(0);
+            self.store_at(addr, offset, Width::B1, nul);
+        }
+        let (somewhere, failed, done) = (self.ir.block(), self.ir.block(), self.ir.block());
+        let result = self.ir.param(done);
+        let zero = self.ir.iconst(0);
+        let one = self.ir.iconst(1);
+        self.ir
+            .branch_with(Cond::Ne, address, zero, (somewhere, &[]), (done, &[one]));
+        self.ir.switch_to(somewhere);
+        let destination = self.address_at(addr, offset);
+        let helper = match space {
+            Space::User => Helper::ProbeReadUserStr,
+            Space::Kernel => Helper::ProbeReadKernelStr,
+        };
+        let first = self.read_str(helper, destination, length, size, address);
+        if self.sleepable && space == Space::User {
+            let retry = self.ir.block();
+            self.ir
+                .branch_with(Cond::SGe, first, zero, (done, &[first]), (retry, &[]));
+            self.ir.switch_to(retry);
+            self.fault_in(address);
+            let second = self.read_str(helper, destination, length, size, address);
+            self.ir
+                .branch_with(Cond::SGe, second, zero, (done, &[second]), (failed, &[]));
+        } else {
+            self.ir
+                .branch_with(Cond::SGe, first, zero, (done, &[first]), (failed, &[]));
+        }
+        self.ir.switch_to(failed);
+        self.count_loss(LossKind::Read);
+        self.fill_text(UNREADABLE.as_bytes(), size, addr, offset, canonical);
+        let length = self.ir.iconst(i64::from(size.min(UNREADABLE.len() as u32 + 1)));
+        self.ir.jump(done, &[length]);
+        self.ir.switch_to(done);
+        result
+    }
+
+    fn read_str(
+        &mut self,
+        helper: Helper,
+        to: Value,
+        length: Option<Value>,
+        size: u32,
+        from: Value,
+    ) -> Value {
+        match length {
+            Some(length) => self.ir.emit(Op::CallBounded {
+                helper,
+                args: vec![to, length, from],
+                bounded: 1,
+                max: size,
+            }),
+            None => {
+                let size = self.ir.iconst(i64::from(size));
+                self.ir.call(helper, &[to, size, from])
+            }
+        }
+    }
+
+    /// Waits for the page of an address and the one behind it.
+    fn fault_in(&mut self, address: Value) {
+        let slot = self.temporary(8);
+        let to = self.ir.slot_addr(slot, 0);
+        let one = self.ir.iconst(1);
+        self.ir.call_effect(Helper::CopyFromUser, &[to, one, address]);
+        let last = self.ir.bin_imm(BinOp::Or, address, PAGE - 1);
+        let next = self.ir.bin_imm(BinOp::Add, last, 1);
+        self.ir.call_effect(Helper::CopyFromUser, &[to, one, next]);
+    }
+
+    fn ctx_addr(&mut self, offset: u32) -> Value {
+        let ctx = self.ir.emit(Op::Ctx);
+        self.ir.bin_imm(BinOp::Add, ctx, i64::from(offset))
+    }
+
+    /// What a locator (`offset | size << 16`, include/trace/trace_events.h) at `at` points to.
+    fn dynamic_addr(&mut self, at: u32, relative: bool) -> Value {
+        let locator = self.record_field_u32(at);
+        let within = self.ir.bin_imm(BinOp::And, locator, 0xffff);
+        let base = self.ctx_addr(if relative { at + 4 } else { 0 });
+        self.ir.bin(BinOp::Add, base, within)
+    }
+
+    fn record_field_u32(&mut self, at: u32) -> Value {
+        match i16::try_from(at) {
+            Ok(offset) => self.ir.emit(Op::CtxLoad {
+                offset,
+                width: Width::B4,
+                signed: false,
+            }),
+            Err(_) => self.record_bytes(at, 4, false),
+        }
+    }
+
+    /// A scalar of the record that cannot be loaded at once, read by helper.
+    pub(super) fn record_bytes(&mut self, offset: u32, width: u8, signed: bool) -> Value {
+        let slot = self.temporary(8);
+        let to = self.ir.slot_addr(slot, 0);
+        let size = self.ir.iconst(i64::from(width));
+        let from = self.ctx_addr(offset);
+        self.zero(to, 0, 8);
+        self.ir.call_effect(Helper::ProbeReadKernel, &[to, size, from]);
+        let value = self.ir.load(to, 0, Width::B8);
+        let bits = width.saturating_mul(8);
+        if bits < 64 {
+            self.ir.emit(Op::Extend { bits, signed, value })
+        } else {
+            value
+        }
+    }
+
+    fn read_record_text(
+        &mut self,
+        source: Value,
+        most: u32,
+        size: u32,
+        addr: Value,
+        offset: u32,
+        canonical: bool,
+    ) -> Value {
+        if canonical {
+            self.zero(addr, offset, size);
+        }
+        let destination = self.address_at(addr, offset);
+        let most = self.ir.iconst(i64::from(most));
+        self.ir
+            .call(Helper::ProbeReadKernelStr, &[destination, most, source])
+    }
+
+    /// Ends the block: goes on at `equal` or `differs`.
+    pub(super) fn branch_equal(&mut self, a: &Expr, b: &Expr, equal: Block, differs: Block) {
+        let (prepared_a, prepared_b) = (self.prepare(a), self.prepare(b));
+        self.compare((&prepared_a, &a.ty), (&prepared_b, &b.ty), differs);
+        self.ir.jump(equal, &[]);
+    }
+
+    /// Goes on at `differs` unless the values are equal; stands where they are afterwards.
+    fn compare(&mut self, a: (&Prepared, &Type), b: (&Prepared, &Type), differs: Block) {
+        match (a, b) {
+            ((_, Type::Tuple(types_a)), (_, Type::Tuple(types_b))) => {
+                for i in 0..types_a.len().min(types_b.len()) {
+                    let part_a = self.member_of(a.0.clone(), a.1, i as u32);
+                    let part_b = self.member_of(b.0.clone(), b.1, i as u32);
+                    self.compare((&part_a, &types_a[i]), (&part_b, &types_b[i]), differs);
+                }
+            }
+            ((Prepared::Scalar(a), _), (Prepared::Scalar(b), _)) => self.require_equal(*a, *b, differs),
+            ((Prepared::Text(a), _), (Prepared::Text(b), _)) => {
+                let (a, b) = (self.ir.iconst(i64::from(a == b)), self.ir.iconst(1));
+                self.require_equal(a, b, differs);
+            }
+            ((Prepared::Text(text), _), other) | (other, (Prepared::Text(text), _)) => {
+                self.compare_with_text(other, text, differs);
+            }
+            _ => {
+                let (addr_a, offset_a, size_a) = self.placed(a.0, a.1);
+                let (addr_b, offset_b, size_b) = self.placed(b.0, b.1);
+                // Both end in NUL within their size, so what is beyond the smaller one need not be looked at, unless
+                // the smaller is full to its NUL, which then differs from a longer text.
+                let size = size_a.min(size_b);
+                for (at, width) in chunks([offset_a, offset_b], size) {
+                    let a = self.load_at(addr_a, offset_a + at, width);
+                    let b = self.load_at(addr_b, offset_b + at, width);
+                    self.require_equal(a, b, differs);
+                }
+            }
+        }
+    }
+
+    fn compare_with_text(&mut self, value: (&Prepared, &Type), text: &[u8], differs: Block) {
+        let (addr, offset, size) = self.placed(value.0, value.1);
+        if text.len() as u32 >= size {
+            let (a, b) = (self.ir.iconst(0), self.ir.iconst(1));
+            self.require_equal(a, b, differs);
+            return;
+        }
+        let mut bytes = text.to_vec();
+        bytes.push(0);
+        // Canonical memory is zero behind the NUL: compare whole words where there are any.
+        bytes.resize(bytes.len().next_multiple_of(8).min(size as usize), 0);
+        for (at, width) in chunks([offset; 2], bytes.len() as u32) {
+            let mut word = [0; 8];
+            let part = &bytes[at as usize..(at + width.bytes()) as usize];
+            word[..part.len()].copy_from_slice(part);
+            let there = self.load_at(addr, offset + at, width);
+            let wanted = self.ir.iconst(i64::from_le_bytes(word));
+            self.require_equal(there, wanted, differs);
+        }
+    }
+
+    fn require_equal(&mut self, a: Value, b: Value, differs: Block) {
+        let same = self.ir.block();
+        self.ir.branch(Cond::Eq, a, b, same, differs);
+        self.ir.switch_to(same);
+    }
+
+    /// The address, offset and size of canonical memory that holds a value.
+    fn placed(&mut self, prepared: &Prepared, ty: &Type) -> (Value, u32, u32) {
+        match prepared {
+            Prepared::Memory { addr, offset, size } => (*addr, *offset, *size),
+            other => match self.in_temporary(other, ty) {
+                Prepared::Memory { addr, offset, size } => (addr, offset, size),
+                _ => (self.ir.iconst(0), 0, 0),
+            },
+        }
+    }
+
+    /// The address of canonical memory of a key: `ty.slot_size()` bytes and `extra` more behind it.
+    pub(super) fn key_address(&mut self, prepared: &Prepared, ty: &Type, extra: u32) -> Value {
+        if let Prepared::Memory { addr, offset, size } = prepared
+            && *size == ty.slot_size()
+            && ty.size() == *size
+            && extra == 0
+        {
+            return self.address_at(*addr, *offset);
+        }
+        let slot = self.temporary(ty.slot_size() + extra);
+        let addr = self.ir.slot_addr(slot, 0);
+        self.fill_slot(prepared, ty, addr, 0, true);
+        addr
+    }
+
+    /// Loads a scalar that is a member of something.
+    pub(super) fn load_scalar(&mut self, addr: Value, offset: u32, ty: &Type) -> Value {
+        let Some(width) = Width::from_bytes(ty.size()) else {
+            return self.ir.iconst(0);
+        };
+        let (addr, offset) = self.split(addr, offset);
+        self.ir.emit(Op::Load {
+            addr,
+            offset,
+            width,
+            signed: super::value::is_signed(ty),
+        })
+    }
+
+    /// Zeroes a slot from its start.
+    pub(super) fn zero_slot(&mut self, slot: crate::ir::Slot, size: u32) {
+        let addr = self.ir.slot_addr(slot, 0);
+        self.zero(addr, 0, size);
+    }
+
+    fn zero(&mut self, addr: Value, offset: u32, len: u32) {
+        if wants_helper(offset, len) {
+            let mut at = 0;
+            while at < len {
+                let part = (len - at).min(self.layout.zeros_size);
+                let zeros = self.zeros();
+                self.copy_by_helper(zeros, 0, addr, offset + at, part);
+                at += part;
+            }
+            return;
+        }
+        for (at, width) in chunks([offset; 2], len) {
+            let zero = self.ir.iconst(0);
+            self.store_at(addr, offset + at, width, zero);
+        }
+    }
+
+    fn copy(&mut self, from: Value, from_offset: u32, to: Value, to_offset: u32, len: u32) {
+        if wants_helper(from_offset | to_offset, len) {
+            self.copy_by_helper(from, from_offset, to, to_offset, len);
+            return;
+        }
+        for (at, width) in chunks([from_offset, to_offset], len) {
+            let value = self.load_at(from, from_offset + at, width);
+            self.store_at(to, to_offset + at, width, value);
+        }
+    }
+
+    fn copy_by_helper(&mut self, from: Value, from_offset: u32, to: Value, to_offset: u32, len: u32) {
+        let (from, to) = (self.address_at(from, from_offset), self.address_at(to, to_offset));
+        let len = self.ir.iconst(i64::from(len));
+        self.ir.call_effect(Helper::ProbeReadKernel, &[to, len, from]);
+    }
+
+    fn address_at(&mut self, addr: Value, offset: u32) -> Value {
+        if offset == 0 {
+            addr
+        } else {
+            self.ir.bin_imm(BinOp::Add, addr, i64::from(offset))
+        }
+    }
+
+    /// An address and an offset that fits an instruction.
+    fn split(&mut self, addr: Value, offset: u32) -> (Value, i16) {
+        match i16::try_from(offset) {
+            Ok(offset) => (addr, offset),
+            Err(_) => (self.address_at(addr, offset), 0),
+        }
+    }
+
+    fn load_at(&mut self, addr: Value, offset: u32, width: Width) -> Value {
+        let (addr, offset) = self.split(addr, offset);
+        self.ir.load(addr, offset, width)
+    }
+
+    pub(super) fn store_at(&mut self, addr: Value, offset: u32, width: Width, value: Value) {
+        let (addr, offset) = self.split(addr, offset);
+        self.ir.store(addr, offset, width, value);
+    }
+}

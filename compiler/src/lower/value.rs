@@ -1,0 +1,373 @@
+//! Scalar expressions, conditions and assignments to variables.
+
+use super::memory::Prepared;
+use super::{BodyCx, VarHome};
+use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
+use crate::ir::{BinOp, Block, Cond, Op, Value, Width};
+use crate::types::{IntType, Type};
+use crate::visit;
+
+impl BodyCx<'_> {
+    /// A scalar expression. Its bits beyond the type's width repeat the sign or are 0.
+    pub(super) fn value(&mut self, expr: &Expr) -> Value {
+        match &expr.kind {
+            ExprKind::Const(value) => self.ir.iconst(*value),
+            ExprKind::Var(var) => match self.var_value(*var) {
+                VarHome::Value(value) => value,
+                VarHome::Slot(_) | VarHome::Zeros => self.no_scalar(),
+            },
+            ExprKind::MapValue { map, key } => self.map_scalar(*map, key.as_deref(), &expr.ty),
+            ExprKind::Builtin(id) => (id.row().lower)(self),
+            ExprKind::Arg(n) => self.argument(*n),
+            ExprKind::ReturnValue => {
+                let offset = self.target.arch().convention().result;
+                self.ir.emit(Op::CtxLoad {
+                    offset,
+                    width: Width::B8,
+                    signed: false,
+                })
+            }
+            ExprKind::RecordField {
+                offset,
+                width,
+                signed,
+            } => self.record_field(*offset, *width, *signed),
+            ExprKind::SiteName => self.site(),
+            ExprKind::Unary(op, operand) => self.unary(*op, operand, &expr.ty),
+            ExprKind::Arith(op, a, b) => {
+                let (a_value, b_value) = (self.value(a), self.value(b));
+                let result = self.arith(*op, a_value, b_value, is_signed(&a.ty));
+                self.wrap(result, &expr.ty)
+            }
+            ExprKind::Compare(op, a, b) if a.ty.is_scalar() => {
+                let (a_value, b_value) = (self.value(a), self.value(b));
+                self.ir.cmp(condition(*op, is_signed(&a.ty)), a_value, b_value)
+            }
+            ExprKind::Compare(..) | ExprKind::And(..) | ExprKind::Or(..) => self.truth(expr),
+            ExprKind::Ternary(cond, a, b) => {
+                let (yes, no) = (self.ir.block(), self.ir.block());
+                self.branch_on(cond, yes, no);
+                let value = |e| move |cx: &mut Self| vec![cx.value(e)];
+                self.join((yes, value(&**a)), (no, value(&**b)))[0]
+            }
+            ExprKind::Convert(inner) => self.convert(inner, &expr.ty),
+            ExprKind::Member(tuple, index) => self.member(tuple, *index, &expr.ty),
+            ExprKind::Increment { place, delta, prefix } => self.increment(place, *delta, *prefix, &expr.ty),
+            ExprKind::HasKey { map, key } => self.has_key(*map, key.as_deref()),
+            ExprKind::Delete { map, key } => self.delete(*map, key.as_deref()),
+            ExprKind::MapLen(map) => self.map_len(*map),
+            ExprKind::Emit { .. } => {
+                self.effect(expr);
+                self.ir.iconst(0)
+            }
+            ExprKind::Str(_)
+            | ExprKind::Tuple(_)
+            | ExprKind::ReadText { .. }
+            | ExprKind::RecordText { .. }
+            | ExprKind::RecordDynamicText { .. } => self.no_scalar(),
+        }
+    }
+
+    /// For what the checker has excluded: an expression used as a scalar whose type is none.
+    fn no_scalar(&mut self) -> Value {
+        debug_assert!(false, "scalar wanted of an expression that is none");
+        self.ir.iconst(0)
+    }
+
+    /// Evaluates an expression for its effects only.
+    pub(super) fn effect(&mut self, expr: &Expr) {
+        match &expr.kind {
+            ExprKind::Emit { event, args } => self.emit_event(*event, args),
+            ExprKind::Ternary(cond, a, b) if expr.ty == Type::Void => {
+                let (yes, no) = (self.ir.block(), self.ir.block());
+                self.branch_on(cond, yes, no);
+                let run = |e| {
+                    move |cx: &mut Self| {
+                        cx.effect(e);
+                        Vec::new()
+                    }
+                };
+                self.join((yes, run(&**a)), (no, run(&**b)));
+            }
+            ExprKind::Increment {
+                place: Place::Map { map, key },
+                delta,
+                ..
+            } => {
+                let delta = self.ir.iconst(*delta);
+                self.add_to_map(*map, key.as_deref(), delta);
+            }
+            _ if expr.ty.is_scalar() => {
+                self.value(expr);
+            }
+            _ => {
+                self.prepare(expr);
+            }
+        }
+    }
+
+    pub(super) fn set_var(&mut self, var: VarId, value: &Expr) {
+        let ty = self.probe.vars[var.0 as usize].ty.clone();
+        if ty.is_scalar() {
+            let value = self.value(value);
+            self.vars[var.0 as usize] = VarHome::Value(value);
+            return;
+        }
+        let slot = match self.var_slots.get(&var) {
+            Some(slot) => *slot,
+            None => {
+                let slot = self.ir.slot(ty.size());
+                self.var_slots.insert(var, slot);
+                slot
+            }
+        };
+        let mut prepared = self.prepare(value);
+        // `$t = ($t.1, $t.0)` must read all of the old value before it writes any of the new one.
+        if visit::any_in_expr(value, &mut |e| matches!(e.kind, ExprKind::Var(v) if v == var)) {
+            prepared = self.in_temporary(&prepared, &ty);
+        }
+        let addr = self.ir.slot_addr(slot, 0);
+        self.fill(&prepared, &ty, addr, 0, true);
+        self.vars[var.0 as usize] = VarHome::Slot(slot);
+    }
+
+    fn argument(&mut self, n: u8) -> Value {
+        let registers = self.target.arch().convention().args;
+        match registers.get(usize::from(n)) {
+            Some(&offset) => self.ir.emit(Op::CtxLoad {
+                offset,
+                width: Width::B8,
+                signed: false,
+            }),
+            None => self.no_scalar(),
+        }
+    }
+
+    fn record_field(&mut self, offset: u32, width: u8, signed: bool) -> Value {
+        match (i16::try_from(offset), Width::from_bytes(u32::from(width))) {
+            // The kernel accepts aligned accesses to a record only (tp_prog_is_valid_access).
+            (Ok(at), Some(width)) if offset.is_multiple_of(width.bytes()) => self.ir.emit(Op::CtxLoad {
+                offset: at,
+                width,
+                signed,
+            }),
+            _ => self.record_bytes(offset, width, signed),
+        }
+    }
+
+    fn unary(&mut self, op: UnaryOp, operand: &Expr, ty: &Type) -> Value {
+        let value = self.value(operand);
+        let result = match op {
+            UnaryOp::Not => {
+                let zero = self.ir.iconst(0);
+                return self.ir.cmp(Cond::Eq, value, zero);
+            }
+            UnaryOp::Neg => {
+                let zero = self.ir.iconst(0);
+                self.ir.bin(BinOp::Sub, zero, value)
+            }
+            UnaryOp::BitNot => self.ir.bin_imm(BinOp::Xor, value, -1),
+        };
+        self.wrap(result, ty)
+    }
+
+    /// Arithmetic on 64 bits as [`crate::hir`] defines it.
+    pub(super) fn arith(&mut self, op: ArithOp, a: Value, b: Value, signed: bool) -> Value {
+        let op = match op {
+            ArithOp::Add => BinOp::Add,
+            ArithOp::Sub => BinOp::Sub,
+            ArithOp::Mul => BinOp::Mul,
+            ArithOp::Div | ArithOp::Mod if signed => return self.signed_division(op, a, b),
+            ArithOp::Div => BinOp::UDiv,
+            ArithOp::Mod => BinOp::URem,
+            ArithOp::Shl => BinOp::Shl,
+            ArithOp::Shr if signed => BinOp::AShr,
+            ArithOp::Shr => BinOp::LShr,
+            ArithOp::And => BinOp::And,
+            ArithOp::Or => BinOp::Or,
+            ArithOp::Xor => BinOp::Xor,
+        };
+        self.ir.bin(op, a, b)
+    }
+
+    /// Division of magnitudes, with the sign put back: BPF has had signed division only since 6.6. The quotient's sign
+    /// is that of both operands together, the remainder's that of the dividend.
+    fn signed_division(&mut self, op: ArithOp, a: Value, b: Value) -> Value {
+        let sign_a = self.ir.bin_imm(BinOp::AShr, a, 63);
+        let sign_b = self.ir.bin_imm(BinOp::AShr, b, 63);
+        let magnitude_a = self.negate_if(a, sign_a);
+        let magnitude_b = self.negate_if(b, sign_b);
+        if op == ArithOp::Div {
+            let quotient = self.ir.bin(BinOp::UDiv, magnitude_a, magnitude_b);
+            let sign = self.ir.bin(BinOp::Xor, sign_a, sign_b);
+            self.negate_if(quotient, sign)
+        } else {
+            let remainder = self.ir.bin(BinOp::URem, magnitude_a, magnitude_b);
+            self.negate_if(remainder, sign_a)
+        }
+    }
+
+    /// `-value` where `sign` is -1, `value` where it is 0.
+    fn negate_if(&mut self, value: Value, sign: Value) -> Value {
+        let flipped = self.ir.bin(BinOp::Xor, value, sign);
+        self.ir.bin(BinOp::Sub, flipped, sign)
+    }
+
+    /// Wraps 64 bits to an integer type.
+    pub(super) fn wrap(&mut self, value: Value, ty: &Type) -> Value {
+        match ty {
+            Type::Int(IntType { bits: 64, .. }) => value,
+            Type::Int(IntType { bits, signed }) => self.ir.emit(Op::Extend {
+                bits: *bits,
+                signed: *signed,
+                value,
+            }),
+            _ => value,
+        }
+    }
+
+    fn convert(&mut self, inner: &Expr, ty: &Type) -> Value {
+        let value = self.value(inner);
+        match (&inner.ty, ty) {
+            (Type::Bool, _) => value,
+            (_, Type::Bool) => {
+                let zero = self.ir.iconst(0);
+                self.ir.cmp(Cond::Ne, value, zero)
+            }
+            _ => self.wrap(value, ty),
+        }
+    }
+
+    fn member(&mut self, tuple: &Expr, index: u32, ty: &Type) -> Value {
+        let prepared = self.prepare(tuple);
+        match self.member_of(prepared, &tuple.ty, index) {
+            Prepared::Scalar(value) => value,
+            Prepared::Memory { addr, offset, .. } => self.load_scalar(addr, offset, ty),
+            _ => self.ir.iconst(0),
+        }
+    }
+
+    fn increment(&mut self, place: &Place, delta: i64, prefix: bool, ty: &Type) -> Value {
+        match place {
+            Place::Var(var) => {
+                let VarHome::Value(before) = self.var_value(*var) else {
+                    return self.no_scalar();
+                };
+                let after = self.ir.bin_imm(BinOp::Add, before, delta);
+                let after = self.wrap(after, ty);
+                self.vars[var.0 as usize] = VarHome::Value(after);
+                if prefix { after } else { before }
+            }
+            Place::Map { map, key } => {
+                let amount = self.ir.iconst(delta);
+                let before = self.fetch_add(*map, key.as_deref(), amount);
+                let result = if prefix {
+                    self.ir.bin_imm(BinOp::Add, before, delta)
+                } else {
+                    before
+                };
+                self.wrap(result, ty)
+            }
+        }
+    }
+
+    /// A condition as 0 or 1.
+    fn truth(&mut self, expr: &Expr) -> Value {
+        let (yes, no) = (self.ir.block(), self.ir.block());
+        self.branch_on(expr, yes, no);
+        let constant = |value| move |cx: &mut Self| vec![cx.ir.iconst(value)];
+        self.join((yes, constant(1)), (no, constant(0)))[0]
+    }
+
+    /// Ends the block: goes on at `yes` where the expression is not 0, else at `no`.
+    pub(super) fn branch_on(&mut self, expr: &Expr, yes: Block, no: Block) {
+        match &expr.kind {
+            ExprKind::Compare(op, a, b) if a.ty.is_scalar() => {
+                let (a_value, b_value) = (self.value(a), self.value(b));
+                self.ir
+                    .branch(condition(*op, is_signed(&a.ty)), a_value, b_value, yes, no);
+            }
+            ExprKind::Compare(op, a, b) => {
+                let (equal, differs) = if *op == CompareOp::Ne {
+                    (no, yes)
+                } else {
+                    (yes, no)
+                };
+                self.branch_equal(a, b, equal, differs);
+            }
+            ExprKind::Unary(UnaryOp::Not, inner) => self.branch_on(inner, no, yes),
+            ExprKind::Convert(inner) if expr.ty == Type::Bool => self.branch_on(inner, yes, no),
+            ExprKind::And(a, b) => self.branch_both(a, b, yes, no, true),
+            ExprKind::Or(a, b) => self.branch_both(a, b, yes, no, false),
+            _ => {
+                let value = self.value(expr);
+                let zero = self.ir.iconst(0);
+                self.ir.branch(Cond::Ne, value, zero, yes, no);
+            }
+        }
+    }
+
+    /// `a && b` (`and`) or `a || b`.
+    fn branch_both(&mut self, a: &Expr, b: &Expr, yes: Block, no: Block, and: bool) {
+        let second = self.ir.block();
+        if assigns_variable(b) {
+            // Both ways behind `b` must agree on the variables: `b`'s truth is joined before it is branched on.
+            let skip = self.ir.block();
+            if and {
+                self.branch_on(a, second, skip);
+            } else {
+                self.branch_on(a, skip, second);
+            }
+            let skipped = i64::from(!and);
+            let truth = self.join(
+                (second, |cx: &mut Self| vec![cx.value(b)]),
+                (skip, |cx: &mut Self| vec![cx.ir.iconst(skipped)]),
+            )[0];
+            let zero = self.ir.iconst(0);
+            self.ir.branch(Cond::Ne, truth, zero, yes, no);
+            return;
+        }
+        if and {
+            self.branch_on(a, second, no);
+        } else {
+            self.branch_on(a, yes, second);
+        }
+        // What only `b` has filled is not there on the way that skips it; what `a` has filled always is.
+        let between = self.cache;
+        self.ir.switch_to(second);
+        self.branch_on(b, yes, no);
+        self.cache = between;
+    }
+}
+
+/// Whether evaluating it can change a variable.
+fn assigns_variable(expr: &Expr) -> bool {
+    visit::any_in_expr(expr, &mut |e| {
+        matches!(
+            e.kind,
+            ExprKind::Increment {
+                place: Place::Var(_),
+                ..
+            }
+        )
+    })
+}
+
+pub(super) fn is_signed(ty: &Type) -> bool {
+    matches!(ty, Type::Int(IntType { signed: true, .. }))
+}
+
+fn condition(op: CompareOp, signed: bool) -> Cond {
+    match (op, signed) {
+        (CompareOp::Eq, _) => Cond::Eq,
+        (CompareOp::Ne, _) => Cond::Ne,
+        (CompareOp::Lt, true) => Cond::SLt,
+        (CompareOp::Lt, false) => Cond::ULt,
+        (CompareOp::Le, true) => Cond::SLe,
+        (CompareOp::Le, false) => Cond::ULe,
+        (CompareOp::Gt, true) => Cond::SGt,
+        (CompareOp::Gt, false) => Cond::UGt,
+        (CompareOp::Ge, true) => Cond::SGe,
+        (CompareOp::Ge, false) => Cond::UGe,
+    }
+}
