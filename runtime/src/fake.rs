@@ -1,5 +1,7 @@
 //! A back end in memory for tests. A test can act between any two steps of the code under test, as programs do.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use crate::backend::{Backend, Error, RawEntry, Ring, Wake};
 use crumbs_compiler::aggregation::{AggId, AggType, Aggregation, Bucket, Shown, Signature, UpdateCx};
 use crumbs_compiler::format::{Conversion, Specifier};
@@ -152,12 +154,15 @@ impl State {
 /// Something that happens in the machine.
 pub(crate) type Action = Box<dyn FnMut(&mut State)>;
 
+/// Something that happens before a step, whose name it is told.
+pub(crate) type Before = Box<dyn FnMut(&mut State, &str)>;
+
 /// The back end.
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) state: RefCell<State>,
     /// Happens before each step; is told which.
-    pub(crate) before: RefCell<Option<Box<dyn FnMut(&mut State, &str)>>>,
+    pub(crate) before: RefCell<Option<Before>>,
     /// What running each program does.
     pub(crate) programs: BTreeMap<usize, Action>,
     /// What happens during each wait, and why it ends; then nothing ever happens.

@@ -92,7 +92,7 @@ impl<'p> Maps<'p> {
         match leave {
             Leave::AsIs => {}
             Leave::Empty => self.zeroed[map.0 as usize] = false,
-            Leave::Zeroed => self.zeroed[map.0 as usize] = true,
+            Leave::Zeroed => self.zeroed[map.0 as usize] = !entries.is_empty(),
         }
         Ok(entries)
     }
@@ -180,8 +180,7 @@ impl<'p> Maps<'p> {
         let aggregation = (self.aggregation)(ty);
         let words = aggregation.words(ty) as usize;
         let key_size = plan.key.as_ref().map_or(4, Type::slot_size) as usize;
-        // Per key, the state of each (source, CPU).
-        let mut states: BTreeMap<&[u8], BTreeMap<(usize, usize), Vec<u64>>> = BTreeMap::new();
+        let mut states: BTreeMap<&[u8], StatesOfKey> = BTreeMap::new();
         for (source, entries) in sources.iter().enumerate() {
             for raw in entries {
                 let (key, chunk) = raw.key.split_at(key_size.min(raw.key.len()));
@@ -220,6 +219,9 @@ impl<'p> Maps<'p> {
         entries
     }
 }
+
+/// The states that make up one element, by source and CPU.
+type StatesOfKey = BTreeMap<(usize, usize), Vec<u64>>;
 
 /// Where each stripe begins.
 pub(crate) fn stripe_offsets(stripes: Stripes) -> impl Iterator<Item = u32> {
@@ -343,3 +345,6 @@ fn generation(map: Generations, which: usize) -> BpfMapId {
         Generations::Two { maps, .. } => maps[which & 1],
     }
 }
+
+#[cfg(test)]
+mod tests;

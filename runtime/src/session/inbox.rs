@@ -109,7 +109,7 @@ impl<'p> Inbox<'p> {
         self.main.iter().chain(self.control.values()).any(wanted)
     }
 
-    /// The control ring first: what its events' programs had sent to the main ring before is then there to be read.
+    /// Receives from both rings, which [`Inbox::next`] puts into order.
     fn drain_rings(&mut self, backend: &mut dyn Backend) {
         for ring in [Ring::Control, Ring::Main] {
             // As much as the ring can hold is all that was there at the start; more would never end under load.
@@ -170,13 +170,13 @@ impl<'p> Inbox<'p> {
     }
 
     fn must_settle(&self) -> bool {
-        let unsettled = |number: &u64| *number >= self.settled;
-        self.control.keys().any(unsettled)
-            || self
-                .main
-                .iter()
-                .filter_map(|record| record.number)
-                .any(|number| self.has_gap_below(number))
+        let from_control = self
+            .control
+            .last_key_value()
+            .is_some_and(|(&number, _)| number >= self.settled);
+        // A gap below any number is one below the greatest.
+        let greatest = self.main.iter().filter_map(|record| record.number).max();
+        from_control || greatest.is_some_and(|number| self.has_gap_below(number))
     }
 
     /// Whether a number below `number` has neither been handled nor received.

@@ -84,7 +84,7 @@ mod tests {
         let mut out = Vec::new();
         write(buckets, suffix, &mut out);
         String::from_utf8(out)
-            .unwrap()
+            .expect("labels and bars are ASCII")
             .lines()
             .map(str::to_owned)
             .collect()

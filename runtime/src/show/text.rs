@@ -105,3 +105,6 @@ fn write_entry(name: &str, entry: &Entry, out: &mut Vec<u8>) {
     }
     out.push(b'\n');
 }
+
+#[cfg(test)]
+mod tests;
