@@ -1,10 +1,13 @@
 //! Runs compiled scripts: loads, attaches, reads maps and events, prints.
 
 pub mod backend;
+pub mod child;
 #[cfg(test)]
 mod fake;
+pub mod kernel;
 pub mod session;
 pub mod show;
 pub mod snapshot;
+pub mod sys;
 pub mod sys_time;
 pub mod value;

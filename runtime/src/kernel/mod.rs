@@ -1,0 +1,325 @@
+//! The kernel back end: compiled scripts as BPF programs.
+//!
+//! In: a plan and its object. Out: a [`Backend`]. Invariants: whatever this makes in the kernel hangs on descriptors of
+//! this process (no pins, no tracefs events), so that nothing is left when it ends in whatever way; nothing is made
+//! that the script does not need; a program is attached only by [`KernelBackend::attach_all`].
+
+pub mod attach;
+mod help;
+pub mod load;
+pub mod maps;
+pub mod probe;
+mod quiesce;
+pub mod reject;
+pub mod ring;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+use crate::backend::{Backend, Error, RawEntry, Ring, Wake};
+use crate::child::Watch;
+use crate::sys::bpf;
+use crate::sys::poll::{Epoll, Signals};
+use attach::Link;
+use crumbs_compiler::plan::{BpfMapId, Generations, Plan, ProgramPlan, Storage};
+use load::{LoadError, Loaded};
+use maps::KernelMap;
+use quiesce::Quiescer;
+use ring::RingReader;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Level of the verifier's log for every program; 0 for none (a refusal is explained all the same).
+    pub verifier_log: u32,
+    /// Limits user probes to one process where their mechanism can; see [`attach::attach_all`].
+    pub pid: Option<u32>,
+    /// Whether SIGINT and SIGTERM end the run ([`Wake::Interrupted`]) rather than the process.
+    pub catch_signals: bool,
+}
+
+/// Tokens of the poll set.
+const TOKEN_RING: u64 = 0;
+const TOKEN_SIGNAL: u64 = 1;
+const TOKEN_TARGET: u64 = 2;
+
+/// How often a target that has no descriptor is looked at.
+const TARGET_POLL: Duration = Duration::from_millis(50);
+
+/// A loaded script.
+#[derive(Debug)]
+pub struct KernelBackend {
+    plan: Plan,
+    options: Options,
+    loaded: Loaded,
+    /// Main, then control.
+    rings: Option<[RingReader; 2]>,
+    links: Vec<Link>,
+    quiescer: Option<Quiescer>,
+    epoll: Epoll,
+    signals: Option<Signals>,
+    target: Option<Watch>,
+}
+
+impl KernelBackend {
+    /// Loads a script; attaches and runs nothing.
+    ///
+    /// # Errors
+    /// When the machine refuses something: [`LoadError::Rejected`] for the verifier.
+    pub fn load(plan: &Plan, elf: &[u8], options: Options) -> Result<Self, LoadError> {
+        let loaded = load::load(plan, elf, &options)?;
+        let epoll = Epoll::new().map_err(|error| machine("create a poll set", &error))?;
+        let signals = options
+            .catch_signals
+            .then(Signals::catch)
+            .transpose()
+            .map_err(|error| machine("catch signals", &error))?;
+        if let Some(signals) = &signals {
+            epoll
+                .add(signals.as_fd(), TOKEN_SIGNAL)
+                .map_err(|error| machine("wait for signals", &error))?;
+        }
+        let rings = open_rings(plan, &loaded, &epoll)?;
+        let quiescer = needs_quiescing(plan).then(|| Quiescer::new(plan)).transpose()?;
+        Ok(Self {
+            plan: plan.clone(),
+            options,
+            loaded,
+            rings,
+            links: Vec::new(),
+            quiescer,
+            epoll,
+            signals,
+            target: None,
+        })
+    }
+
+    /// Attaches every program; on an error none stays attached.
+    ///
+    /// # Errors
+    /// The first refusal, in the order of the plan.
+    pub fn attach_all(&mut self) -> Result<(), Error> {
+        self.links = attach::attach_all(&self.plan, &self.loaded.programs, self.options.pid)?;
+        Ok(())
+    }
+
+    /// Makes [`Backend::wait`] give [`Wake::TargetEnded`] once a process has ended.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn watch(&mut self, target: Watch) -> Result<(), Error> {
+        if let Some(fd) = target.as_fd() {
+            self.epoll
+                .add(fd, TOKEN_TARGET)
+                .map_err(|error| machine("wait for the process", &error))?;
+        }
+        self.target = Some(target);
+        Ok(())
+    }
+
+    /// The verifier's logs, one a program, where [`Options::verifier_log`] asked for them.
+    pub fn verifier_logs(&self) -> &[String] {
+        &self.loaded.logs
+    }
+
+    /// The programs as descriptors, for statistics; as [`Plan::programs`].
+    pub fn programs(&self) -> &[std::os::fd::OwnedFd] {
+        &self.loaded.programs
+    }
+
+    fn map(&self, id: BpfMapId) -> io::Result<&KernelMap> {
+        self.loaded
+            .maps
+            .get(id.0 as usize)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
+    }
+
+    fn on_map<T>(
+        &self,
+        id: BpfMapId,
+        verb: &str,
+        work: impl Fn(&KernelMap) -> io::Result<T>,
+    ) -> Result<T, Error> {
+        self.map(id).and_then(work).map_err(|error| {
+            let symbol = self
+                .plan
+                .bpf_maps
+                .get(id.0 as usize)
+                .map_or("?", |map| map.symbol.as_str());
+            Error {
+                what: format!("{verb} map `{symbol}`"),
+                reason: match error.raw_os_error() {
+                    Some(libc::E2BIG) => "it is full".into(),
+                    _ => error.to_string(),
+                },
+                help: None,
+            }
+        })
+    }
+
+    fn word(&self, offset: u32) -> Option<&std::sync::atomic::AtomicU64> {
+        self.loaded.memory.as_ref()?.mapping.word(offset as usize)
+    }
+
+    /// One look at everything, waiting for `timeout` at most.
+    fn look(&mut self, timeout: Option<Duration>) -> Option<Wake> {
+        let tokens = self.epoll.wait(timeout).unwrap_or_default();
+        if tokens.contains(&TOKEN_SIGNAL) && self.signals.as_mut().is_some_and(Signals::drain) {
+            return Some(Wake::Interrupted);
+        }
+        if tokens.contains(&TOKEN_TARGET)
+            || self
+                .target
+                .as_ref()
+                .is_some_and(|target| !target.has_fd() && target.ended())
+        {
+            return Some(Wake::TargetEnded);
+        }
+        tokens.contains(&TOKEN_RING).then_some(Wake::Poll)
+    }
+}
+
+/// Whether the session will ever ask to wait for programs: where a map has two generations.
+fn needs_quiescing(plan: &Plan) -> bool {
+    let two = |generations: &Generations| matches!(generations, Generations::Two { .. });
+    plan.maps.iter().any(|map| match &map.storage {
+        Storage::Words { .. } | Storage::Striped { .. } => false,
+        Storage::Hash(generations) => two(generations),
+        Storage::PerCpu { maps, overflow, .. } => two(maps) || two(overflow),
+    })
+}
+
+fn open_rings(plan: &Plan, loaded: &Loaded, epoll: &Epoll) -> Result<Option<[RingReader; 2]>, Error> {
+    let Some(rings) = &plan.rings else { return Ok(None) };
+    let open = |id: BpfMapId| -> io::Result<RingReader> {
+        let map = loaded
+            .maps
+            .get(id.0 as usize)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+        epoll.add(map.fd.as_fd(), TOKEN_RING)?;
+        RingReader::new(map.fd.as_fd(), map.spec.max_entries)
+    };
+    let open = |id| open(id).map_err(|error| machine("map the ring buffer", &error));
+    Ok(Some([open(rings.main)?, open(rings.control)?]))
+}
+
+fn machine(what: &str, error: &io::Error) -> Error {
+    Error {
+        what: what.into(),
+        reason: error.to_string(),
+        help: None,
+    }
+}
+
+/// What a program is called in messages: its first probe.
+fn probe_name(plan: &Plan, program: &ProgramPlan) -> String {
+    program.attach.first().map_or_else(
+        || program.symbol.clone(),
+        |first| attach::site_name(plan, program, first).to_owned(),
+    )
+}
+
+impl Backend for KernelBackend {
+    fn load(&self, offset: u32) -> u64 {
+        self.word(offset).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn store(&self, offset: u32, value: u64) {
+        if let Some(word) = self.word(offset) {
+            word.store(value, Ordering::SeqCst);
+        }
+    }
+
+    fn swap(&self, offset: u32, value: u64) -> u64 {
+        self.word(offset)
+            .map_or(0, |word| word.swap(value, Ordering::SeqCst))
+    }
+
+    fn entries(&mut self, map: BpfMapId) -> Result<Vec<RawEntry>, Error> {
+        self.on_map(map, "read", KernelMap::entries)
+    }
+
+    fn remove_all(&mut self, map: BpfMapId) -> Result<(), Error> {
+        self.on_map(map, "clear", KernelMap::remove_all)
+    }
+
+    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<(), Error> {
+        self.on_map(map, "add to", |map| map.insert_zero(key))
+    }
+
+    fn zero_all(&mut self, map: BpfMapId) -> Result<(), Error> {
+        self.on_map(map, "zero", KernelMap::zero_all)
+    }
+
+    fn run_once(&mut self, program: usize) -> Result<(), Error> {
+        let failed = |error: io::Error| {
+            let probe = self
+                .plan
+                .programs
+                .get(program)
+                .map_or_else(String::new, |plan| probe_name(&self.plan, plan));
+            machine(&format!("run {probe}"), &error)
+        };
+        let fd = self
+            .loaded
+            .programs
+            .get(program)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF));
+        fd.and_then(|fd| bpf::prog_run(fd.as_fd())).map_err(failed)
+    }
+
+    fn next_record(&mut self, ring: Ring) -> Option<Vec<u8>> {
+        let [main, control] = self.rings.as_mut()?;
+        match ring {
+            Ring::Main => main.next_record(),
+            Ring::Control => control.next_record(),
+        }
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> Wake {
+        if self.links.is_empty() && self.target.is_none() {
+            // No program can start on its own any more; a record may still be there.
+            return self.look(Some(Duration::ZERO)).unwrap_or(Wake::Drained);
+        }
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let looks = self.target.as_ref().is_some_and(|target| !target.has_fd());
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let step = match left {
+                Some(left) if looks => Some(left.min(TARGET_POLL)),
+                None if looks => Some(TARGET_POLL),
+                left => left,
+            };
+            if let Some(wake) = self.look(step) {
+                return wake;
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Wake::Poll;
+            }
+        }
+    }
+
+    fn quiesce(&mut self) {
+        if self.quiescer.is_none() {
+            self.quiescer = Quiescer::new(&self.plan).ok();
+        }
+        if let Some(quiescer) = &mut self.quiescer {
+            quiescer.wait();
+        }
+    }
+
+    fn detach(&mut self) {
+        attach::close_all(std::mem::take(&mut self.links));
+    }
+}
+
+impl Drop for KernelBackend {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}

@@ -1,0 +1,713 @@
+//! Live tests below the loader: instructions written by hand, everything else as in a run.
+#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    unsafe_code,
+    reason = "a page that is not there, for programs that sleep on it"
+)]
+
+use super::attach::{Link, attach_all, close_all};
+use super::maps::KernelMap;
+use super::quiesce::Quiescer;
+use super::ring::RingReader;
+use super::testing::{can_run, insn, load, load_map, skip};
+use crate::sys::bpf::{self, MapSpec, map_type, prog_type};
+use crate::sys::mmap::{Mapping, page_size};
+use crumbs_compiler::plan::*;
+use crumbs_compiler::target::{Arch, Feature};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const EXIT: [u8; 8] = [0x95, 0, 0, 0, 0, 0, 0, 0];
+
+fn call(helper: i32) -> [u8; 8] {
+    insn(0x85, 0, 0, 0, helper)
+}
+
+fn mov(dst: u8, imm: i32) -> [u8; 8] {
+    insn(0xb7, dst, 0, 0, imm)
+}
+
+fn mov_reg(dst: u8, src: u8) -> [u8; 8] {
+    insn(0xbf, dst, src, 0, 0)
+}
+
+/// `lock *(u64 *)(dst + off) += src`
+fn atomic_add(dst: u8, src: u8, off: i16) -> [u8; 8] {
+    insn(0xdb, dst, src, off, 0)
+}
+
+/// `*(u64 *)(dst + off) = imm`
+fn store(dst: u8, off: i16, imm: i32) -> [u8; 8] {
+    insn(0x7a, dst, 0, off, imm)
+}
+
+/// A mapped array of one element.
+fn memory(size: u32) -> (OwnedFd, Mapping) {
+    let fd = bpf::map_create(&MapSpec {
+        kind: map_type::ARRAY,
+        key_size: 4,
+        value_size: size,
+        max_entries: 1,
+        flags: bpf::MMAPABLE,
+        name: "crumbs.bss",
+        inner: None,
+    })
+    .unwrap();
+    let mapping = Mapping::new(fd.as_fd(), 0, (size as usize).next_multiple_of(page_size()), true).unwrap();
+    (fd, mapping)
+}
+
+fn word(mapping: &Mapping, offset: usize) -> u64 {
+    mapping.word(offset).unwrap().load(Ordering::SeqCst)
+}
+
+/// A program that adds 1 to the first word of `memory` and, where there are cookies, stores its cookie in the second.
+fn counter(memory: &OwnedFd, with_cookie: bool) -> Vec<u8> {
+    let mut code = load_map(6, 2, memory.as_raw_fd());
+    if with_cookie {
+        // r0 = bpf_get_attach_cookie(ctx); *(u64 *)(r6 + 8) = r0
+        code.extend([call(174), insn(0x7b, 6, 0, 8, 0)].concat());
+    }
+    code.extend([mov(1, 1), atomic_add(6, 1, 0), mov(0, 0), EXIT].concat());
+    code
+}
+
+fn plan_of(attach: Vec<Attach>, kind: ProgramKind, sleepable: bool) -> Plan {
+    Plan {
+        arch: if cfg!(target_arch = "x86_64") {
+            Arch::X86_64
+        } else {
+            Arch::Aarch64
+        },
+        programs: vec![ProgramPlan {
+            symbol: "p0".into(),
+            section: "uprobe".into(),
+            kind,
+            sleepable,
+            attach,
+            span: Default::default(),
+        }],
+        sites: (0..64)
+            .map(|n| Site {
+                probe: format!("test:{n}"),
+                func: String::new(),
+            })
+            .collect(),
+        maps: Vec::new(),
+        bpf_maps: Vec::new(),
+        memory: MemoryPlan::default(),
+        events: Vec::new(),
+        rings: None,
+        losses: Vec::new(),
+        settings: Settings::default(),
+    }
+}
+
+/// Path and file offset of a function of this very program.
+fn place_of(function: usize) -> (String, u64) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines()
+        .find_map(|line| {
+            let mut fields = line.split_ascii_whitespace();
+            let (start, end) = fields.next()?.split_once('-')?;
+            let (start, end) = (
+                usize::from_str_radix(start, 16).ok()?,
+                usize::from_str_radix(end, 16).ok()?,
+            );
+            let offset = u64::from_str_radix(fields.nth(1)?, 16).ok()?;
+            let path = fields.nth(2)?;
+            (start <= function && function < end)
+                .then(|| (path.to_owned(), offset + (function - start) as u64))
+        })
+        .unwrap()
+}
+
+macro_rules! probed {
+    ($($name:ident)*) => { $(
+        #[inline(never)]
+        extern "C" fn $name(argument: usize) -> usize {
+            std::hint::black_box(argument) + line!() as usize
+        }
+    )* };
+}
+probed!(counted returned forked slept others);
+
+fn uprobe(function: extern "C" fn(usize) -> usize, on_return: bool, cookie: u32) -> Attach {
+    let (path, offset) = place_of(function as *const () as usize);
+    Attach::Uprobe {
+        path,
+        on_return,
+        places: vec![UprobePlace { offset, cookie }],
+    }
+}
+
+fn multi() -> u32 {
+    if super::probe::has(Feature::UprobeMulti) {
+        bpf::ATTACH_UPROBE_MULTI
+    } else {
+        0
+    }
+}
+
+#[test]
+fn runs_a_raw_tracepoint_program_and_shares_memory() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    let (fd, mapping) = memory(64);
+    let program = load(prog_type::RAW_TRACEPOINT, 0, 0, &counter(&fd, false));
+    mapping.word(0).unwrap().store(40, Ordering::SeqCst);
+    for _ in 0..2 {
+        bpf::prog_run(program.as_fd()).unwrap();
+    }
+    assert_eq!(word(&mapping, 0), 42);
+    assert!(mapping.word(mapping.len()).is_none() && mapping.word(4).is_none());
+}
+
+#[test]
+fn counts_user_probes_with_their_cookies() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    for (function, on_return) in [
+        (counted as extern "C" fn(usize) -> usize, false),
+        (returned, true),
+    ] {
+        let (fd, mapping) = memory(64);
+        let cookies = super::probe::has(Feature::Cookies);
+        let program = load(prog_type::KPROBE, multi(), 0, &counter(&fd, cookies));
+        let plan = plan_of(vec![uprobe(function, on_return, 7)], ProgramKind::Kprobe, false);
+        let links = attach_all(&plan, &[program], Some(std::process::id())).unwrap();
+        for n in 0..1000 {
+            std::hint::black_box(function(n));
+        }
+        assert_eq!(word(&mapping, 0), 1000);
+        assert_eq!(word(&mapping, 8), if cookies { 7 } else { 0 });
+        close_all(links);
+        function(1);
+        assert_eq!(word(&mapping, 0), 1000);
+    }
+}
+
+/// What kernels before 6.6 use.
+#[test]
+fn counts_user_probes_by_perf_events() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    let (fd, mapping) = memory(64);
+    let program = load(prog_type::KPROBE, 0, 0, &counter(&fd, false));
+    let (path, offset) = place_of(forked as *const () as usize);
+    let places = [UprobePlace { offset, cookie: 3 }];
+    for pid in [None, Some(std::process::id())] {
+        mapping.word(0).unwrap().store(0, Ordering::SeqCst);
+        let links =
+            super::attach::attach_by_perf(program.as_fd(), "test", &path, false, &places, pid).unwrap();
+        // Another thread counts too: the filter is by address space.
+        std::thread::spawn(|| forked(1)).join().unwrap();
+        forked(2);
+        assert_eq!(word(&mapping, 0), 2, "{pid:?}");
+        close_all(links);
+    }
+}
+
+#[test]
+fn names_what_cannot_be_probed() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    let (fd, _mapping) = memory(64);
+    let program = load(prog_type::KPROBE, multi(), 0, &counter(&fd, false));
+    let try_it = |path: &str, offset| {
+        let places = vec![UprobePlace { offset, cookie: 5 }];
+        let attach = Attach::Uprobe {
+            path: path.into(),
+            on_return: false,
+            places,
+        };
+        let plan = plan_of(vec![attach], ProgramKind::Kprobe, false);
+        attach_all(&plan, &[program.try_clone().unwrap()], None)
+            .map(drop)
+            .unwrap_err()
+            .to_string()
+    };
+    let missing = try_it("/nonexistent", 0);
+    assert_eq!(missing, "cannot attach test:5: there is no file /nonexistent");
+    let outside = try_it("/proc/self/exe", 1 << 40);
+    assert!(
+        outside.starts_with("cannot attach test:5: the kernel cannot place a probe at offset 0x10000000000"),
+        "{outside}"
+    );
+}
+
+#[test]
+fn timers_fire_on_one_cpu_or_on_all() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    let (fd, mapping) = memory(64);
+    let program = load(prog_type::PERF_EVENT, 0, 0, &counter(&fd, false));
+    let every = Period::Nanos(10_000_000);
+    for attach in [
+        Attach::Interval { every, cookie: 0 },
+        Attach::Profile {
+            every: Period::Hertz(100),
+            cookie: 0,
+        },
+    ] {
+        mapping.word(0).unwrap().store(0, Ordering::SeqCst);
+        let all = matches!(attach, Attach::Profile { .. });
+        let plan = plan_of(vec![attach], ProgramKind::PerfEvent, false);
+        let started = Instant::now();
+        let links = attach_all(&plan, &[program.try_clone().unwrap()], None).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        close_all(links);
+        let most = started.elapsed().as_millis() as u64 / 10 + 1;
+        let cpus = if all {
+            super::probe::online_cpus().len() as u64
+        } else {
+            1
+        };
+        let fired = word(&mapping, 0);
+        assert!(
+            fired > 5 * cpus && fired <= most * cpus,
+            "{fired} of at most {most} on {cpus}"
+        );
+    }
+}
+
+#[test]
+fn counts_a_tracepoint_on_every_cpu() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    let Ok(id) = std::fs::read_to_string("/sys/kernel/tracing/events/syscalls/sys_enter_getpgid/id") else {
+        return skip("no tracefs");
+    };
+    let (fd, mapping) = memory(64);
+    // if (pid_tgid >> 32 != ours) return 0, so that nobody else's calls count.
+    let mut code = [
+        call(14),
+        insn(0x77, 0, 0, 0, 32),
+        insn(0x55, 0, 0, 5, std::process::id() as i32),
+    ]
+    .concat();
+    code.extend(
+        [
+            load_map(6, 2, fd.as_raw_fd()),
+            [mov(1, 1), atomic_add(6, 1, 0)].concat(),
+        ]
+        .concat(),
+    );
+    code.extend([mov(0, 0), mov(0, 0), EXIT].concat());
+    let program = load(prog_type::TRACEPOINT, 0, 0, &code);
+    let attach = Attach::Tracepoint {
+        category: "syscalls".into(),
+        event: "sys_enter_getpgid".into(),
+        id: id.trim().parse().unwrap(),
+        cookie: 0,
+    };
+    let plan = plan_of(vec![attach], ProgramKind::Tracepoint, false);
+    let links = attach_all(&plan, &[program], None).unwrap();
+    for cpu in super::probe::online_cpus() {
+        std::thread::spawn(move || {
+            // SAFETY: all-zero is a valid set; the calls take no other memory.
+            unsafe {
+                let mut set: libc::cpu_set_t = std::mem::zeroed();
+                libc::CPU_SET(cpu as usize, &mut set);
+                libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
+                for _ in 0..100 {
+                    libc::getpgid(0);
+                }
+            }
+        })
+        .join()
+        .unwrap();
+    }
+    close_all(links);
+    if super::probe::pid_namespace().is_none() {
+        assert_eq!(word(&mapping, 0), 100 * super::probe::online_cpus().len() as u64);
+    }
+}
+
+/// A program that sends the first word of the memory, and adds 1 to it where there was room.
+fn sender(memory: &OwnedFd, ring: &OwnedFd, size: i32) -> Vec<u8> {
+    let mut code = load_map(6, 2, memory.as_raw_fd());
+    code.extend(
+        [
+            insn(0x79, 7, 6, 0, 0),
+            insn(0x7b, 10, 7, -8, 0),
+            insn(0x7b, 10, 7, -16, 0),
+        ]
+        .concat(),
+    );
+    code.extend(insn(0x7b, 10, 7, -24, 0));
+    code.extend(load_map(1, 1, ring.as_raw_fd()));
+    code.extend(
+        [
+            mov_reg(2, 10),
+            insn(0x07, 2, 0, 0, -24),
+            mov(3, size),
+            mov(4, 0),
+            call(130),
+        ]
+        .concat(),
+    );
+    code.extend(
+        [
+            insn(0x55, 0, 0, 2, 0),
+            mov(1, 1),
+            atomic_add(6, 1, 0),
+            mov(0, 0),
+            EXIT,
+        ]
+        .concat(),
+    );
+    code
+}
+
+#[test]
+fn ring_gives_every_record_in_order_around_its_end() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    let (fd, mapping) = memory(64);
+    let size = page_size() as u32;
+    let ring = bpf::map_create(&MapSpec {
+        kind: BpfMapKind::RingBuf.number(),
+        key_size: 0,
+        value_size: 0,
+        max_entries: size,
+        flags: 0,
+        name: "ring",
+        inner: None,
+    })
+    .unwrap();
+    // 20 bytes and the header take 32: with 24-byte records some of them straddle the end of the data.
+    for len in [20, 16] {
+        let program = load(prog_type::RAW_TRACEPOINT, 0, 0, &sender(&fd, &ring, len));
+        let mut reader = RingReader::new(ring.as_fd(), size).unwrap();
+        assert_eq!(reader.next_record(), None);
+        let first = word(&mapping, 0);
+        let mut next = first;
+        for burst in [1, 100, 3, 1000, 77] {
+            (0..burst).for_each(|_| bpf::prog_run(program.as_fd()).unwrap());
+            while let Some(record) = reader.next_record() {
+                assert_eq!(record.len(), len as usize);
+                assert_eq!(record[..8], next.to_ne_bytes());
+                next += 1;
+            }
+            assert_eq!(next, word(&mapping, 0), "all that had room was read");
+        }
+        assert!(next - first > 2 * u64::from(size) / 32, "went around");
+        assert!(next - first < 1181, "the burst of 1000 filled it");
+    }
+}
+
+fn map(kind: BpfMapKind, value_size: u32, flags: u32) -> KernelMap {
+    let spec = BpfMap {
+        symbol: "m".into(),
+        kind,
+        key_size: 8,
+        value_size,
+        max_entries: 20_000,
+        flags,
+    };
+    let fd = bpf::map_create(&MapSpec {
+        kind: kind.number(),
+        key_size: 8,
+        value_size,
+        max_entries: spec.max_entries,
+        flags,
+        name: "m",
+        inner: None,
+    })
+    .unwrap();
+    KernelMap { fd, spec }
+}
+
+#[test]
+fn reads_clears_and_zeroes_maps_exactly() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    let cpus = super::probe::possible_cpus() as usize;
+    for (kind, values) in [(BpfMapKind::Hash, 1), (BpfMapKind::PerCpuHash, cpus)] {
+        let map = map(kind, 16, bpf::NO_PREALLOC);
+        let whole = bpf::MapRef {
+            fd: map.fd.as_fd(),
+            key_size: 8,
+            value_size: 16 * values,
+        };
+        for n in 0..10_000u64 {
+            let value: Vec<u8> = (0..values as u64)
+                .flat_map(|cpu| [n, cpu + 1])
+                .flat_map(u64::to_ne_bytes)
+                .collect();
+            whole.update(&n.to_ne_bytes(), &value, bpf::ANY).unwrap();
+        }
+        let mut entries = map.entries().unwrap();
+        entries.sort_by_key(|entry| u64::from_ne_bytes(entry.key[..].try_into().unwrap()));
+        assert_eq!(entries.len(), 10_000);
+        for (n, entry) in entries.iter().enumerate() {
+            assert_eq!(entry.key, (n as u64).to_ne_bytes());
+            assert_eq!(entry.values.len(), values);
+            for (cpu, value) in entry.values.iter().enumerate() {
+                assert_eq!(value[..8], (n as u64).to_ne_bytes());
+                assert_eq!(value[8..], (cpu as u64 + 1).to_ne_bytes());
+            }
+        }
+        map.insert_zero(&5u64.to_ne_bytes()).unwrap();
+        map.insert_zero(&77_777u64.to_ne_bytes()).unwrap();
+        assert_eq!(
+            map.entries()
+                .unwrap()
+                .iter()
+                .filter(|entry| entry.values[0] == [0; 16])
+                .count(),
+            1
+        );
+        map.zero_all().unwrap();
+        let zeroed = map.entries().unwrap();
+        assert_eq!(zeroed.len(), 10_001);
+        assert!(
+            zeroed
+                .iter()
+                .all(|entry| entry.values.iter().all(|value| value == &[0; 16]))
+        );
+        map.remove_all().unwrap();
+        assert_eq!(map.entries().unwrap(), []);
+        map.remove_all().unwrap();
+    }
+}
+
+#[test]
+fn a_full_map_says_so() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    let mut small = map(BpfMapKind::Hash, 8, 0);
+    small.spec.max_entries = 1;
+    small.fd = bpf::map_create(&MapSpec {
+        kind: 1,
+        key_size: 8,
+        value_size: 8,
+        max_entries: 1,
+        flags: 0,
+        name: "m",
+        inner: None,
+    })
+    .unwrap();
+    small.insert_zero(&[1; 8]).unwrap();
+    assert_eq!(
+        small.insert_zero(&[2; 8]).unwrap_err().raw_os_error(),
+        Some(libc::E2BIG)
+    );
+    assert_eq!(
+        small.insert_zero(&[2; 7]).unwrap_err().raw_os_error(),
+        Some(libc::EINVAL)
+    );
+}
+
+/// Waits until the first word of the memory is `value`.
+fn await_word(mapping: &Mapping, value: u64) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while word(mapping, 0) != value {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+#[test]
+fn quiesce_waits_for_a_program_that_does_not_sleep() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    if super::probe::online_cpus().len() < 2 {
+        return skip("one CPU: nobody can look while a program runs");
+    }
+    const BLOCK: i32 = 1 << 20;
+    let (fd, mapping) = memory(16 + 2 * BLOCK as u32);
+    // word = 1; do { probe_read_kernel(memory + 16, BLOCK, memory + 16 + BLOCK) } while (--r7); word = 2
+    let mut code = load_map(6, 2, fd.as_raw_fd());
+    code.extend([store(6, 0, 1), mov(7, 1000)].concat());
+    code.extend(
+        [
+            mov_reg(1, 6),
+            insn(0x07, 1, 0, 0, 16),
+            mov(2, BLOCK),
+            mov_reg(3, 6),
+        ]
+        .concat(),
+    );
+    code.extend([insn(0x07, 3, 0, 0, 16 + BLOCK), call(113)].concat());
+    code.extend(
+        [
+            insn(0x07, 7, 0, 0, -1),
+            insn(0x55, 7, 0, -8, 0),
+            store(6, 0, 2),
+            mov(0, 0),
+            EXIT,
+        ]
+        .concat(),
+    );
+    let program = load(prog_type::RAW_TRACEPOINT, 0, 0, &code);
+    let mut quiescer = Quiescer::new(&plan_of(Vec::new(), ProgramKind::RawTracepoint, false)).unwrap();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let started = Instant::now();
+            bpf::prog_run(program.as_fd()).unwrap();
+            started.elapsed()
+        });
+        assert!(await_word(&mapping, 1));
+        quiescer.wait();
+        assert_eq!(word(&mapping, 0), 2);
+        assert!(
+            run.join().unwrap() > Duration::from_millis(10),
+            "else the test shows nothing"
+        );
+    });
+}
+
+/// A page whose first access blocks until [`Absent::provide`].
+struct Absent {
+    uffd: OwnedFd,
+    page: usize,
+}
+
+impl Absent {
+    fn new() -> std::io::Result<Self> {
+        use std::os::fd::FromRawFd;
+        const API: libc::c_ulong = 0xc018_aa3f;
+        const REGISTER: libc::c_ulong = 0xc020_aa00;
+        let last = std::io::Error::last_os_error;
+        // SAFETY: fresh memory and a fresh descriptor; the structs are uffdio_api and uffdio_register.
+        unsafe {
+            let fd = libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC);
+            if fd < 0 {
+                return Err(last());
+            }
+            let uffd = OwnedFd::from_raw_fd(fd as i32);
+            let mut api = [0xaau64, 0, 0];
+            let page = libc::mmap(
+                std::ptr::null_mut(),
+                page_size(),
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            ) as usize;
+            let mut register = [page as u64, page_size() as u64, 1, 0];
+            if libc::ioctl(uffd.as_raw_fd(), API as _, api.as_mut_ptr()) < 0
+                || libc::ioctl(uffd.as_raw_fd(), REGISTER as _, register.as_mut_ptr()) < 0
+            {
+                return Err(last());
+            }
+            Ok(Self { uffd, page })
+        }
+    }
+
+    fn provide(&self) {
+        const ZEROPAGE: libc::c_ulong = 0xc020_aa04;
+        let mut zero = [self.page as u64, page_size() as u64, 0, 0];
+        // SAFETY: the struct is uffdio_zeropage, the page ours.
+        let done = unsafe { libc::ioctl(self.uffd.as_raw_fd(), ZEROPAGE as _, zero.as_mut_ptr()) };
+        assert_eq!(done, 0);
+    }
+}
+
+#[test]
+fn quiesce_waits_for_a_program_that_sleeps() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
+    }
+    if !super::probe::has(Feature::SleepableUprobe) {
+        return skip("no sleepable user probes");
+    }
+    for on_return in [false, true] {
+        let absent = match Absent::new() {
+            Ok(absent) => absent,
+            Err(error) => return skip(&format!("userfaultfd: {error}")),
+        };
+        let (fd, mapping) = memory(64);
+        // The address is in the second word: word = 1; copy_from_user(fp - 8, 8, address); word = 2
+        mapping
+            .word(8)
+            .unwrap()
+            .store(absent.page as u64, Ordering::SeqCst);
+        let mut code = load_map(6, 2, fd.as_raw_fd());
+        code.extend([store(6, 0, 1), mov_reg(1, 10), insn(0x07, 1, 0, 0, -8), mov(2, 8)].concat());
+        code.extend([insn(0x79, 3, 6, 8, 0), call(148), store(6, 0, 2), mov(0, 0), EXIT].concat());
+        let program = load(prog_type::KPROBE, multi(), bpf::SLEEPABLE, &code);
+        let plan = plan_of(vec![uprobe(slept, on_return, 0)], ProgramKind::Kprobe, true);
+        let links: Vec<Link> = attach_all(&plan, &[program], Some(std::process::id())).unwrap();
+        let mut quiescer = Quiescer::new(&plan).unwrap();
+        quiescer.wait();
+        let quiet = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| slept(1));
+            assert!(await_word(&mapping, 1));
+            scope.spawn(|| {
+                quiescer.wait();
+                quiet.store(true, Ordering::SeqCst);
+                assert_eq!(word(&mapping, 0), 2);
+            });
+            std::thread::sleep(Duration::from_secs(1));
+            let early = quiet.load(Ordering::SeqCst);
+            absent.provide();
+            assert!(!early, "it did not wait");
+        });
+        assert!(quiet.load(Ordering::SeqCst));
+        assert_eq!(word(&mapping, 0), 2);
+        close_all(links);
+    }
+}
+
+/// Not a test of time, which this machine has no promise of, but a report of it.
+#[test]
+#[ignore = "prints measurements"]
+#[expect(clippy::print_stdout, reason = "its purpose")]
+fn measure_attaching() {
+    can_run().unwrap();
+    let (fd, _mapping) = memory(64);
+    let program = load(prog_type::KPROBE, multi(), 0, &counter(&fd, false));
+    let (path, offset) = place_of(others as *const () as usize);
+    for count in [1usize, 30, 100] {
+        for _ in 0..3 {
+            // One instruction, many consumers: as dear as different ones except for the page copies.
+            let same: Vec<Attach> = (0..count)
+                .map(|_| Attach::Uprobe {
+                    path: path.clone(),
+                    on_return: false,
+                    places: vec![UprobePlace { offset, cookie: 0 }],
+                })
+                .collect();
+            let plan = plan_of(same, ProgramKind::Kprobe, false);
+            let start = Instant::now();
+            let links = attach_all(&plan, &[program.try_clone().unwrap()], None).unwrap();
+            let attached = start.elapsed();
+            let start = Instant::now();
+            close_all(links);
+            println!("{count} links: attach {attached:?}, detach {:?}", start.elapsed());
+        }
+    }
+    let mut quiescer = Quiescer::new(&plan_of(Vec::new(), ProgramKind::Kprobe, false)).unwrap();
+    let mut sleeping = Quiescer::new(&plan_of(
+        vec![uprobe(others, false, 0)],
+        ProgramKind::Kprobe,
+        true,
+    ))
+    .unwrap();
+    for _ in 0..3 {
+        let start = Instant::now();
+        quiescer.wait();
+        let rcu = start.elapsed();
+        let start = Instant::now();
+        sleeping.wait();
+        println!("quiesce: {rcu:?}, with sleepable programs {:?}", start.elapsed());
+    }
+}

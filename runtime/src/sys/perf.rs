@@ -1,0 +1,132 @@
+//! `perf_event_open(2)` for events that BPF programs are attached to. None of them samples into a buffer.
+#![expect(unsafe_code, reason = "system calls")]
+
+use super::{check, retry};
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// `PERF_TYPE_SOFTWARE`.
+pub const TYPE_SOFTWARE: u32 = 1;
+/// `PERF_TYPE_TRACEPOINT`; `config` is the tracepoint's id.
+pub const TYPE_TRACEPOINT: u32 = 2;
+/// `PERF_COUNT_SW_CPU_CLOCK`, a `config` of [`TYPE_SOFTWARE`].
+pub const CPU_CLOCK: u64 = 0;
+
+/// `PERF_FLAG_FD_CLOEXEC`.
+const FD_CLOEXEC: libc::c_ulong = 8;
+/// `_IO('$', 0)`, `PERF_EVENT_IOC_ENABLE`; the same on x86-64 and aarch64.
+const IOC_ENABLE: libc::c_ulong = 0x2400;
+/// `_IOW('$', 8, __u32)`, `PERF_EVENT_IOC_SET_BPF`; the same on x86-64 and aarch64.
+const IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
+/// The bit `freq` of the flags: `sample` is a frequency.
+const ATTR_FREQ: u64 = 1 << 10;
+
+/// How often an event fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// After so many of it (for [`CPU_CLOCK`]: nanoseconds).
+    Period(u64),
+    /// So often a second.
+    Frequency(u64),
+}
+
+/// An event.
+#[derive(Clone, Copy, Debug)]
+pub struct EventSpec<'a> {
+    /// `attr.type`: one of the constants or a dynamic type from sysfs.
+    pub kind: u32,
+    /// `attr.config`.
+    pub config: u64,
+    /// How often.
+    pub sample: Sample,
+    /// For uprobes: the binary and the offset in it (`config1`, `config2`).
+    pub uprobe: Option<(&'a CStr, u64)>,
+    /// Only this process; `None` for all. Exactly one of `pid` and `cpu` must be given.
+    pub pid: Option<i32>,
+    /// Only this CPU; `None` for all that the process runs on.
+    pub cpu: Option<u32>,
+}
+
+/// `struct perf_event_attr` up to `PERF_ATTR_SIZE_VER1` (include/uapi/linux/perf_event.h).
+#[repr(C)]
+struct Attr {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup_events: u32,
+    bp_type: u32,
+    config1: u64,
+    config2: u64,
+}
+
+/// `perf_event_open(2)`: an event that counts at once.
+///
+/// # Errors
+/// The kernel's: `EACCES` and `EPERM` without privilege (see `perf_event_paranoid`), `ENOENT` and `EOPNOTSUPP` for an
+/// event that the machine lacks, `ENODEV` for a CPU that is offline, `EINVAL` for an address that cannot be probed.
+pub fn open(spec: &EventSpec<'_>) -> io::Result<OwnedFd> {
+    let (sample, flags) = match spec.sample {
+        Sample::Period(period) => (period, 0),
+        Sample::Frequency(hertz) => (hertz, ATTR_FREQ),
+    };
+    let attr = Attr {
+        kind: spec.kind,
+        size: size_of::<Attr>() as u32,
+        config: spec.config,
+        sample,
+        sample_type: 0,
+        read_format: 0,
+        flags,
+        wakeup_events: 1,
+        bp_type: 0,
+        config1: spec.uprobe.map_or(0, |(path, _)| path.as_ptr().addr() as u64),
+        config2: spec.uprobe.map_or(0, |(_, offset)| offset),
+    };
+    let pid = spec.pid.unwrap_or(-1);
+    let cpu = spec.cpu.map_or(-1, |cpu| i32::try_from(cpu).unwrap_or(i32::MAX));
+    let fd = retry(|| {
+        // SAFETY: `attr` is of the size it says; the path it may point to ends in NUL and outlives the call.
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_perf_event_open,
+                std::ptr::from_ref(&attr),
+                pid,
+                cpu,
+                -1,
+                FD_CLOEXEC,
+            )
+        })
+    })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// `PERF_EVENT_IOC_SET_BPF` and `PERF_EVENT_IOC_ENABLE`: attaches until the event is closed. For kernels without
+/// perf event links.
+///
+/// # Errors
+/// The kernel's.
+pub fn set_bpf(event: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the argument is a descriptor, no pointer.
+    check(libc::c_long::from(unsafe {
+        libc::ioctl(event.as_raw_fd(), IOC_SET_BPF as _, program.as_raw_fd())
+    }))?;
+    enable(event)
+}
+
+/// `PERF_EVENT_IOC_ENABLE`.
+///
+/// # Errors
+/// The kernel's.
+pub fn enable(event: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointer.
+    check(libc::c_long::from(unsafe {
+        libc::ioctl(event.as_raw_fd(), IOC_ENABLE as _, 0)
+    }))
+    .map(drop)
+}

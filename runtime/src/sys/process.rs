@@ -1,0 +1,94 @@
+//! Facts and limits of processes: `pidfd_open(2)`, `setrlimit(2)`, `uname(2)`.
+#![expect(unsafe_code, reason = "system calls")]
+
+use super::check;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// `pidfd_open(2)`: a descriptor that is readable once the process has ended.
+///
+/// # Errors
+/// The kernel's: `ESRCH` when there is no such process, `EINVAL` for a thread that does not lead its process.
+pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointer.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Whether a process (also one that has ended and was not waited for) of this id exists.
+pub fn exists(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    // SAFETY: signal 0 only checks.
+    unsafe { libc::kill(pid, 0) == 0 || *libc::__errno_location() == libc::EPERM }
+}
+
+/// Whether a descriptor is readable within `timeout_ms`.
+///
+/// # Errors
+/// The kernel's.
+pub fn readable(fd: BorrowedFd<'_>, timeout_ms: i32) -> io::Result<bool> {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one pollfd that lives through the call.
+    super::retry(|| {
+        check(libc::c_long::from(unsafe {
+            libc::poll(&raw mut poll, 1, timeout_ms)
+        }))
+    })
+    .map(|ready| ready > 0)
+}
+
+/// `uname -r`.
+pub fn kernel_release() -> String {
+    // SAFETY: all-zero is a valid utsname.
+    let mut names: libc::utsname = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills the struct with NUL-terminated strings; left zero on failure.
+    unsafe {
+        libc::uname(&raw mut names);
+        CStr::from_ptr(names.release.as_ptr())
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+/// Raises `RLIMIT_MEMLOCK` to no limit.
+///
+/// # Errors
+/// The kernel's: `EPERM` without CAP_SYS_RESOURCE.
+pub fn unlimit_locked_memory() -> io::Result<()> {
+    let limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: the struct lives through the call.
+    check(libc::c_long::from(unsafe {
+        libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit)
+    }))
+    .map(drop)
+}
+
+/// The effective user id.
+pub fn effective_uid() -> u32 {
+    // SAFETY: takes no pointer and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// `memfd_create(2)`: a file of `len` zeros that has no name anywhere.
+///
+/// # Errors
+/// The kernel's.
+pub fn memory_file(name: &CStr, len: u64) -> io::Result<std::fs::File> {
+    // SAFETY: the name ends in NUL and outlives the call.
+    let fd = check(libc::c_long::from(unsafe {
+        libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC)
+    }))?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    let file = std::fs::File::from(unsafe { OwnedFd::from_raw_fd(fd as i32) });
+    file.set_len(len)?;
+    Ok(file)
+}
