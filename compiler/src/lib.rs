@@ -14,6 +14,7 @@ pub mod hir;
 pub mod ir;
 pub mod layout;
 pub mod lower;
+pub mod object;
 pub mod plan;
 pub mod similar;
 pub mod target;
