@@ -4,6 +4,7 @@ pub mod backend;
 pub mod child;
 #[cfg(test)]
 mod fake;
+pub mod host;
 pub mod kernel;
 pub mod session;
 pub mod show;

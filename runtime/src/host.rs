@@ -1,0 +1,403 @@
+//! This machine, as the compiler sees it.
+//!
+//! In: whom a script is for (a process, a program) and the environment it runs in. Out: the facts of
+//! [`crumbs_compiler::target::Target`], each read when it is first asked for and kept, and the listing behind
+//! `crumbs -l`. Nothing is changed on the machine.
+
+mod elf;
+mod ld_cache;
+mod libraries;
+mod library_name;
+mod list;
+mod paths;
+mod refusal;
+#[cfg(test)]
+mod scratch;
+mod tracefs;
+
+use crate::kernel::probe;
+use crumbs_compiler::similar::similar;
+use crumbs_compiler::target::{
+    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, Target, TargetError, TracepointFormat,
+};
+use elf::{Image, Images};
+use libraries::SearchPath;
+use refusal::{io_error, unreadable};
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use tracefs::Tracefs;
+
+/// How many names a "did you mean" lists.
+const SIMILAR: usize = 5;
+
+/// Whom a script is for, and where its files are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct HostOptions {
+    /// The traced process (`-p`): libraries are those it has mapped.
+    pub pid: Option<u32>,
+    /// The programs of the traced command (`-c`), resolved: libraries are those that these load. The first is the
+    /// command itself; further ones are those it is known to start, as of `mpirun -n 4 ./app`.
+    pub programs: Vec<PathBuf>,
+    /// `PATH`, for programs named without a directory.
+    pub path: Option<OsString>,
+    /// `LD_LIBRARY_PATH` that the traced command gets.
+    pub library_path: Option<OsString>,
+    /// The dynamic loader's cache instead of `/etc/ld.so.cache`.
+    pub loader_cache: Option<PathBuf>,
+    /// The mount point of tracefs instead of the usual ones.
+    pub tracefs: Option<PathBuf>,
+}
+
+impl HostOptions {
+    /// With `PATH` and `LD_LIBRARY_PATH` of this process.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self {
+            path: std::env::var_os("PATH"),
+            library_path: std::env::var_os("LD_LIBRARY_PATH"),
+            ..Self::default()
+        }
+    }
+}
+
+/// The machine that crumbs runs on.
+pub struct HostTarget {
+    options: HostOptions,
+    tracefs: Tracefs,
+    images: RefCell<Images>,
+    functions: RefCell<HashMap<String, Arc<[Function]>>>,
+    loader_cache: OnceCell<Vec<ld_cache::Entry>>,
+    loaded: OnceCell<Vec<PathBuf>>,
+}
+
+impl HostTarget {
+    /// Reads nothing yet.
+    #[must_use]
+    pub fn new(options: HostOptions) -> Self {
+        let tracefs = Tracefs::new(options.tracefs.clone());
+        Self {
+            options,
+            tracefs,
+            images: RefCell::default(),
+            functions: RefCell::default(),
+            loader_cache: OnceCell::new(),
+            loaded: OnceCell::new(),
+        }
+    }
+
+    fn image(&self, binary: &Binary) -> Result<Rc<Image>, TargetError> {
+        self.images.borrow_mut().get(binary, self.arch())
+    }
+
+    fn loader_cache(&self) -> &[ld_cache::Entry] {
+        self.loader_cache.get_or_init(|| {
+            let path = self
+                .options
+                .loader_cache
+                .as_deref()
+                .unwrap_or(Path::new("/etc/ld.so.cache"));
+            ld_cache::parse(&fs::read(path).unwrap_or_default(), self.arch())
+        })
+    }
+
+    fn search_path(&self) -> SearchPath<'_> {
+        let library_path = self
+            .options
+            .library_path
+            .as_ref()
+            .map(|path| paths::split(path))
+            .unwrap_or_default();
+        SearchPath {
+            arch: self.arch(),
+            library_path,
+            cache: self.loader_cache(),
+        }
+    }
+
+    /// The files of the traced process or programs; empty where there is none.
+    fn loaded(&self) -> Result<&[PathBuf], TargetError> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded);
+        }
+        let mut files = Vec::new();
+        if let Some(pid) = self.options.pid {
+            let maps = format!("/proc/{pid}/maps");
+            files = libraries::mapped_by(pid).map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => unreadable(
+                    &maps,
+                    "there is no such process",
+                    "see `ps -e` for those that run".to_owned(),
+                ),
+                std::io::ErrorKind::PermissionDenied => {
+                    let help = "run crumbs as root or as the user of that process".to_owned();
+                    unreadable(
+                        &maps,
+                        "you have no permission to see what that process loads",
+                        help,
+                    )
+                }
+                _ => io_error(&maps, &error),
+            })?;
+        }
+        let search = self.search_path();
+        files.extend(
+            self.options
+                .programs
+                .iter()
+                .flat_map(|program| search.loaded_by(program)),
+        );
+        Ok(self.loaded.get_or_init(|| files))
+    }
+
+    /// The libraries that any program of this machine can load by name.
+    fn installed(&self, spec: &str) -> Vec<PathBuf> {
+        let in_directories = |directories: &[PathBuf]| {
+            let files = directories
+                .iter()
+                .flat_map(|directory| paths::files_in(directory));
+            let meant = files.filter(|path| library_name::closeness(spec, file_name(path)).is_some());
+            // Texts for the linker (`libc.so`) and libraries of other machines stand there too.
+            let ours = |path: &PathBuf| {
+                path.to_str()
+                    .is_some_and(|path| Image::open(path, self.arch()).is_ok())
+            };
+            libraries::closest(spec, meant.filter(ours))
+        };
+        let told = in_directories(&self.search_path().library_path);
+        if !told.is_empty() {
+            return told;
+        }
+        let cached = libraries::closest(
+            spec,
+            self.loader_cache().iter().map(|entry| PathBuf::from(&entry.path)),
+        );
+        if !cached.is_empty() {
+            return cached;
+        }
+        in_directories(&libraries::default_directories(self.arch()).map(PathBuf::from))
+    }
+
+    fn program(&self, spec: &str) -> Option<PathBuf> {
+        let directories = self
+            .options
+            .path
+            .as_ref()
+            .map(|path| paths::split(path))
+            .unwrap_or_default();
+        directories
+            .iter()
+            .map(|directory| directory.join(spec))
+            .find(|path| paths::is_executable(path))
+    }
+
+    fn by_short_name(&self, spec: &str) -> Result<Vec<PathBuf>, TargetError> {
+        let found = libraries::closest(spec, self.loaded()?.iter().cloned());
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let program = || {
+            self.program(spec)
+                .and_then(|path| paths::resolve(path).ok())
+                .into_iter()
+                .collect::<Vec<_>>()
+        };
+        let library = || self.installed(spec);
+        let found = if spec.starts_with("lib") || spec.contains(".so") || spec.contains('*') {
+            Some(library())
+                .filter(|found| !found.is_empty())
+                .unwrap_or_else(program)
+        } else {
+            Some(program())
+                .filter(|found| !found.is_empty())
+                .unwrap_or_else(library)
+        };
+        if found.is_empty() {
+            Err(self.no_such_binary(spec))
+        } else {
+            Ok(found)
+        }
+    }
+
+    fn no_such_binary(&self, spec: &str) -> TargetError {
+        let loaded = self.loaded().unwrap_or_default();
+        let mut names: BTreeSet<&str> = loaded
+            .iter()
+            .map(|path| library_name::stem(file_name(path)))
+            .collect();
+        names.extend(
+            self.loader_cache()
+                .iter()
+                .map(|entry| library_name::stem(&entry.name)),
+        );
+        let directories = self
+            .options
+            .path
+            .as_ref()
+            .map(|path| paths::split(path))
+            .unwrap_or_default();
+        let programs: Vec<PathBuf> = directories
+            .iter()
+            .flat_map(|directory| paths::files_in(directory))
+            .collect();
+        names.extend(programs.iter().map(|path| file_name(path)));
+        let mut searched = Vec::new();
+        if let Some(pid) = self.options.pid {
+            searched.push(format!("what process {pid} has loaded"));
+        }
+        searched.extend(
+            self.options
+                .programs
+                .iter()
+                .map(|program| format!("what {} loads", program.display())),
+        );
+        searched.extend(["PATH", "LD_LIBRARY_PATH", "/etc/ld.so.cache"].map(str::to_owned));
+        TargetError::NotFound {
+            similar: similar(spec, names.into_iter(), SIMILAR),
+            searched,
+        }
+    }
+
+    fn by_path(&self, spec: &str) -> Result<Vec<PathBuf>, TargetError> {
+        let path = PathBuf::from(spec);
+        let root = self
+            .options
+            .pid
+            .filter(|_| path.is_absolute())
+            .and_then(libraries::foreign_root);
+        let path = root.map_or(path.clone(), |root| libraries::beneath(&root, &path));
+        if spec.contains('*') {
+            let found = paths::matching(&path);
+            let empty = || TargetError::NotFound {
+                similar: Vec::new(),
+                searched: vec![spec.to_owned()],
+            };
+            return if found.is_empty() { Err(empty()) } else { Ok(found) };
+        }
+        match paths::resolve(path.clone()) {
+            Ok(path) => Ok(vec![path]),
+            Err(error) => Err(match io_error(spec, &error) {
+                TargetError::NotFound { searched, .. } => {
+                    let siblings = path.parent().map(paths::files_in).unwrap_or_default();
+                    let names = siblings.iter().filter_map(|path| path.to_str());
+                    TargetError::NotFound {
+                        similar: similar(spec, names, SIMILAR),
+                        searched,
+                    }
+                }
+                unreadable => unreadable,
+            }),
+        }
+    }
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default()
+}
+
+impl Target for HostTarget {
+    fn arch(&self) -> Arch {
+        if cfg!(target_arch = "aarch64") {
+            Arch::Aarch64
+        } else {
+            Arch::X86_64
+        }
+    }
+
+    fn kernel(&self) -> KernelVersion {
+        probe::kernel_version()
+    }
+
+    fn possible_cpus(&self) -> u32 {
+        probe::possible_cpus()
+    }
+
+    fn has(&self, feature: Feature) -> bool {
+        probe::has(feature)
+    }
+
+    fn pid_namespace(&self) -> Option<PidNamespace> {
+        probe::pid_namespace()
+    }
+
+    fn tracepoints(&self, category: &str, event: &str) -> Result<Vec<(String, String)>, TargetError> {
+        self.tracefs.matching(category, event)
+    }
+
+    fn tracepoint(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, TargetError> {
+        self.tracefs.format(category, event)
+    }
+
+    fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {
+        let found = if spec.contains('/') {
+            self.by_path(spec)?
+        } else {
+            self.by_short_name(spec)?
+        };
+        let path = |path: PathBuf| match path.into_os_string().into_string() {
+            Ok(path) => Ok(Binary { path }),
+            Err(path) => {
+                let help = "give the file another name, or a link to it".to_owned();
+                Err(unreadable(&path.to_string_lossy(), "its name is not UTF-8", help))
+            }
+        };
+        found.into_iter().map(path).collect()
+    }
+
+    fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError> {
+        if let Some(functions) = self.functions.borrow().get(&binary.path) {
+            return Ok(Arc::clone(functions));
+        }
+        let functions: Arc<[Function]> = self.image(binary)?.functions()?.into();
+        self.functions
+            .borrow_mut()
+            .insert(binary.path.clone(), Arc::clone(&functions));
+        Ok(functions)
+    }
+
+    fn functions_named(&self, binary: &Binary, name: &str) -> Result<Vec<Function>, TargetError> {
+        let image = self.image(binary)?;
+        let found = image.functions_named(name)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let functions = self.functions(binary)?;
+        let similar = similar(
+            name,
+            functions.iter().map(|function| function.name.as_str()),
+            SIMILAR,
+        );
+        let searched = match image.is_stripped() {
+            true => format!(
+                "{} (stripped: only the functions it exports have names)",
+                binary.path
+            ),
+            false => binary.path.clone(),
+        };
+        Err(TargetError::NotFound {
+            similar,
+            searched: vec![searched],
+        })
+    }
+
+    fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
+        let image = self.image(binary)?;
+        image.file_offset(address).ok_or_else(|| TargetError::NotFound {
+            similar: Vec::new(),
+            searched: image
+                .executable_ranges()
+                .map(|(start, end)| format!("{} {start:#x}..{end:#x}", binary.path))
+                .collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "host/host_tests.rs"]
+mod tests;

@@ -1,0 +1,518 @@
+//! The functions and segments of ELF files.
+//!
+//! In: a path. Out: functions with file offsets, what the dynamic loader is told, or an error in the user's terms.
+//! Only the parts that are asked for are read. Files are not trusted: counts, offsets and lengths are checked against
+//! the length of the file, so that a damaged or hostile one costs bounded time and memory and gives an error.
+
+use super::refusal::{NAME_A_PROGRAM, check_kind, damaged, io_error, not_elf, read_error, unreadable};
+use crumbs_compiler::target::{Arch, Binary, Function, TargetError};
+use goblin::container::Ctx;
+use goblin::elf::{
+    Elf, Header, ProgramHeader, SectionHeader, Symtab, header, program_header, section_header, sym,
+};
+use std::cell::{Cell, OnceCell};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+
+/// The longest part of a file that is read at once. The largest programs have about 200 MB of symbol names.
+const MAX_READ: u64 = 1 << 30;
+
+/// The most of a dynamic section that is read: thousands of needed libraries.
+const MAX_DYNAMIC: u64 = 1 << 20;
+
+/// The most sections: object files compiled with a section a function have 100,000.
+const MAX_SECTIONS: u64 = 1 << 20;
+
+/// The most symbols of one table: several times those of the largest programs.
+const MAX_SYMBOLS: usize = 1 << 23;
+
+/// An ELF program or library of this machine: its headers, and its symbols once asked for.
+pub(crate) struct Image {
+    path: String,
+    ctx: Ctx,
+    segments: Vec<ProgramHeader>,
+    sections: Vec<SectionHeader>,
+    exported: OnceCell<Option<SymbolTable>>,
+}
+
+/// What the dynamic section says to the loader.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dynamic {
+    /// `DT_NEEDED`, in order.
+    pub(crate) needed: Vec<String>,
+    /// `DT_RPATH`, split at colons.
+    pub(crate) rpath: Vec<String>,
+    /// `DT_RUNPATH`, split at colons.
+    pub(crate) runpath: Vec<String>,
+}
+
+/// A symbol table with its names, as the file has them.
+struct SymbolTable {
+    symbols: Vec<u8>,
+    names: Vec<u8>,
+    /// `.gnu.version`, 2 bytes a symbol; may be empty.
+    versions: Vec<u8>,
+}
+
+/// How much a symbol is the one that its name means, best first. Of each name only the best are kept: an old version,
+/// kept for old programs, may call the new one, which would then be counted twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Rank {
+    Exported,
+    ExportedOldVersion,
+    Global,
+    GlobalOldVersion,
+    Local,
+}
+
+/// A function symbol that is defined here.
+struct Symbol<'a> {
+    /// Version removed.
+    name: &'a [u8],
+    address: u64,
+    size: u64,
+    indirect: bool,
+    rank: Rank,
+}
+
+impl Image {
+    /// Reads the headers of the file at `path`.
+    pub(crate) fn open(path: &str, arch: Arch) -> Result<Self, TargetError> {
+        let file = open_regular(path)?;
+        let mut start = Vec::with_capacity(512);
+        (&file)
+            .take(512)
+            .read_to_end(&mut start)
+            .map_err(|error| io_error(path, &error))?;
+        if !start.starts_with(header::ELFMAG) {
+            return Err(not_elf(path, &start));
+        }
+        let header = Elf::parse_header(&start).map_err(|_| damaged(path, "its header is cut off"))?;
+        check_kind(path, &header, arch)?;
+        let context = header
+            .container()
+            .and_then(|container| Ok(Ctx::new(container, header.endianness()?)));
+        let ctx = context.map_err(|_| damaged(path, "its header is not valid"))?;
+        let length = file.metadata().map_err(|error| io_error(path, &error))?.len();
+
+        let (count, size) = (usize::from(header.e_phnum), u64::from(header.e_phentsize));
+        let table = read_part(&file, length, header.e_phoff, count as u64 * size)
+            .map_err(|error| read_error(path, &error, "its program headers"))?;
+        let segments = ProgramHeader::parse(&table, 0, count, ctx)
+            .map_err(|_| damaged(path, "its program headers are not valid"))?;
+
+        // A program runs without section headers, so a table that is not valid is the same as none.
+        let sections = read_sections(&file, length, &header, ctx).unwrap_or_default();
+        Ok(Self {
+            path: path.to_owned(),
+            ctx,
+            segments,
+            sections,
+            exported: OnceCell::new(),
+        })
+    }
+
+    /// Every function, by ascending name and offset.
+    pub(crate) fn functions(&self) -> Result<Vec<Function>, TargetError> {
+        let local = self.table(section_header::SHT_SYMTAB)?;
+        let mut symbols: Vec<Symbol<'_>> = Vec::new();
+        for (table, exported) in [(self.exported()?, true), (local.as_ref(), false)] {
+            let Some(table) = table else { continue };
+            let budget = table.name_budget();
+            symbols.extend(table.functions(self.ctx, exported, None, &budget));
+            self.check_budget(&budget)?;
+        }
+        symbols.sort_unstable_by_key(|s| (s.name, s.rank, s.address));
+        let mut best: Option<(&[u8], Rank)> = None;
+        let mut functions: Vec<Function> = Vec::with_capacity(symbols.len());
+        for symbol in &symbols {
+            match best {
+                Some((name, rank)) if name == symbol.name && rank != symbol.rank => continue,
+                _ => best = Some((symbol.name, symbol.rank)),
+            }
+            if let Some(function) = self.placed(symbol)
+                && functions
+                    .last()
+                    .is_none_or(|last| (&last.name, last.offset) != (&function.name, function.offset))
+            {
+                functions.push(function);
+            }
+        }
+        Ok(functions)
+    }
+
+    /// The functions called `name`; empty where there is none. The table of exported symbols is kept for the next
+    /// call.
+    pub(crate) fn functions_named(&self, name: &str) -> Result<Vec<Function>, TargetError> {
+        if let Some(table) = self.exported()? {
+            let found = self.best_named(table, true, name)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        match self.table(section_header::SHT_SYMTAB)? {
+            Some(table) => self.best_named(&table, false, name),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn best_named(
+        &self,
+        table: &SymbolTable,
+        exported: bool,
+        name: &str,
+    ) -> Result<Vec<Function>, TargetError> {
+        let budget = table.name_budget();
+        let mut found: Vec<_> = table
+            .functions(self.ctx, exported, Some(name.as_bytes()), &budget)
+            .collect();
+        self.check_budget(&budget)?;
+        found.sort_unstable_by_key(|symbol| (symbol.rank, symbol.address));
+        let best = found.first().map(|symbol| symbol.rank);
+        let best = found.iter().filter(|symbol| Some(symbol.rank) == best);
+        let mut functions: Vec<Function> = best.filter_map(|symbol| self.placed(symbol)).collect();
+        functions.dedup_by_key(|function| function.offset);
+        Ok(functions)
+    }
+
+    fn check_budget(&self, budget: &Cell<usize>) -> Result<(), TargetError> {
+        if budget.get() == 0 {
+            Err(damaged(&self.path, "its symbol names overlap"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether it has no symbols but those it exports.
+    pub(crate) fn is_stripped(&self) -> bool {
+        !self
+            .sections
+            .iter()
+            .any(|section| section.sh_type == section_header::SHT_SYMTAB)
+    }
+
+    /// The file offset of an address in an executable segment.
+    pub(crate) fn file_offset(&self, address: u64) -> Option<u64> {
+        self.executable().find_map(|segment| {
+            let inside = address
+                .checked_sub(segment.p_vaddr)
+                .filter(|inside| *inside < segment.p_filesz)?;
+            segment.p_offset.checked_add(inside)
+        })
+    }
+
+    /// The executable segments, as address ranges.
+    pub(crate) fn executable_ranges(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.executable()
+            .map(|segment| (segment.p_vaddr, segment.p_vaddr.saturating_add(segment.p_filesz)))
+    }
+
+    fn executable(&self) -> impl Iterator<Item = &ProgramHeader> {
+        self.segments
+            .iter()
+            .filter(|segment| segment.p_type == program_header::PT_LOAD && segment.is_executable())
+    }
+
+    fn placed(&self, symbol: &Symbol<'_>) -> Option<Function> {
+        let name = std::str::from_utf8(symbol.name).ok()?.to_owned();
+        let offset = self.file_offset(symbol.address)?;
+        Some(Function {
+            name,
+            offset,
+            size: symbol.size,
+            indirect: symbol.indirect,
+        })
+    }
+
+    /// The dynamic section; empty for a static program.
+    pub(crate) fn dynamic(&self) -> Result<Dynamic, TargetError> {
+        let Some(segment) = self
+            .segments
+            .iter()
+            .find(|s| s.p_type == program_header::PT_DYNAMIC)
+        else {
+            return Ok(Dynamic::default());
+        };
+        let (file, length) = self.reopen()?;
+        let read = |offset, size, what| {
+            read_part(&file, length, offset, size).map_err(|error| read_error(&self.path, &error, what))
+        };
+        let size = segment.p_filesz.min(MAX_DYNAMIC);
+        let table = read(segment.p_offset, size, "its dynamic section")?;
+        let entries: Vec<(u64, u64)> = table
+            .as_chunks::<16>()
+            .0
+            .iter()
+            .map(|entry| u128::from_le_bytes(*entry))
+            // The two halves of an `Elf64_Dyn`: tag and value.
+            .map(|entry| (entry as u64, (entry >> 64) as u64))
+            .take_while(|(tag, _)| *tag != DT_NULL)
+            .collect();
+        let value = |wanted| {
+            entries
+                .iter()
+                .find(|(tag, _)| *tag == wanted)
+                .map(|(_, value)| *value)
+        };
+        let (Some(address), Some(size)) = (value(DT_STRTAB), value(DT_STRSZ)) else {
+            return Ok(Dynamic::default());
+        };
+        let place = self
+            .segments
+            .iter()
+            .filter(|s| s.p_type == program_header::PT_LOAD)
+            .find_map(|s| {
+                let inside = address
+                    .checked_sub(s.p_vaddr)
+                    .filter(|inside| *inside < s.p_filesz)?;
+                s.p_offset.checked_add(inside)
+            });
+        let place = place.ok_or_else(|| damaged(&self.path, "its dynamic strings lie outside"))?;
+        let strings = read(place, size, "its dynamic strings")?;
+        let mut dynamic = Dynamic::default();
+        let budget = Cell::new(strings.len().saturating_mul(16));
+        for (tag, offset) in entries {
+            if !matches!(tag, DT_NEEDED | DT_RPATH | DT_RUNPATH) {
+                continue;
+            }
+            let text = usize::try_from(offset)
+                .ok()
+                .and_then(|offset| string_at(&strings, offset, &budget));
+            let Some(text) = text else { continue };
+            let text = String::from_utf8_lossy(text);
+            let paths = || text.split(':').filter(|path| !path.is_empty()).map(str::to_owned);
+            match tag {
+                DT_NEEDED => dynamic.needed.push(text.into_owned()),
+                DT_RPATH => dynamic.rpath.extend(paths()),
+                _ => dynamic.runpath.extend(paths()),
+            }
+        }
+        Ok(dynamic)
+    }
+
+    fn exported(&self) -> Result<Option<&SymbolTable>, TargetError> {
+        if let Some(table) = self.exported.get() {
+            return Ok(table.as_ref());
+        }
+        let table = self.table(section_header::SHT_DYNSYM)?;
+        Ok(self.exported.get_or_init(|| table).as_ref())
+    }
+
+    fn table(&self, kind: u32) -> Result<Option<SymbolTable>, TargetError> {
+        let Some(section) = self.sections.iter().find(|section| section.sh_type == kind) else {
+            return Ok(None);
+        };
+        let (file, length) = self.reopen()?;
+        let read = |section: &SectionHeader, what| {
+            read_part(&file, length, section.sh_offset, section.sh_size)
+                .map_err(|error| read_error(&self.path, &error, what))
+        };
+        let symbols = read(section, "its symbols")?;
+        if symbols.len() / SYMBOL_SIZE > MAX_SYMBOLS {
+            return Err(damaged(&self.path, "it claims more symbols than any program has"));
+        }
+        let strings = self.sections.get(section.sh_link as usize);
+        let strings = strings.filter(|section| section.sh_type == section_header::SHT_STRTAB);
+        let names = read(
+            strings.ok_or_else(|| damaged(&self.path, "its symbols have no names"))?,
+            "its symbol names",
+        )?;
+        let versions = match self
+            .sections
+            .iter()
+            .find(|s| s.sh_type == section_header::SHT_GNU_VERSYM)
+        {
+            Some(versions) if kind == section_header::SHT_DYNSYM => read(versions, "its symbol versions")?,
+            _ => Vec::new(),
+        };
+        Ok(Some(SymbolTable {
+            symbols,
+            names,
+            versions,
+        }))
+    }
+
+    /// Opens the file again: hundreds of images may be kept, more than files may be open.
+    fn reopen(&self) -> Result<(File, u64), TargetError> {
+        let file = open_regular(&self.path)?;
+        let length = file
+            .metadata()
+            .map_err(|error| io_error(&self.path, &error))?
+            .len();
+        Ok((file, length))
+    }
+}
+
+const SYMBOL_SIZE: usize = sym::sym64::SIZEOF_SYM;
+
+const DT_NULL: u64 = goblin::elf::dynamic::DT_NULL;
+const DT_NEEDED: u64 = goblin::elf::dynamic::DT_NEEDED;
+const DT_STRTAB: u64 = goblin::elf::dynamic::DT_STRTAB;
+const DT_STRSZ: u64 = goblin::elf::dynamic::DT_STRSZ;
+const DT_RPATH: u64 = goblin::elf::dynamic::DT_RPATH;
+const DT_RUNPATH: u64 = goblin::elf::dynamic::DT_RUNPATH;
+
+impl SymbolTable {
+    /// How many bytes of names may be looked at before the table is taken for damaged: linkers let names share their
+    /// ends, and no more.
+    fn name_budget(&self) -> Cell<usize> {
+        Cell::new(self.names.len().saturating_mul(16).saturating_add(1 << 20))
+    }
+
+    /// The functions defined here, `exported` ones or all, only those called `wanted` where it is given.
+    fn functions<'a, 'b>(
+        &'a self,
+        ctx: Ctx,
+        exported: bool,
+        wanted: Option<&'b [u8]>,
+        budget: &'b Cell<usize>,
+    ) -> impl Iterator<Item = Symbol<'a>> + use<'a, 'b> {
+        let count = self.symbols.len() / SYMBOL_SIZE;
+        let table = if count == 0 {
+            Symtab::default()
+        } else {
+            Symtab::parse(&self.symbols, 0, count, ctx).unwrap_or_default()
+        };
+        (0..count)
+            .map_while(move |index| Some((index, table.get(index)?)))
+            .filter_map(move |(index, symbol)| {
+                let indirect = match symbol.st_type() {
+                    sym::STT_FUNC => false,
+                    sym::STT_GNU_IFUNC => true,
+                    _ => return None,
+                };
+                // SHN_UNDEF: it is another file's.
+                if symbol.st_shndx == 0 {
+                    return None;
+                }
+                // A name is followed by its version or its end; most names differ in their first bytes.
+                if let Some(wanted) = wanted {
+                    let rest = self.names.get(symbol.st_name..)?.strip_prefix(wanted)?;
+                    rest.first().filter(|next| matches!(next, 0 | b'@'))?;
+                }
+                let name = string_at(&self.names, symbol.st_name, budget).filter(|name| !name.is_empty())?;
+                // `write@@GLIBC_2.2.5` is the default version, `write@GLIBC_2.0` an old one; where the names have no
+                // versions (exported symbols), bit 15 of the version table marks the old ones.
+                let (name, old) = match name.iter().position(|byte| *byte == b'@') {
+                    Some(at) if at > 0 => (&name[..at], name.get(at + 1) != Some(&b'@')),
+                    _ => (
+                        name,
+                        self.versions
+                            .get(2 * index + 1)
+                            .is_some_and(|high| high & 0x80 != 0),
+                    ),
+                };
+                let rank = match (exported, symbol.st_bind() == sym::STB_LOCAL, old) {
+                    (true, true, _) => return None,
+                    (false, true, _) => Rank::Local,
+                    (true, false, false) => Rank::Exported,
+                    (true, false, true) => Rank::ExportedOldVersion,
+                    (false, false, false) => Rank::Global,
+                    (false, false, true) => Rank::GlobalOldVersion,
+                };
+                Some(Symbol {
+                    name,
+                    address: symbol.st_value,
+                    size: symbol.st_size,
+                    indirect,
+                    rank,
+                })
+            })
+    }
+}
+
+/// The text from `offset` to the next NUL, its length taken off `budget`; at 0 there are no more texts.
+fn string_at<'a>(strings: &'a [u8], offset: usize, budget: &Cell<usize>) -> Option<&'a [u8]> {
+    let rest = strings.get(offset..)?;
+    let rest = &rest[..rest.len().min(budget.get())];
+    let end = rest.iter().position(|byte| *byte == 0);
+    budget.set(budget.get().saturating_sub(end.unwrap_or(rest.len())));
+    end.map(|end| &rest[..end])
+}
+
+fn open_regular(path: &str) -> Result<File, TargetError> {
+    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    let file = file.map_err(|error| io_error(path, &error))?;
+    let kind = file
+        .metadata()
+        .map_err(|error| io_error(path, &error))?
+        .file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    let (reason, help) = if kind.is_dir() {
+        (
+            "it is a directory",
+            format!("name a file in it, as in `{}/*`", path.trim_end_matches('/')),
+        )
+    } else {
+        ("it is no regular file", NAME_A_PROGRAM.to_owned())
+    };
+    Err(unreadable(path, reason, help))
+}
+
+/// Reads `size` bytes at `offset` of a file that is `length` long.
+fn read_part(file: &File, length: u64, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+    if size > MAX_READ || offset.checked_add(size).is_none_or(|end| end > length) {
+        return Err(ErrorKind::UnexpectedEof.into());
+    }
+    let size = usize::try_from(size).map_err(|_| ErrorKind::UnexpectedEof)?;
+    let mut bytes = vec![0; size];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+fn read_sections(file: &File, length: u64, header: &Header, ctx: Ctx) -> Option<Vec<SectionHeader>> {
+    if header.e_shoff == 0 {
+        return None;
+    }
+    let size = SectionHeader::size(ctx) as u64;
+    if u64::from(header.e_shentsize) != size {
+        return None;
+    }
+    let count = match header.e_shnum {
+        // With 65,280 sections or more, the count stands in the first header's size.
+        0 => {
+            let first = read_part(file, length, header.e_shoff, size).ok()?;
+            SectionHeader::parse_from(&first, 0, 1, ctx)
+                .ok()?
+                .first()?
+                .sh_size
+        }
+        count => u64::from(count),
+    };
+    if count == 0 || count > MAX_SECTIONS {
+        return None;
+    }
+    let table = read_part(file, length, header.e_shoff, count.checked_mul(size)?).ok()?;
+    SectionHeader::parse_from(&table, 0, usize::try_from(count).ok()?, ctx).ok()
+}
+
+/// The images that have been opened, by path.
+#[derive(Default)]
+pub(crate) struct Images {
+    opened: HashMap<String, std::rc::Rc<Image>>,
+}
+
+impl Images {
+    /// The image of a binary, opened at the first call. Failures are not kept: the next call tries again.
+    pub(crate) fn get(&mut self, binary: &Binary, arch: Arch) -> Result<std::rc::Rc<Image>, TargetError> {
+        if let Some(image) = self.opened.get(&binary.path) {
+            return Ok(std::rc::Rc::clone(image));
+        }
+        let image = std::rc::Rc::new(Image::open(&binary.path, arch)?);
+        self.opened
+            .insert(binary.path.clone(), std::rc::Rc::clone(&image));
+        Ok(image)
+    }
+}
+
+#[cfg(test)]
+#[path = "elf_tests.rs"]
+mod tests;
