@@ -11,7 +11,7 @@
 //! seen or the control ring had something is it paid for.
 
 use crate::backend::{Backend, Ring};
-use crumbs_compiler::plan::{MemoryPlan, Plan, RECORD_HEADER};
+use crumbs_compiler::plan::{Plan, RECORD_HEADER};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A record with its header read.
@@ -30,13 +30,15 @@ pub(super) struct Record {
 pub(super) struct Inbox<'p> {
     plan: &'p Plan,
     main: VecDeque<Record>,
-    control: BTreeMap<u64, Record>,
+    /// Records of the control ring, by number. Programs for kernels before 5.12 cannot number their events: all of
+    /// them have number 0 and the order of the ring.
+    control: BTreeMap<u64, VecDeque<Record>>,
+    /// Records of the control ring for whose programs has not been waited yet.
+    unsettled: Vec<Record>,
     /// Below it, no number is waited for.
     next: u64,
     /// Numbers handed out that are not below `next`.
     done: BTreeSet<u64>,
-    /// Below it, every number that was taken has arrived or never will, with all that its program sent before.
-    settled: u64,
 }
 
 impl<'p> Inbox<'p> {
@@ -46,33 +48,30 @@ impl<'p> Inbox<'p> {
             plan,
             main: VecDeque::new(),
             control: BTreeMap::new(),
+            unsettled: Vec::new(),
             next: 0,
             done: BTreeSet::new(),
-            settled: 0,
         }
     }
 
     /// Receives what the rings hold now.
     pub(super) fn collect(&mut self, backend: &mut dyn Backend) {
         self.drain_rings(backend);
-        if self.must_settle() {
-            let taken = if self.plan.memory.size >= MemoryPlan::WORDS {
-                backend.load(MemoryPlan::CONTROL_SEQ)
-            } else {
-                0
-            };
-            backend.quiesce();
-            self.drain_rings(backend);
-            self.settle(taken);
+        // A gap below any number is one below the greatest.
+        let greatest = self.main.iter().filter_map(|record| record.number).max();
+        if self.unsettled.is_empty() && !greatest.is_some_and(|number| self.has_gap_below(number)) {
+            return;
         }
+        let bound = self.bound();
+        backend.quiesce();
+        self.drain_rings(backend);
+        self.settle(bound);
     }
 
     /// Receives the last of it, when no program runs any more: no gap can close any more.
     pub(super) fn collect_last(&mut self, backend: &mut dyn Backend) {
         self.drain_rings(backend);
-        let waiting = self.main.iter().filter_map(|record| record.number);
-        let greatest = waiting.chain(self.control.keys().copied()).max();
-        self.settle(greatest.map_or(0, |number| number.saturating_add(1)));
+        self.settle(self.bound());
     }
 
     /// The next record to handle; `None` when there is none, or one has to be waited for.
@@ -82,14 +81,16 @@ impl<'p> Inbox<'p> {
             return self.main.pop_front();
         }
         let front = front.flatten();
-        if let Some((&number, _)) = self.control.first_key_value()
-            && front.is_none_or(|front| number < front)
+        if let Some(mut control) = self.control.first_entry()
+            && front.is_none_or(|front| *control.key() < front)
         {
-            if number >= self.settled {
-                return None;
+            let number = *control.key();
+            let record = control.get_mut().pop_front();
+            if control.get().is_empty() {
+                control.remove();
             }
             self.mark(number);
-            return self.control.remove(&number);
+            return record;
         }
         let number = front?;
         if self.has_gap_below(number) {
@@ -101,12 +102,13 @@ impl<'p> Inbox<'p> {
 
     /// Whether records are left, which [`Inbox::next`] then waits to hand out.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.main.is_empty() || !self.control.is_empty()
+        !self.main.is_empty() || !self.control.is_empty() || !self.unsettled.is_empty()
     }
 
     /// Whether a record satisfies `wanted` among those not yet handed out.
     pub(super) fn contains(&self, wanted: impl Fn(&Record) -> bool) -> bool {
-        self.main.iter().chain(self.control.values()).any(wanted)
+        let control = self.control.values().flatten().chain(&self.unsettled);
+        self.main.iter().chain(control).any(wanted)
     }
 
     /// Receives from both rings, which [`Inbox::next`] puts into order.
@@ -119,9 +121,7 @@ impl<'p> Inbox<'p> {
                 };
                 let record = self.read(bytes);
                 match (ring, record.number) {
-                    (Ring::Control, Some(number)) => {
-                        self.control.insert(number, record);
-                    }
+                    (Ring::Control, Some(_)) => self.unsettled.push(record),
                     _ => self.main.push_back(record),
                 }
             }
@@ -169,17 +169,16 @@ impl<'p> Inbox<'p> {
         self.next.saturating_add_signed(i64::from(ahead))
     }
 
-    fn must_settle(&self) -> bool {
-        let from_control = self
-            .control
-            .last_key_value()
-            .is_some_and(|(&number, _)| number >= self.settled);
-        // A gap below any number is one below the greatest.
-        let greatest = self.main.iter().filter_map(|record| record.number).max();
-        from_control || greatest.is_some_and(|number| self.has_gap_below(number))
+    /// Above every number that has been received: programs had taken all below before.
+    fn bound(&self) -> u64 {
+        let main = self.main.iter().filter_map(|record| record.number);
+        let unsettled = self.unsettled.iter().filter_map(|record| record.number);
+        main.chain(unsettled)
+            .max()
+            .map_or(0, |number| number.saturating_add(1))
     }
 
-    /// Whether a number below `number` has neither been handled nor received.
+    /// Whether a number below `number` has neither been handled nor received, or must not be handled yet.
     fn has_gap_below(&self, number: u64) -> bool {
         if number <= self.next {
             return false;
@@ -196,10 +195,16 @@ impl<'p> Inbox<'p> {
         (known as u64) < number - self.next
     }
 
-    /// Gives up on numbers below `taken` that have not arrived.
-    fn settle(&mut self, taken: u64) {
-        self.settled = self.settled.max(taken);
-        self.next = self.next.max(taken);
+    /// Every program that took a number below `bound` has been waited for: gives up on those that have not arrived, and
+    /// releases those of the control ring.
+    fn settle(&mut self, bound: u64) {
+        for record in std::mem::take(&mut self.unsettled) {
+            match record.number {
+                Some(number) if number < bound => self.control.entry(number).or_default().push_back(record),
+                _ => self.unsettled.push(record),
+            }
+        }
+        self.next = self.next.max(bound);
         self.done = self.done.split_off(&self.next);
         self.advance();
     }
