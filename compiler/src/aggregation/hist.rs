@@ -2,7 +2,7 @@
 //!
 //! State: one word a bucket.
 
-use super::{AggType, Aggregation, Bucket, Shown, Signature, UpdateCx};
+use super::{AggType, Aggregation, Bucket, Presentation, Shown, Signature, Suffix, UpdateCx};
 use crate::ir::{AtomicOp, BinOp, Builder, Cond, Value};
 
 /// Adds 1 to the bucket at a run-time index.
@@ -275,6 +275,12 @@ impl Aggregation for LinearHist {
         Shown::Hist {
             buckets: populated(state, bounds),
             scaled: step % 1024 == 0,
+        }
+    }
+    fn presentation(&self) -> Presentation {
+        Presentation {
+            suffix: Suffix::Divisor,
+            ..Presentation::default()
         }
     }
 }

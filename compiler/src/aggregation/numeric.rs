@@ -1,6 +1,6 @@
 //! `count`, `sum`, `min`, `max`, `avg`, `stats`.
 
-use super::{AggType, Aggregation, Shown, Signature, UpdateCx};
+use super::{AggType, Aggregation, Presentation, Shown, Signature, UpdateCx};
 use crate::ir::{AtomicOp, BinOp, Cond, Op, Value, Width};
 
 /// Tries of a compare-and-exchange before an update is given up and counted. Each failure means that another program
@@ -249,14 +249,16 @@ impl Aggregation for Mean {
         } else {
             total / i128::from(state[0])
         };
-        if self.full {
-            Shown::Stats {
-                count: state[0],
-                average,
-                total,
-            }
-        } else {
-            Shown::Int(average)
+        Shown::Stats {
+            count: state[0],
+            average,
+            total,
+        }
+    }
+    fn presentation(&self) -> Presentation {
+        Presentation {
+            average_only: !self.full,
+            ..Presentation::default()
         }
     }
 }

@@ -4,6 +4,8 @@ use super::*;
 use crate::show::arrange;
 use crumbs_compiler::aggregation::{Bucket, Suffix};
 
+mod samples;
+
 fn text(show: impl Fn(&mut TextOutput<&mut Vec<u8>, &mut Vec<u8>>) -> io::Result<()>) -> String {
     let (mut results, mut diagnostics) = (Vec::new(), Vec::new());
     show(&mut TextOutput::new(&mut results, &mut diagnostics, false)).expect("a vector takes everything");
