@@ -12,3 +12,4 @@ pub mod snapshot;
 pub mod sys;
 pub mod sys_time;
 pub mod value;
+pub mod vm;
