@@ -123,6 +123,18 @@ impl HashStore {
         Ok(())
     }
 
+    /// Inserts an element of zeros unless the key is there.
+    ///
+    /// # Errors
+    /// A negative error number.
+    pub fn insert_zero(&mut self, key: &[u8]) -> Result<(), i32> {
+        if self.contains(key) {
+            Ok(())
+        } else {
+            self.create(key).map(drop)
+        }
+    }
+
     /// A new element of zeros.
     fn create(&mut self, key: &[u8]) -> Result<u32, i32> {
         if self.index.len() >= self.max_entries {

@@ -18,6 +18,8 @@
 //! and the kernel's recycling of removed elements that are still pointed to.
 
 pub mod alu;
+pub mod backend;
+pub mod context;
 pub mod event;
 pub mod fault;
 pub mod hash;
@@ -26,7 +28,9 @@ pub mod insn;
 pub mod machine;
 pub mod pointer;
 pub mod ring;
+pub mod schedule;
 
+pub use backend::VmBackend;
 pub use event::Event;
 pub use fault::{Fault, FaultKind};
 pub use insn::{Code, Reloc, RelocTarget};

@@ -86,8 +86,8 @@ fn parse_line(text: &str, line: usize, time: u64) -> Result<Option<Event>, Strin
             "cpu" => event.cpu = small(name, value)?,
             "comm" => event.comm = comm(value)?,
             "t" => event.time = number(name, value)?,
-            "repeat" => event.repeat = number(name, value)?,
-            "burst" => event.burst = number(name, value)?,
+            "repeat" => event.repeat = times(name, value)?,
+            "burst" => event.burst = times(name, value)?,
             _ => match segment(name, value)? {
                 Some(segment) => event.memory.push(segment),
                 None => event.context.push((name.to_owned(), self::value(value)?)),
@@ -283,6 +283,13 @@ fn number(name: &str, value: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("`{name}` must be a number from 0 on, not `{value}`"))
 }
 
+fn times(name: &str, value: &str) -> Result<u64, String> {
+    match number(name, value)? {
+        0 => Err(format!("`{name}` must be at least 1")),
+        times => Ok(times),
+    }
+}
+
 fn small(name: &str, value: &str) -> Result<u32, String> {
     u32::try_from(number(name, value)?).map_err(|_| format!("`{name}` must be below 2^32, not `{value}`"))
 }
@@ -373,6 +380,7 @@ mod tests {
                 "x:y pid=0x1ffffffff",
                 "events, line 1: `pid` must be below 2^32, not `0x1ffffffff`",
             ),
+            ("x:y repeat=0", "events, line 1: `repeat` must be at least 1"),
             ("x:y pid=1 pid=2", "events, line 1: `pid` is given twice"),
             (
                 "x:y arg0",
