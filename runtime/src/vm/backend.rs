@@ -3,10 +3,10 @@
 use super::context;
 use super::event::Event;
 use super::fault::Fault;
-use super::insn::Code;
 use super::machine::{Machine, Program, Start, Store};
 use super::schedule::{self, Schedule};
 use crate::backend::{Backend, Error, RawEntry, Ring, Wake};
+use crumbs_compiler::bpf;
 use crumbs_compiler::plan::{Attach, BpfMapId, Plan};
 use crumbs_compiler::target::{Target, TracepointFormat};
 use std::rc::Rc;
@@ -25,6 +25,8 @@ pub struct VmBackend {
     /// The next delivery, and how often it was made.
     next: usize,
     repeated: u64,
+    /// The time of the last run.
+    clock: u64,
     is_attached: bool,
     failure: Option<Error>,
 }
@@ -61,7 +63,12 @@ impl VmBackend {
     ///
     /// # Errors
     /// When a program is malformed, or an event fires nothing or does not fit what it fires.
-    pub fn new(plan: &Plan, code: &[Code], events: &[Event], target: &dyn Target) -> Result<Self, Error> {
+    pub fn new(
+        plan: &Plan,
+        code: &[bpf::Program],
+        events: &[Event],
+        target: &dyn Target,
+    ) -> Result<Self, Error> {
         let cpus = target.possible_cpus();
         let mut machine = Machine::new(plan, cpus).map_err(|reason| error("create the maps", reason))?;
         machine.namespace = target.pid_namespace();
@@ -87,6 +94,7 @@ impl VmBackend {
             queue: Vec::new(),
             next: 0,
             repeated: 0,
+            clock: 0,
             is_attached: true,
             failure: None,
         };
@@ -100,6 +108,11 @@ impl VmBackend {
     /// What ended the simulation early: [`Backend::wait`] has no way to tell.
     pub fn failure(&self) -> Option<&Error> {
         self.failure.as_ref()
+    }
+
+    /// The clock that programs see, ns: 0 until the first event. A session's start time.
+    pub fn now(&self) -> u64 {
+        self.clock
     }
 
     /// Runs events at the same time, as lanes of a schedule: each event once, whatever its `repeat`.
@@ -193,6 +206,7 @@ impl VmBackend {
         let Some(linked) = self.programs.get(program) else {
             return Err(error("run a program", format!("there is no program {program}")));
         };
+        self.clock = start.event.time.saturating_add(start.delay);
         let mut run = self.machine.start(linked, start);
         match self.machine.finish(&mut run) {
             Ok(_) => Ok(()),
@@ -282,11 +296,6 @@ impl Backend for VmBackend {
     }
 
     fn run_once(&mut self, program: usize) -> Result<(), Error> {
-        // It runs in the tracer itself, at the time of the event that comes next.
-        let time = match self.queue.get(self.next).or_else(|| self.queue.last()) {
-            Some(delivery) => delivery.event.time,
-            None => Event::STEP,
-        };
         let cookie = self.plan.programs.get(program).and_then(|program| {
             program.attach.iter().find_map(|attach| match attach {
                 Attach::Begin { cookie } | Attach::End { cookie } => Some(*cookie),
@@ -294,7 +303,7 @@ impl Backend for VmBackend {
             })
         });
         let event = Event {
-            time,
+            time: self.clock,
             ..Event::new("")
         };
         let start = Start {

@@ -6,35 +6,17 @@
 
 use super::fault::{Fault, FaultKind};
 use super::pointer::Pointer;
+use crumbs_compiler::bpf::{self, Insn as Unit, RelocTarget, op};
 use crumbs_compiler::helper::Helper;
-use crumbs_compiler::plan::{BpfMapId, Plan};
+use crumbs_compiler::plan::Plan;
 
-/// A program as it comes from the compiler.
-#[derive(Clone, Debug, Default)]
-pub struct Code {
-    /// 8-byte units; bits 0–7 are the opcode, 8–11 destination, 12–15 source, 16–31 offset, 32–63 immediate.
-    pub insns: Vec<u64>,
-    /// `LD_IMM64` instructions whose value is an address.
-    pub relocs: Vec<Reloc>,
-}
-
-/// An address to be filled in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reloc {
-    /// The `LD_IMM64`, as an index into [`Code::insns`].
-    pub insn: usize,
-    /// What it points to.
-    pub target: RelocTarget,
-}
-
-/// What a [`Reloc`] points to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelocTarget {
-    /// A kernel map.
-    Map(BpfMapId),
-    /// A byte of the program memory.
-    Memory(u32),
-}
+/// Bits of an opcode: instruction class, size of an access, its mode, arithmetic operation or condition.
+const CLASS: u8 = 0x07;
+const SIZE: u8 = 0x18;
+const MODE: u8 = 0xe0;
+const OPERATION: u8 = 0xf0;
+/// Byte order conversion, an arithmetic operation.
+const END: u8 = 0xd0;
 
 /// A register number, 0 to 10.
 pub type Reg = u8;
@@ -177,44 +159,22 @@ pub enum Insn {
     Exit,
 }
 
-/// One 8-byte unit, taken apart.
-#[derive(Clone, Copy)]
-struct Unit {
-    opcode: u8,
-    dst: Reg,
-    src: Reg,
-    off: i16,
-    imm: i32,
+/// The second operand of arithmetic and jumps: bit 3 of the opcode tells which.
+fn operand(unit: Unit) -> Src {
+    if unit.code & op::X != 0 {
+        Src::Reg(unit.src)
+    } else {
+        Src::Imm(i64::from(unit.imm))
+    }
 }
 
-impl Unit {
-    fn new(raw: u64) -> Self {
-        Self {
-            opcode: raw as u8,
-            dst: (raw >> 8) as u8 & 0xf,
-            src: (raw >> 12) as u8 & 0xf,
-            off: (raw >> 16) as i16,
-            imm: (raw >> 32) as i32,
-        }
-    }
-
-    /// The second operand of arithmetic and jumps: bit 3 of the opcode tells which.
-    fn operand(self) -> Src {
-        if self.opcode & 0x08 != 0 {
-            Src::Reg(self.src)
-        } else {
-            Src::Imm(i64::from(self.imm))
-        }
-    }
-
-    /// Bytes that a load or store accesses.
-    fn size(self) -> u8 {
-        match self.opcode & 0x18 {
-            0x00 => 4,
-            0x08 => 2,
-            0x10 => 1,
-            _ => 8,
-        }
+/// Bytes that a load or store accesses.
+fn size(unit: Unit) -> u8 {
+    match unit.code & SIZE {
+        op::W => 4,
+        op::H => 2,
+        op::B => 1,
+        _ => 8,
     }
 }
 
@@ -222,33 +182,33 @@ impl Unit {
 ///
 /// # Errors
 /// The first instruction that breaks what the module promises.
-pub fn decode(code: &Code, plan: &Plan) -> Result<Box<[Insn]>, Fault> {
+pub fn decode(program: &bpf::Program, plan: &Plan) -> Result<Box<[Insn]>, Fault> {
     let fault = |insn, kind| Fault { insn, kind };
-    let mut out = Vec::with_capacity(code.insns.len());
+    let mut out = Vec::with_capacity(program.insns.len());
     let mut at = 0;
-    while at < code.insns.len() {
-        let unit = Unit::new(code.insns[at]);
+    while at < program.insns.len() {
+        let unit = program.insns[at];
         if unit.dst > 10 || unit.src > 10 {
             return Err(fault(at, FaultKind::Encoding("register above r10")));
         }
-        if unit.opcode == 0x18 {
-            let high = code
+        if unit.is_wide() {
+            let high = program
                 .insns
                 .get(at + 1)
-                .map(|&raw| Unit::new(raw))
-                .filter(|high| (high.opcode, high.dst, high.src, high.off) == (0, 0, 0, 0))
+                .copied()
+                .filter(|high| (high.code, high.dst, high.src, high.off) == (0, 0, 0, 0))
                 .ok_or_else(|| fault(at, FaultKind::Encoding("LD_IMM64 without second half")))?;
-            let value = load_imm(code, plan, at, unit, high).map_err(|kind| fault(at, kind))?;
+            let value = load_imm(program, plan, at, unit, high).map_err(|kind| fault(at, kind))?;
             out.push(Insn::LoadImm { dst: unit.dst, value });
             out.push(Insn::SecondHalf);
             at += 2;
         } else {
-            out.push(decode_one(unit, at, code.insns.len()).map_err(|kind| fault(at, kind))?);
+            out.push(decode_one(unit, at, program.insns.len()).map_err(|kind| fault(at, kind))?);
             at += 1;
         }
     }
     check(&out)?;
-    if let Some(stray) = code
+    if let Some(stray) = program
         .relocs
         .iter()
         .find(|reloc| !matches!(out.get(reloc.insn), Some(Insn::LoadImm { .. })))
@@ -259,13 +219,8 @@ pub fn decode(code: &Code, plan: &Plan) -> Result<Box<[Insn]>, Fault> {
 }
 
 /// The value of an `LD_IMM64`: an address where there is a relocation.
-fn load_imm(code: &Code, plan: &Plan, at: usize, low: Unit, high: Unit) -> Result<u64, FaultKind> {
-    match code
-        .relocs
-        .iter()
-        .find(|reloc| reloc.insn == at)
-        .map(|reloc| reloc.target)
-    {
+fn load_imm(program: &bpf::Program, plan: &Plan, at: usize, low: Unit, high: Unit) -> Result<u64, FaultKind> {
+    match program.reloc(at) {
         Some(RelocTarget::Map(id)) if (id.0 as usize) < plan.bpf_maps.len() => {
             Ok(Pointer::map(id.0 as usize))
         }
@@ -313,22 +268,22 @@ fn check(insns: &[Insn]) -> Result<(), Fault> {
 
 /// Decodes a one-unit instruction at number `at` of `len`.
 fn decode_one(unit: Unit, at: usize, len: usize) -> Result<Insn, FaultKind> {
-    match unit.opcode & 0x07 {
-        0x01 => match unit.opcode & 0xe0 {
-            0x60 => Ok(load(unit, false)),
-            0x80 if unit.size() < 8 => Ok(load(unit, true)),
+    match unit.code & CLASS {
+        op::LDX => match unit.code & MODE {
+            op::MEM => Ok(load(unit, false)),
+            op::MEMSX if size(unit) < 8 => Ok(load(unit, true)),
             _ => Err(FaultKind::Encoding("unknown load")),
         },
-        0x02 if unit.opcode & 0xe0 == 0x60 => Ok(store(unit, Src::Imm(i64::from(unit.imm)))),
-        0x03 => match unit.opcode & 0xe0 {
-            0x60 => Ok(store(unit, Src::Reg(unit.src))),
-            0xc0 if unit.size() >= 4 => decode_atomic(unit),
+        op::ST if unit.code & MODE == op::MEM => Ok(store(unit, Src::Imm(i64::from(unit.imm)))),
+        op::STX => match unit.code & MODE {
+            op::MEM => Ok(store(unit, Src::Reg(unit.src))),
+            op::ATOMIC if size(unit) >= 4 => decode_atomic(unit),
             _ => Err(FaultKind::Encoding("unknown store")),
         },
-        0x04 => decode_alu(unit, false),
-        0x07 => decode_alu(unit, true),
-        0x05 => decode_jump(unit, at, len, true),
-        0x06 => decode_jump(unit, at, len, false),
+        op::ALU => decode_alu(unit, false),
+        op::ALU64 => decode_alu(unit, true),
+        op::JMP => decode_jump(unit, at, len, true),
+        op::JMP32 => decode_jump(unit, at, len, false),
         _ => Err(FaultKind::Encoding("unknown opcode")),
     }
 }
@@ -338,7 +293,7 @@ fn load(unit: Unit, signed: bool) -> Insn {
         dst: unit.dst,
         base: unit.src,
         off: unit.off,
-        size: unit.size(),
+        size: size(unit),
         signed,
     }
 }
@@ -347,32 +302,31 @@ fn store(unit: Unit, src: Src) -> Insn {
     Insn::Store {
         base: unit.dst,
         off: unit.off,
-        size: unit.size(),
+        size: size(unit),
         src,
     }
 }
 
 fn decode_atomic(unit: Unit) -> Result<Insn, FaultKind> {
+    let fetch = unit.imm & op::FETCH != 0;
     let (op, fetch) = match unit.imm {
-        0x00 => (Atomic::Add, false),
-        0x01 => (Atomic::Add, true),
-        0x40 => (Atomic::Or, false),
-        0x41 => (Atomic::Or, true),
-        0x50 => (Atomic::And, false),
-        0x51 => (Atomic::And, true),
-        0xa0 => (Atomic::Xor, false),
-        0xa1 => (Atomic::Xor, true),
-        0xe1 => (Atomic::Exchange, true),
+        op::XCHG => (Atomic::Exchange, true),
         // Its result goes to r0, not to the source register.
-        0xf1 => (Atomic::CompareExchange, false),
-        _ => return Err(FaultKind::Encoding("unknown atomic operation")),
+        op::CMPXCHG => (Atomic::CompareExchange, false),
+        imm => match u8::try_from(imm & !op::FETCH) {
+            Ok(op::ADD) => (Atomic::Add, fetch),
+            Ok(op::OR) => (Atomic::Or, fetch),
+            Ok(op::AND) => (Atomic::And, fetch),
+            Ok(op::XOR) => (Atomic::Xor, fetch),
+            _ => return Err(FaultKind::Encoding("unknown atomic operation")),
+        },
     };
     Ok(Insn::Atomic {
         op,
         fetch,
         base: unit.dst,
         off: unit.off,
-        size: unit.size(),
+        size: size(unit),
         src: unit.src,
     })
 }
@@ -384,33 +338,33 @@ fn decode_alu(unit: Unit, wide: bool) -> Result<Insn, FaultKind> {
             op,
             wide,
             dst,
-            src: unit.operand(),
+            src: operand(unit),
         })
     };
-    let is_reg = unit.opcode & 0x08 != 0;
-    match (unit.opcode >> 4, unit.off) {
-        (0x0, 0) => binary(Alu::Add),
-        (0x1, 0) => binary(Alu::Sub),
-        (0x2, 0) => binary(Alu::Mul),
-        (0x3, 0) => binary(Alu::Div),
-        (0x3, 1) => binary(Alu::SDiv),
-        (0x4, 0) => binary(Alu::Or),
-        (0x5, 0) => binary(Alu::And),
-        (0x6, 0) => binary(Alu::Lsh),
-        (0x7, 0) => binary(Alu::Rsh),
-        (0x8, 0) if !is_reg => Ok(Insn::Neg { wide, dst }),
-        (0x9, 0) => binary(Alu::Mod),
-        (0x9, 1) => binary(Alu::SMod),
-        (0xa, 0) => binary(Alu::Xor),
-        (0xb, 0) => binary(Alu::Mov),
-        (0xb, 8 | 16 | 32) if is_reg && (wide || unit.off < 32) => Ok(Insn::MovSx {
+    let is_reg = unit.code & op::X != 0;
+    match (unit.code & OPERATION, unit.off) {
+        (op::ADD, 0) => binary(Alu::Add),
+        (op::SUB, 0) => binary(Alu::Sub),
+        (op::MUL, 0) => binary(Alu::Mul),
+        (op::DIV, 0) => binary(Alu::Div),
+        (op::DIV, 1) => binary(Alu::SDiv),
+        (op::OR, 0) => binary(Alu::Or),
+        (op::AND, 0) => binary(Alu::And),
+        (op::LSH, 0) => binary(Alu::Lsh),
+        (op::RSH, 0) => binary(Alu::Rsh),
+        (op::NEG, 0) if !is_reg => Ok(Insn::Neg { wide, dst }),
+        (op::MOD, 0) => binary(Alu::Mod),
+        (op::MOD, 1) => binary(Alu::SMod),
+        (op::XOR, 0) => binary(Alu::Xor),
+        (op::MOV, 0) => binary(Alu::Mov),
+        (op::MOV, 8 | 16 | 32) if is_reg && (wide || unit.off < 32) => Ok(Insn::MovSx {
             bits: unit.off as u8,
             wide,
             dst,
             src: unit.src,
         }),
-        (0xc, 0) => binary(Alu::Arsh),
-        (0xd, 0) if matches!(unit.imm, 16 | 32 | 64) && !(wide && is_reg) => {
+        (op::ARSH, 0) => binary(Alu::Arsh),
+        (END, 0) if matches!(unit.imm, 16 | 32 | 64) && !(wide && is_reg) => {
             let order = match (wide, is_reg) {
                 (false, false) => Order::Little,
                 (false, true) => Order::Big,
@@ -438,34 +392,35 @@ fn decode_jump(unit: Unit, at: usize, len: usize, wide: bool) -> Result<Insn, Fa
             cond,
             wide,
             dst: unit.dst,
-            src: unit.operand(),
+            src: operand(unit),
             target: to(i64::from(unit.off))?,
         })
     };
-    match (unit.opcode >> 4, wide) {
-        (0x0, true) if unit.opcode == 0x05 => Ok(Insn::Jump {
+    let is_reg = unit.code & op::X != 0;
+    match (unit.code & OPERATION, wide) {
+        (op::JA, true) if !is_reg => Ok(Insn::Jump {
             target: to(i64::from(unit.off))?,
         }),
-        (0x0, false) if unit.opcode == 0x06 => Ok(Insn::Jump {
+        (op::JA, false) if !is_reg => Ok(Insn::Jump {
             target: to(i64::from(unit.imm))?,
         }),
-        (0x1, _) => branch(Cond::Eq),
-        (0x2, _) => branch(Cond::Gt),
-        (0x3, _) => branch(Cond::Ge),
-        (0x4, _) => branch(Cond::Set),
-        (0x5, _) => branch(Cond::Ne),
-        (0x6, _) => branch(Cond::SGt),
-        (0x7, _) => branch(Cond::SGe),
-        (0x8, true) if unit.opcode == 0x85 && unit.src == 0 => u32::try_from(unit.imm)
+        (op::JEQ, _) => branch(Cond::Eq),
+        (op::JGT, _) => branch(Cond::Gt),
+        (op::JGE, _) => branch(Cond::Ge),
+        (op::JSET, _) => branch(Cond::Set),
+        (op::JNE, _) => branch(Cond::Ne),
+        (op::JSGT, _) => branch(Cond::SGt),
+        (op::JSGE, _) => branch(Cond::SGe),
+        (op::CALL, true) if !is_reg && unit.src == 0 => u32::try_from(unit.imm)
             .ok()
             .and_then(Helper::by_number)
             .map(|helper| Insn::Call { helper })
             .ok_or(FaultKind::UnknownHelper(unit.imm)),
-        (0x9, true) if unit.opcode == 0x95 => Ok(Insn::Exit),
-        (0xa, _) => branch(Cond::Lt),
-        (0xb, _) => branch(Cond::Le),
-        (0xc, _) => branch(Cond::SLt),
-        (0xd, _) => branch(Cond::SLe),
+        (op::EXIT, true) if !is_reg => Ok(Insn::Exit),
+        (op::JLT, _) => branch(Cond::Lt),
+        (op::JLE, _) => branch(Cond::Le),
+        (op::JSLT, _) => branch(Cond::SLt),
+        (op::JSLE, _) => branch(Cond::SLe),
         _ => Err(FaultKind::Encoding("unknown jump")),
     }
 }

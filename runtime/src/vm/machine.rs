@@ -8,9 +8,10 @@ use super::alu;
 use super::event::Event;
 use super::fault::{Access, Fault, FaultKind};
 use super::hash::HashStore;
-use super::insn::{Atomic, Code, Insn, Reg, Src, decode};
+use super::insn::{Alu, Atomic, Insn, Reg, Src, decode};
 use super::pointer::Pointer;
 use super::ring::Ring;
+use crumbs_compiler::bpf;
 use crumbs_compiler::plan::{BpfMapKind, Plan, ProgramKind};
 use crumbs_compiler::target::PidNamespace;
 use std::cell::RefCell;
@@ -151,7 +152,7 @@ impl Machine {
     ///
     /// # Errors
     /// When its code is malformed.
-    pub fn link(plan: &Plan, index: usize, code: &Code) -> Result<Program, Fault> {
+    pub fn link(plan: &Plan, index: usize, code: &bpf::Program) -> Result<Program, Fault> {
         let program = plan.programs.get(index).ok_or(Fault {
             insn: 0,
             kind: FaultKind::Relocation,
@@ -233,7 +234,7 @@ impl Machine {
             Insn::Alu { op, wide, dst, src } => {
                 let b = run.operand(src)?;
                 // A move does not read its destination.
-                let a = if op == super::insn::Alu::Mov {
+                let a = if op == Alu::Mov {
                     0
                 } else {
                     run.read(dst)?

@@ -33,5 +33,4 @@ pub mod schedule;
 pub use backend::VmBackend;
 pub use event::Event;
 pub use fault::{Fault, FaultKind};
-pub use insn::{Code, Reloc, RelocTarget};
 pub use machine::{Machine, Program, Run, Start, Step};
