@@ -100,12 +100,12 @@ impl fmt::Display for FaultKind {
                     Access::Write => "write",
                     Access::Atomic => "atomic access",
                 };
-                write!(f, "{access} of {size} bytes out of bounds at {address:#x}")
+                write!(f, "{size}-byte {access} out of bounds at {address:#x}")
             }
             Self::ReadOnly => f.write_str("write to the context"),
             Self::ModifiedContextPointer => f.write_str("context access through a computed pointer"),
             Self::Misaligned { address, size } => {
-                write!(f, "access of {size} bytes misaligned at {address:#x}")
+                write!(f, "{size}-byte access misaligned at {address:#x}")
             }
             Self::UninitializedRegister(number) => write!(f, "r{number} is read but was never written"),
             Self::UninitializedStack { offset } => {

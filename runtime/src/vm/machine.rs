@@ -234,11 +234,7 @@ impl Machine {
             Insn::Alu { op, wide, dst, src } => {
                 let b = run.operand(src)?;
                 // A move does not read its destination.
-                let a = if op == Alu::Mov {
-                    0
-                } else {
-                    run.read(dst)?
-                };
+                let a = if op == Alu::Mov { 0 } else { run.read(dst)? };
                 run.write(
                     dst,
                     if wide {
@@ -323,7 +319,9 @@ impl Machine {
 
     fn load(&mut self, run: &mut Run, base: Reg, off: i16, size: u8) -> Result<u64, FaultKind> {
         let address = run.address(base, off, size, false)?;
-        if let Some(Pointer::Context { offset, .. }) = Pointer::decode(address) {
+        if let Some(Pointer::Context { run: serial, offset }) = Pointer::decode(address)
+            && serial == run.serial
+        {
             if run.regs[usize::from(base)] != Pointer::context(run.serial) {
                 return Err(FaultKind::ModifiedContextPointer);
             }

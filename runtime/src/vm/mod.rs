@@ -34,3 +34,6 @@ pub use backend::VmBackend;
 pub use event::Event;
 pub use fault::{Fault, FaultKind};
 pub use machine::{Machine, Program, Run, Start, Step};
+
+#[cfg(test)]
+mod tests;

@@ -12,8 +12,8 @@ use super::machine::{Machine, Program, Run, Start, Step};
 pub enum Granularity {
     /// Before every instruction.
     Instruction,
-    /// Before every instruction that touches what programs share, and when a lane ends. No other point of preemption
-    /// can give another outcome.
+    /// Before every instruction that touches what programs share. No other point of preemption can give another
+    /// outcome.
     SharedAccess,
 }
 
@@ -152,12 +152,6 @@ pub struct LaneFault {
     pub fault: Fault,
 }
 
-struct Lane<'a> {
-    parts: std::slice::Iter<'a, (Program, Start)>,
-    run: Option<Run>,
-    begun: usize,
-}
-
 /// Runs every lane to its end, in the order that `schedule` decides.
 ///
 /// # Errors
@@ -167,51 +161,53 @@ pub fn interleave(
     lanes: &[Vec<(Program, Start)>],
     schedule: &mut dyn Schedule,
 ) -> Result<(), LaneFault> {
+    // What is local commutes with everything, so it may as well be executed at once.
+    let skips_local = schedule.granularity() == Granularity::SharedAccess;
     let mut lanes: Vec<Lane<'_>> = lanes
         .iter()
-        .map(|parts| Lane {
+        .enumerate()
+        .map(|(number, parts)| Lane {
+            number,
             parts: parts.iter(),
             run: None,
             begun: 0,
         })
         .collect();
-    for lane in &mut lanes {
+    let mut ready = Vec::new();
+    for (number, lane) in lanes.iter_mut().enumerate() {
         lane.begin_next(machine);
+        if skips_local {
+            lane.skip_local(machine)?;
+        }
+        if lane.run.is_some() {
+            ready.push(number);
+        }
     }
-    let mut ready: Vec<usize> = (0..lanes.len())
-        .filter(|&lane| lanes[lane].run.is_some())
-        .collect();
     let mut current = None;
     while !ready.is_empty() {
-        let is_asked = schedule.granularity() == Granularity::Instruction
-            || current
-                .and_then(|lane: usize| lanes[lane].run.as_ref())
-                .is_none_or(|run| !run.is_local());
-        let lane = match current {
-            Some(lane) if !is_asked => lane,
-            _ => {
-                let lane = schedule.next(&ready, current);
-                if ready.contains(&lane) { lane } else { ready[0] }
-            }
-        };
-        current = Some(lane);
-        let Some(run) = &mut lanes[lane].run else {
-            continue;
-        };
-        let step = machine.step(run).map_err(|fault| LaneFault {
-            lane,
-            part: lanes[lane].begun.saturating_sub(1),
-            fault,
-        })?;
-        if let Step::Done(_) = step {
-            lanes[lane].begin_next(machine);
-            if lanes[lane].run.is_none() {
-                ready.retain(|&other| other != lane);
-                current = None;
-            }
+        let chosen = schedule.next(&ready, current);
+        let number = if ready.contains(&chosen) { chosen } else { ready[0] };
+        let lane = &mut lanes[number];
+        lane.step(machine)?;
+        if skips_local {
+            lane.skip_local(machine)?;
+        }
+        current = lane.run.as_ref().map(|_| number);
+        if current.is_none() {
+            ready.retain(|&other| other != number);
         }
     }
     Ok(())
+}
+
+/// A lane under way.
+struct Lane<'a> {
+    number: usize,
+    /// What is still to be begun.
+    parts: std::slice::Iter<'a, (Program, Start)>,
+    /// What is under way; `None` once all has ended.
+    run: Option<Run>,
+    begun: usize,
 }
 
 impl Lane<'_> {
@@ -221,5 +217,32 @@ impl Lane<'_> {
             .next()
             .map(|(program, start)| machine.start(program, start.clone()));
         self.begun += usize::from(self.run.is_some());
+    }
+
+    /// Executes an instruction; behind a program's last one, begins the next.
+    fn step(&mut self, machine: &mut Machine) -> Result<(), LaneFault> {
+        let Some(run) = &mut self.run else {
+            return Ok(());
+        };
+        match machine.step(run) {
+            Ok(Step::Running) => {}
+            Ok(Step::Done(_)) => self.begin_next(machine),
+            Err(fault) => {
+                return Err(LaneFault {
+                    lane: self.number,
+                    part: self.begun.saturating_sub(1),
+                    fault,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Executes everything before the next shared access.
+    fn skip_local(&mut self, machine: &mut Machine) -> Result<(), LaneFault> {
+        while self.run.as_ref().is_some_and(Run::is_local) {
+            self.step(machine)?;
+        }
+        Ok(())
     }
 }
