@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 
 /// Whether BPF programs can be loaded here; the reason if not.
 pub(crate) fn can_run() -> Result<(), String> {
+    // Before 5.11 maps need it; afterwards it may fail and does not matter.
+    let _ = crate::sys::process::unlimit_locked_memory();
     let spec = bpf::MapSpec {
         kind: bpf::map_type::ARRAY,
         key_size: 4,
