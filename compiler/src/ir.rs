@@ -15,6 +15,8 @@ use crumbs_grammar::span::Span;
 mod builder;
 pub mod cfg;
 mod display;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod verify;
 
 pub use builder::Builder;

@@ -15,6 +15,7 @@ pub mod ir;
 pub mod layout;
 pub mod lower;
 pub mod object;
+pub mod opt;
 pub mod plan;
 pub mod similar;
 pub mod target;

@@ -3,7 +3,7 @@
 //! In: a [`Function`] whose reachable blocks are terminated. Out: its reachable blocks in reverse postorder (a block
 //! stands behind all that dominate it), how many edges enter each, and each one's immediate dominator.
 
-use super::{Block, Function};
+use super::{Block, Function, Terminator};
 
 /// The control flow of a function, as it was when [`Cfg::of`] looked.
 #[derive(Clone, Debug)]
@@ -14,6 +14,10 @@ pub struct Cfg {
     position: Vec<Option<u32>>,
     /// Per place in `order`, the place of the immediate dominator (the entry's is itself).
     dominators: Vec<u32>,
+    /// The reachable blocks in preorder of the dominator tree: all that a block dominates follow it without a gap.
+    pub preorder: Vec<Block>,
+    /// Per place in `order`, the places in `preorder` of the block itself and of the last one that it dominates.
+    subtrees: Vec<(u32, u32)>,
     /// Per block, the reachable blocks that jump to it, once for each edge.
     predecessors: Vec<Vec<Block>>,
 }
@@ -33,10 +37,13 @@ impl Cfg {
             }
         }
         let dominators = dominators(&order, &position, &predecessors);
+        let (preorder, subtrees) = number_tree(&order, &dominators);
         Self {
             order,
             position,
             dominators,
+            preorder,
+            subtrees,
             predecessors,
         }
     }
@@ -54,14 +61,11 @@ impl Cfg {
     /// Whether every way from the entry to `b` leads through `a` (a block dominates itself). Both must be reachable;
     /// of others it is false.
     pub fn dominates(&self, a: Block, b: Block) -> bool {
-        let (Some(a), Some(mut b)) = (self.place(a), self.place(b)) else {
+        let (Some(a), Some(b)) = (self.place(a), self.place(b)) else {
             return false;
         };
-        // Dominators precede what they dominate, so the walk up can stop as soon as it has passed `a`.
-        while b > a {
-            b = self.dominators[b as usize];
-        }
-        a == b
+        let (first, last) = self.subtrees[a as usize];
+        (first..=last).contains(&self.subtrees[b as usize].0)
     }
 
     /// The immediate dominator of a reachable block other than the entry.
@@ -70,20 +74,22 @@ impl Cfg {
         (place > 0).then(|| self.order[self.dominators[place as usize] as usize])
     }
 
-    fn place(&self, block: Block) -> Option<u32> {
+    /// The place of a reachable block in [`Cfg::order`].
+    pub fn place(&self, block: Block) -> Option<u32> {
         self.position.get(block.0 as usize).copied().flatten()
     }
 }
 
-fn successors(func: &Function, block: Block) -> impl DoubleEndedIterator<Item = Block> + '_ {
-    func.blocks[block.0 as usize]
-        .terminator
-        .iter()
-        .flat_map(|t| t.targets())
-        .map(|target| target.block)
-        .filter(|b| (b.0 as usize) < func.blocks.len())
-        .collect::<Vec<_>>()
-        .into_iter()
+/// The existing blocks that `block` can go on to, `then` first, once for each edge.
+pub fn successors(func: &Function, block: Block) -> impl DoubleEndedIterator<Item = Block> + use<> {
+    let (first, second) = match &func.blocks[block.0 as usize].terminator {
+        Some(Terminator::Jump(target)) => (Some(target.block), None),
+        Some(Terminator::Branch { then, otherwise, .. }) => (Some(then.block), Some(otherwise.block)),
+        Some(Terminator::Return(_)) | None => (None, None),
+    };
+    let blocks = func.blocks.len();
+    let all = first.into_iter().chain(second);
+    all.filter(move |b| (b.0 as usize) < blocks)
 }
 
 /// Visits `then` sides last, so that in the result they come first: the code reads in the order of the script.
@@ -160,6 +166,27 @@ fn intersect(idom: &[u32], mut a: u32, mut b: u32) -> u32 {
     a
 }
 
+/// Preorder of the dominator tree, and the span of each subtree in it.
+fn number_tree(order: &[Block], dominators: &[u32]) -> (Vec<Block>, Vec<(u32, u32)>) {
+    let mut sizes = vec![1_u32; order.len()];
+    for i in (1..order.len()).rev() {
+        sizes[dominators[i] as usize] += sizes[i];
+    }
+    // Dominators precede what they dominate, so each block finds the next free place of its dominator's subtree.
+    let mut first = vec![0_u32; order.len()];
+    let mut free = vec![1_u32; order.len()];
+    let mut preorder = order.to_vec();
+    for i in 1..order.len() {
+        let above = dominators[i] as usize;
+        first[i] = free[above];
+        free[above] += sizes[i];
+        free[i] = first[i] + 1;
+        preorder[first[i] as usize] = order[i];
+    }
+    let subtrees = first.iter().zip(&sizes).map(|(&f, &size)| (f, f + size - 1));
+    (preorder, subtrees.collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +220,7 @@ mod tests {
         assert!(cfg.dominates(head, out) && cfg.dominates(join, join));
         assert!(!cfg.dominates(left, join) && !cfg.dominates(out, head));
         assert!(!cfg.is_reachable(dead));
+        assert_eq!(cfg.preorder, [Block(0), head, left, right, join, out]);
         assert_eq!(
             cfg.predecessors(out),
             [join],
