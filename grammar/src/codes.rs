@@ -85,13 +85,13 @@ codes! {
         "printf(\"hello\\n\")";
     UNCLOSED_BRACKET = "E0023", "`)` or `]` is missing",
         "Every `(` and `[` is closed within its statement.",
-        "begin { print((1 + 2; }";
+        "begin { print((1 + 2); }";
     MISSING_COMMA = "E0024", "`,` is missing",
         "Attach points that share a body, and arguments, are separated by commas.",
         "kprobe:vfs_read kprobe:vfs_write { @ = count(); }";
     UNCLOSED_DECLARATION = "E0025", "a declaration does not end",
-        "`import` and `let` end with `;`; `config`, `macro` and `fn` with the `}` of their block.",
-        "let @m = hash(10)\nbegin { }";
+        "`import` ends with `;`; `config`, `macro` and `fn` with the `}` of their block.",
+        "import \"lib.bt\"\nbegin { }";
     C_DECLARATION = "E0026", "a variable declared as in C",
         "A variable is declared by its first assignment, or by `let $name: type = value;`.",
         "begin { int x = 5; }";

@@ -269,8 +269,9 @@ pub(crate) fn too_deep(tokens: &Tokens<'_>) -> Option<Span> {
                     && let Some(group) = groups.last_mut()
                 {
                     closed.segment();
-                    // One for the bracket, one for a postfix or an operand behind it.
-                    group.inner = group.inner.max(closed.deepest + 2);
+                    group.inner = group.inner.max(closed.deepest + 1);
+                    // It may be a postfix or a cast.
+                    group.links += usize::from(*token != Token::RBrace);
                     let next = tokens.get(at + 1).map(|(next, _)| next);
                     let ends = *token == Token::RBrace
                         && next.is_some_and(|next| next.starts_statement() || *next == Token::LBrace);

@@ -1,4 +1,6 @@
 //! The syntax tree as text, for `-d ast` and for tests: one node a line, children indented below their parent.
+//!
+//! The tree may be some thousand nodes deep, so it is walked with a list of what is left to do, not by recursion.
 
 use std::fmt::{self, Display, Write};
 
@@ -6,289 +8,278 @@ use crate::ast::*;
 
 /// The whole tree. Every line ends with a newline; an empty script is the empty text.
 pub fn dump(script: &Script) -> String {
-    let mut dump = Dump {
-        out: String::new(),
-        depth: 0,
-    };
-    if let Some(shebang) = &script.shebang {
-        dump.line(format_args!("shebang {:?}", shebang.node));
-    }
-    for item in &script.items {
-        dump.item(item);
-    }
-    dump.out
-}
-
-struct Dump {
-    out: String,
-    depth: usize,
-}
-
-impl Dump {
-    fn line(&mut self, text: impl Display) {
+    let mut out = String::new();
+    let shebang = script
+        .shebang
+        .iter()
+        .map(|shebang| Node::Line(format!("shebang {:?}", shebang.node)));
+    let mut left: Vec<(usize, Node<'_>)> = shebang
+        .chain(script.items.iter().map(Node::Item))
+        .map(|node| (0, node))
+        .collect();
+    left.reverse();
+    while let Some((depth, node)) = left.pop() {
+        let (line, children) = node.expand();
         // Writing to a string does not fail.
-        let _ = writeln!(self.out, "{:width$}{text}", "", width = self.depth * 2);
+        let _ = writeln!(out, "{:width$}{line}", "", width = depth * 2);
+        left.extend(children.into_iter().rev().map(|child| (depth + 1, child)));
     }
+    out
+}
 
-    /// A node with what `children` adds below it.
-    fn node(&mut self, text: impl Display, children: impl FnOnce(&mut Self)) {
-        self.line(text);
-        self.depth += 1;
-        children(self);
-        self.depth -= 1;
-    }
+/// What becomes a line and the lines below it.
+enum Node<'a> {
+    Line(String),
+    Named(String, Vec<Node<'a>>),
+    Block(&'static str, &'a Block),
+    Item(&'a Item),
+    Stmt(&'a Stmt),
+    If(&'a IfExpr),
+    Expr(&'a Expr),
+    Type(&'a TypeExpr),
+}
 
-    fn item(&mut self, item: &Item) {
-        match item {
-            Item::Probe(probe) => self.probe(probe),
-            Item::Config(config) => self.node("config", |dump| {
-                for (name, value) in &config.entries {
-                    match &value.node {
-                        ConfigValue::Int(value) => dump.line(format_args!("{} = int {value}", name.node)),
-                        ConfigValue::Word(word) => dump.line(format_args!("{} = word {word}", name.node)),
-                        ConfigValue::Str(text) => dump.line(format_args!("{} = str {text:?}", name.node)),
-                    }
-                }
-            }),
-            Item::Import(import) => self.line(format_args!("import {:?}", import.path.node)),
-            Item::MapDecl(decl) => {
-                self.node(
-                    format_args!("map declaration @{} {}", decl.name.node, decl.kind.node),
-                    |dump| {
-                        dump.exprs(&decl.args);
-                    },
-                );
+/// A line and what stands below it.
+type Expanded<'a> = (String, Vec<Node<'a>>);
+
+impl<'a> Node<'a> {
+    fn expand(self) -> Expanded<'a> {
+        match self {
+            Self::Line(text) => (text, Vec::new()),
+            Self::Named(text, children) => (text, children),
+            Self::Block(name, block) => {
+                let value = block
+                    .value
+                    .iter()
+                    .map(|value| named("value", [Self::Expr(value)]));
+                (
+                    name.to_string(),
+                    block.stmts.iter().map(Self::Stmt).chain(value).collect(),
+                )
             }
-            Item::Macro(item) => self.node(format_args!("macro {}", item.name.node), |dump| {
-                for param in &item.params {
-                    match param {
-                        MacroParam::Var(name) => dump.line(format_args!("param ${}", name.node)),
-                        MacroParam::Map(name) => dump.line(format_args!("param @{}", name.node)),
-                        MacroParam::Expr(name) => dump.line(format_args!("param {}", name.node)),
-                    }
-                }
-                dump.block("body", &item.body);
-            }),
-            Item::Function(item) => self.node(format_args!("fn {}", item.name.node), |dump| {
-                for (name, ty) in &item.params {
-                    dump.node(format_args!("param ${}", name.node), |dump| dump.ty(ty));
-                }
-                if let Some(ty) = &item.result {
-                    dump.node("result", |dump| dump.ty(ty));
-                }
-                dump.block("body", &item.body);
-            }),
-            Item::C(text) => self.line(format_args!("C {:?}", text.node)),
+            Self::Item(item) => expand_item(item),
+            Self::Stmt(stmt) => expand_stmt(stmt),
+            Self::If(inner) => {
+                let mut children = vec![Self::Expr(&inner.cond), Self::Block("then", &inner.then)];
+                children.extend(inner.otherwise.as_ref().map(|block| Self::Block("else", block)));
+                ("if".to_string(), children)
+            }
+            Self::Expr(expr) => expand_expr(expr),
+            Self::Type(ty) => expand_type(ty),
         }
     }
+}
 
-    fn probe(&mut self, probe: &Probe) {
-        self.node("probe", |dump| {
-            for point in &probe.attach_points {
-                let label = point
-                    .label
-                    .as_ref()
-                    .map(|label| format!("{}=", label.node))
-                    .unwrap_or_default();
-                let parts: Vec<String> = point.parts.iter().map(part).collect();
-                dump.line(format_args!("attach {label}{}", parts.join(" : ")));
-            }
-            if let Some(predicate) = &probe.predicate {
-                dump.node("predicate", |dump| dump.expr(predicate));
-            }
-            let form = match probe.form {
-                BodyForm::Braces => "body {}",
-                BodyForm::Angles => "body <>",
+fn named<'a>(text: impl Into<String>, children: impl IntoIterator<Item = Node<'a>>) -> Node<'a> {
+    Node::Named(text.into(), children.into_iter().collect())
+}
+
+fn expand_item(item: &Item) -> Expanded<'_> {
+    match item {
+        Item::Probe(probe) => expand_probe(probe),
+        Item::Config(config) => {
+            let entries = config.entries.iter().map(|(name, value)| {
+                let name = &name.node;
+                Node::Line(match &value.node {
+                    ConfigValue::Int(value) => format!("{name} = int {value}"),
+                    ConfigValue::Word(word) => format!("{name} = word {word}"),
+                    ConfigValue::Str(text) => format!("{name} = str {text:?}"),
+                })
+            });
+            ("config".to_string(), entries.collect())
+        }
+        Item::Import(import) => (format!("import {:?}", import.path.node), Vec::new()),
+        Item::MapDecl(decl) => {
+            let text = format!("map declaration @{} {}", decl.name.node, decl.kind.node);
+            (text, decl.args.iter().map(Node::Expr).collect())
+        }
+        Item::Macro(item) => {
+            let params = item.params.iter().map(|param| {
+                Node::Line(match param {
+                    MacroParam::Var(name) => format!("param ${}", name.node),
+                    MacroParam::Map(name) => format!("param @{}", name.node),
+                    MacroParam::Expr(name) => format!("param {}", name.node),
+                })
+            });
+            (
+                format!("macro {}", item.name.node),
+                params.chain([Node::Block("body", &item.body)]).collect(),
+            )
+        }
+        Item::Function(item) => {
+            let params = item
+                .params
+                .iter()
+                .map(|(name, ty)| named(format!("param ${}", name.node), [Node::Type(ty)]));
+            let result = item.result.iter().map(|ty| named("result", [Node::Type(ty)]));
+            let children = params
+                .chain(result)
+                .chain([Node::Block("body", &item.body)])
+                .collect();
+            (format!("fn {}", item.name.node), children)
+        }
+        Item::C(text) => (format!("C {:?}", text.node), Vec::new()),
+    }
+}
+
+fn expand_probe(probe: &Probe) -> Expanded<'_> {
+    let points = probe.attach_points.iter().map(|point| {
+        let label = point
+            .label
+            .as_ref()
+            .map(|label| format!("{}=", label.node))
+            .unwrap_or_default();
+        let parts: Vec<String> = point.parts.iter().map(part).collect();
+        Node::Line(format!("attach {label}{}", parts.join(" : ")))
+    });
+    let predicate = probe
+        .predicate
+        .iter()
+        .map(|predicate| named("predicate", [Node::Expr(predicate)]));
+    let form = match probe.form {
+        BodyForm::Braces => "body {}",
+        BodyForm::Angles => "body <>",
+    };
+    (
+        "probe".to_string(),
+        points
+            .chain(predicate)
+            .chain([Node::Block(form, &probe.body)])
+            .collect(),
+    )
+}
+
+fn expand_stmt(stmt: &Stmt) -> Expanded<'_> {
+    let one = |text: &str, child| (text.to_string(), vec![child]);
+    match &stmt.kind {
+        StmtKind::Expr(expr) => one("expr", Node::Expr(expr)),
+        StmtKind::Discard(expr) => one("discard", Node::Expr(expr)),
+        StmtKind::Assign { target, op, value } => {
+            let op = op.as_ref().map_or("", |op| op.node.text());
+            (
+                format!("assign {op}="),
+                vec![Node::Expr(target), Node::Expr(value)],
+            )
+        }
+        StmtKind::Let { name, ty, value } => {
+            let children = ty.iter().map(Node::Type).chain(value.iter().map(Node::Expr));
+            (format!("let ${}", name.node), children.collect())
+        }
+        StmtKind::If(inner) => Node::If(inner).expand(),
+        StmtKind::For { var, over, body } => {
+            let over = match over {
+                ForOver::Range(start, end) => named("range", [Node::Expr(start), Node::Expr(end)]),
+                ForOver::Expr(expr) => named("over", [Node::Expr(expr)]),
             };
-            dump.block(form, &probe.body);
-        });
-    }
-
-    fn block(&mut self, name: impl Display, block: &Block) {
-        self.node(name, |dump| {
-            for stmt in &block.stmts {
-                dump.stmt(stmt);
-            }
-            if let Some(value) = &block.value {
-                dump.node("value", |dump| dump.expr(value));
-            }
-        });
-    }
-
-    fn stmt(&mut self, stmt: &Stmt) {
-        match &stmt.kind {
-            StmtKind::Expr(expr) => self.node("expr", |dump| dump.expr(expr)),
-            StmtKind::Discard(expr) => self.node("discard", |dump| dump.expr(expr)),
-            StmtKind::Assign { target, op, value } => {
-                let op = op.as_ref().map_or("", |op| op.node.text());
-                self.node(format_args!("assign {op}="), |dump| {
-                    dump.expr(target);
-                    dump.expr(value);
-                });
-            }
-            StmtKind::Let { name, ty, value } => self.node(format_args!("let ${}", name.node), |dump| {
-                if let Some(ty) = ty {
-                    dump.ty(ty);
-                }
-                if let Some(value) = value {
-                    dump.expr(value);
-                }
-            }),
-            StmtKind::If(inner) => self.if_expr(inner),
-            StmtKind::For { var, over, body } => self.node(format_args!("for ${}", var.node), |dump| {
-                match over {
-                    ForOver::Range(start, end) => dump.node("range", |dump| {
-                        dump.expr(start);
-                        dump.expr(end);
-                    }),
-                    ForOver::Expr(expr) => dump.node("over", |dump| dump.expr(expr)),
-                }
-                dump.block("body", body);
-            }),
-            StmtKind::While { cond, body } => self.node("while", |dump| {
-                dump.expr(cond);
-                dump.block("body", body);
-            }),
-            StmtKind::Unroll { count, body } => self.node("unroll", |dump| {
-                dump.expr(count);
-                dump.block("body", body);
-            }),
-            StmtKind::Block(block) => self.block("block", block),
-            StmtKind::Break => self.line("break"),
-            StmtKind::Continue => self.line("continue"),
-            StmtKind::Return(None) => self.line("return"),
-            StmtKind::Return(Some(value)) => self.node("return", |dump| dump.expr(value)),
-            StmtKind::Import(import) => self.line(format_args!("import {:?}", import.path.node)),
-            StmtKind::Error => self.line("error"),
+            (
+                format!("for ${}", var.node),
+                vec![over, Node::Block("body", body)],
+            )
         }
+        StmtKind::While { cond, body } => (
+            "while".to_string(),
+            vec![Node::Expr(cond), Node::Block("body", body)],
+        ),
+        StmtKind::Unroll { count, body } => (
+            "unroll".to_string(),
+            vec![Node::Expr(count), Node::Block("body", body)],
+        ),
+        StmtKind::Block(block) => Node::Block("block", block).expand(),
+        StmtKind::Break => ("break".to_string(), Vec::new()),
+        StmtKind::Continue => ("continue".to_string(), Vec::new()),
+        StmtKind::Return(value) => ("return".to_string(), value.iter().map(Node::Expr).collect()),
+        StmtKind::Import(import) => (format!("import {:?}", import.path.node), Vec::new()),
+        StmtKind::Error => ("error".to_string(), Vec::new()),
     }
+}
 
-    fn if_expr(&mut self, inner: &IfExpr) {
-        self.node("if", |dump| {
-            dump.expr(&inner.cond);
-            dump.block("then", &inner.then);
-            if let Some(otherwise) = &inner.otherwise {
-                dump.block("else", otherwise);
-            }
-        });
-    }
+fn with_exprs<'a>(text: impl Into<String>, exprs: &[&'a Expr]) -> Expanded<'a> {
+    (text.into(), exprs.iter().copied().map(Node::Expr).collect())
+}
 
-    fn exprs(&mut self, exprs: &[Expr]) {
-        for expr in exprs {
-            self.expr(expr);
+fn expand_expr(expr: &Expr) -> Expanded<'_> {
+    let leaf = |text: String| (text, Vec::new());
+    match &expr.kind {
+        ExprKind::Int(value) => leaf(format!("int {value}")),
+        ExprKind::Float(value) => leaf(format!("float {value:?}")),
+        ExprKind::Str(bytes) => leaf(format!("str \"{}\"", bytes.escape_ascii())),
+        ExprKind::Bool(value) => leaf(format!("bool {value}")),
+        ExprKind::Var(name) => leaf(format!("var ${name}")),
+        ExprKind::Positional(number) => leaf(format!("positional ${number}")),
+        ExprKind::PositionalCount => leaf("positional $#".to_string()),
+        ExprKind::Map { name, key } => (
+            format!("map @{name}"),
+            key.iter().flatten().map(Node::Expr).collect(),
+        ),
+        ExprKind::Ident(name) => leaf(format!("ident {name}")),
+        ExprKind::Call { name, args } => {
+            let args = args.iter().map(|arg| match arg {
+                Arg::Expr(expr) => Node::Expr(expr),
+                Arg::Type(ty) => Node::Type(ty),
+            });
+            (format!("call {}", name.node), args.collect())
         }
-    }
-
-    fn expr(&mut self, expr: &Expr) {
-        match &expr.kind {
-            ExprKind::Int(value) => self.line(format_args!("int {value}")),
-            ExprKind::Float(value) => self.line(format_args!("float {value:?}")),
-            ExprKind::Str(bytes) => self.line(format_args!("str \"{}\"", bytes.escape_ascii())),
-            ExprKind::Bool(value) => self.line(format_args!("bool {value}")),
-            ExprKind::Var(name) => self.line(format_args!("var ${name}")),
-            ExprKind::Positional(number) => self.line(format_args!("positional ${number}")),
-            ExprKind::PositionalCount => self.line("positional $#"),
-            ExprKind::Map { name, key } => {
-                self.node(format_args!("map @{name}"), |dump| {
-                    dump.exprs(key.as_deref().unwrap_or_default())
-                });
-            }
-            ExprKind::Ident(name) => self.line(format_args!("ident {name}")),
-            ExprKind::Call { name, args } => self.node(format_args!("call {}", name.node), |dump| {
-                for arg in args {
-                    match arg {
-                        Arg::Expr(expr) => dump.expr(expr),
-                        Arg::Type(ty) => dump.ty(ty),
-                    }
-                }
-            }),
-            ExprKind::Unary(op, operand) => {
-                self.node(format_args!("unary {}", op.text()), |dump| dump.expr(operand));
-            }
-            ExprKind::IncDec {
-                increment,
-                prefix,
-                target,
-            } => {
-                let op = if *increment { "++" } else { "--" };
-                let text = if *prefix {
+        ExprKind::Unary(op, operand) => with_exprs(format!("unary {op}"), &[operand]),
+        ExprKind::IncDec {
+            increment,
+            prefix,
+            target,
+        } => {
+            let op = if *increment { "++" } else { "--" };
+            with_exprs(
+                if *prefix {
                     format!("{op}_")
                 } else {
                     format!("_{op}")
-                };
-                self.node(text, |dump| dump.expr(target));
-            }
-            ExprKind::Binary(op, left, right) => self.node(format_args!("binary {}", op.text()), |dump| {
-                dump.expr(left);
-                dump.expr(right);
-            }),
-            ExprKind::Ternary(cond, then, otherwise) => {
-                self.node(if then.is_some() { "ternary" } else { "ternary ?:" }, |dump| {
-                    dump.expr(cond);
-                    if let Some(then) = then {
-                        dump.expr(then);
-                    }
-                    dump.expr(otherwise);
-                });
-            }
-            ExprKind::Field(of, name) => {
-                self.node(format_args!("field .{}", name.node), |dump| dump.expr(of))
-            }
-            ExprKind::Arrow(of, name) => {
-                self.node(format_args!("field ->{}", name.node), |dump| dump.expr(of))
-            }
-            ExprKind::TupleIndex(of, index) => {
-                self.node(format_args!("tuple index .{}", index.node), |dump| dump.expr(of));
-            }
-            ExprKind::Index(of, index) => self.node("index", |dump| {
-                dump.expr(of);
-                dump.expr(index);
-            }),
-            ExprKind::Cast(ty, operand) => self.node("cast", |dump| {
-                dump.ty(ty);
-                dump.expr(operand);
-            }),
-            ExprKind::Tuple(items) => self.node("tuple", |dump| dump.exprs(items)),
-            ExprKind::Record(fields) => self.node("record", |dump| {
-                for (name, value) in fields {
-                    dump.node(format_args!("{} =", name.node), |dump| dump.expr(value));
-                }
-            }),
-            ExprKind::TypeCall { name, ty, path } => {
-                self.node(format_args!("type call {}", name.node), |dump| {
-                    dump.ty(ty);
-                    if !path.is_empty() {
-                        let path: Vec<&str> = path.iter().map(|name| name.node.as_str()).collect();
-                        dump.line(format_args!("path {}", path.join(".")));
-                    }
-                })
-            }
-            ExprKind::Comptime(inner) => self.node("comptime", |dump| dump.expr(inner)),
-            ExprKind::If(inner) => self.if_expr(inner),
-            ExprKind::Block(block) => self.block("block", block),
-            ExprKind::Error => self.line("error"),
+                },
+                &[target],
+            )
         }
+        ExprKind::Binary(op, left, right) => with_exprs(format!("binary {op}"), &[left, right]),
+        ExprKind::Ternary(cond, Some(then), otherwise) => with_exprs("ternary", &[cond, then, otherwise]),
+        ExprKind::Ternary(cond, None, otherwise) => with_exprs("ternary ?:", &[cond, otherwise]),
+        ExprKind::Field(of, name) => with_exprs(format!("field .{}", name.node), &[of]),
+        ExprKind::Arrow(of, name) => with_exprs(format!("field ->{}", name.node), &[of]),
+        ExprKind::TupleIndex(of, index) => with_exprs(format!("tuple index .{}", index.node), &[of]),
+        ExprKind::Index(of, index) => with_exprs("index", &[of, index]),
+        ExprKind::Cast(ty, operand) => ("cast".to_string(), vec![Node::Type(ty), Node::Expr(operand)]),
+        ExprKind::Tuple(items) => ("tuple".to_string(), items.iter().map(Node::Expr).collect()),
+        ExprKind::Record(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| named(format!("{} =", name.node), [Node::Expr(value)]));
+            ("record".to_string(), fields.collect())
+        }
+        ExprKind::TypeCall { name, ty, path } => {
+            let mut children = vec![Node::Type(ty)];
+            if !path.is_empty() {
+                let path: Vec<&str> = path.iter().map(|name| name.node.as_str()).collect();
+                children.push(Node::Line(format!("path {}", path.join("."))));
+            }
+            (format!("type call {}", name.node), children)
+        }
+        ExprKind::Comptime(inner) => with_exprs("comptime", &[inner]),
+        ExprKind::If(inner) => Node::If(inner).expand(),
+        ExprKind::Block(block) => Node::Block("block", block).expand(),
+        ExprKind::Error => leaf("error".to_string()),
     }
+}
 
-    fn ty(&mut self, ty: &TypeExpr) {
-        match &ty.kind {
-            TypeExprKind::Name(name) => self.line(format_args!("type {name}")),
-            TypeExprKind::Tagged(keyword, tag) => self.line(format_args!("type {} {tag}", keyword.text())),
-            TypeExprKind::Array(of, len) => self.node("type array", |dump| {
-                dump.ty(of);
-                if let Some(len) = len {
-                    dump.expr(len);
-                }
-            }),
-            TypeExprKind::Pointer(to) => self.node("type pointer", |dump| dump.ty(to)),
-            TypeExprKind::Tuple(items) => self.node("type tuple", |dump| {
-                for item in items {
-                    dump.ty(item);
-                }
-            }),
-            TypeExprKind::TypeOf(of) => self.node("type typeof", |dump| dump.expr(of)),
-            TypeExprKind::TypeOfType(of) => self.node("type typeof", |dump| dump.ty(of)),
+fn expand_type(ty: &TypeExpr) -> Expanded<'_> {
+    match &ty.kind {
+        TypeExprKind::Name(name) => (format!("type {name}"), Vec::new()),
+        TypeExprKind::Tagged(keyword, tag) => (format!("type {} {tag}", keyword.text()), Vec::new()),
+        TypeExprKind::Array(of, len) => {
+            let len = len.iter().map(|len| Node::Expr(len));
+            (
+                "type array".to_string(),
+                std::iter::once(Node::Type(of)).chain(len).collect(),
+            )
         }
+        TypeExprKind::Pointer(to) => ("type pointer".to_string(), vec![Node::Type(to)]),
+        TypeExprKind::Tuple(items) => ("type tuple".to_string(), items.iter().map(Node::Type).collect()),
+        TypeExprKind::TypeOf(of) => ("type typeof".to_string(), vec![Node::Expr(of)]),
+        TypeExprKind::TypeOfType(of) => ("type typeof".to_string(), vec![Node::Type(of)]),
     }
 }
 

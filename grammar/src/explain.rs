@@ -38,8 +38,12 @@ const RULES: &[fn(&Failure<'_, '_>) -> Option<Explained>] = &[
     else_if,
     stray_else,
     c_for,
+    for_in,
+    missing_condition,
+    missing_attach_point,
     let_without_sigil,
     assignment_as_value,
+    result_arrow,
     missing_braces,
     c_declaration,
     missing_semicolon,
@@ -207,8 +211,8 @@ impl<'s> Failure<'_, 's> {
                 "predicate /" => "a predicate",
                 "end of predicate /" => "`/` and the body",
                 "body" => "a body `{ … }`",
+                "}" | "end of body" if self.expects(";") => continue,
                 "end of body" => "the end of the body",
-                "}" if self.expects(";") => continue,
                 ")" | "]" | "{" | ";" | "," | ":" | "=" | ".." | "}" => expected,
                 _ if after_operand => continue,
                 "struct" => "a type",
@@ -477,15 +481,38 @@ fn assignment_as_value(failure: &Failure<'_, '_>) -> Option<Explained> {
             (diagnostic, Repair::Change(failure.at, Token::EqEq))
         });
     }
-    let message = if condition {
-        "`=` in a condition"
-    } else {
-        "`=` in an expression"
-    };
-    let diagnostic = Diagnostic::error(&codes::ASSIGNMENT_IN_CONDITION, failure.here(), message)
+    let diagnostic = match condition {
+        true => assignment_in_condition(failure.here()),
+        false => Diagnostic::error(
+            &codes::ASSIGNMENT_IN_CONDITION,
+            failure.here(),
+            "`=` in an expression",
+        )
         .label("this assigns")
-        .help("compare with `==`");
+        .help("compare with `==`"),
+    };
     Some((diagnostic, Repair::Change(failure.at, Token::EqEq)))
+}
+
+/// `=` in a condition.
+pub(crate) fn assignment_in_condition(span: Span) -> Diagnostic {
+    Diagnostic::error(&codes::ASSIGNMENT_IN_CONDITION, span, "`=` in a condition")
+        .label("this assigns")
+        .help("compare with `==`")
+}
+
+/// `fn f() -> type`.
+fn result_arrow(failure: &Failure<'_, '_>) -> Option<Explained> {
+    if failure.found() != Some(Token::Arrow) || failure.token(0) != Some(Token::Fn) {
+        return None;
+    }
+    let diagnostic = Diagnostic::error(
+        &codes::SYNTAX,
+        failure.here(),
+        "`->` in front of the type of the result",
+    )
+    .help("write `:` instead: `fn f($a: int64): int64 { … }`");
+    Some((diagnostic, Repair::Change(failure.at, Token::Colon)))
 }
 
 /// `if (c) f();`, `else f();`, `if c` at the end.
@@ -588,11 +615,61 @@ fn missing_bracket(failure: &Failure<'_, '_>) -> Option<Explained> {
     Some((diagnostic, Repair::Insert(failure.at, closing.0)))
 }
 
+/// `for $i in 0..3`.
+fn for_in(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let loops = failure.token(failure.place.start) == Some(Token::For);
+    if !(loops && failure.found() == Some(Token::Ident("in")) && failure.expects(":")) {
+        return None;
+    }
+    let diagnostic = Diagnostic::error(&codes::SYNTAX, failure.here(), "`in` is written `:`")
+        .help("write `for $i : 0..10 { … }` or `for ($kv : @map) { … }`");
+    Some((diagnostic, Repair::Change(failure.at, Token::Colon)))
+}
+
+/// `if { … }`: the block was read as the condition.
+fn missing_condition(failure: &Failure<'_, '_>) -> Option<Explained> {
+    let start = failure.place.start;
+    let word = match failure.token(start)? {
+        Token::If => "if",
+        Token::While => "while",
+        Token::Unroll => "unroll",
+        _ => return None,
+    };
+    if failure.token(start + 1) != Some(Token::ValueOpen) || !failure.expects("{") {
+        return None;
+    }
+    let message = format!("a condition is missing behind `{word}`");
+    Some((
+        Diagnostic::error(&codes::SYNTAX, failure.span(start), message),
+        Repair::Skip,
+    ))
+}
+
+/// A predicate or a body without anything in front of it.
+fn missing_attach_point(failure: &Failure<'_, '_>) -> Option<Explained> {
+    if failure.at != 0
+        || !matches!(
+            failure.found(),
+            Some(Token::BodyOpen(_) | Token::PredicateOpen | Token::Comma)
+        )
+    {
+        return None;
+    }
+    let message = "an attach point is missing in front of this";
+    let diagnostic = Diagnostic::error(&codes::SYNTAX, failure.here(), message).help(
+        "say where it runs, for instance `kprobe:vfs_read { … }`, or `begin { … }` for once at the start",
+    );
+    Some((diagnostic, Repair::Skip))
+}
+
 /// `printf "x"`, `print @x`.
 fn call_without_parentheses(failure: &Failure<'_, '_>) -> Option<Explained> {
     let Some(Token::Ident(name)) = failure.previous() else {
         return None;
     };
+    if failure.place.block.is_none() || failure.at != failure.place.start + 1 {
+        return None;
+    }
     let argument = matches!(
         failure.found()?,
         Token::Str(_)

@@ -21,10 +21,13 @@ mod literal;
 mod place;
 mod recover;
 pub mod span;
+#[cfg(test)]
+mod tests;
 pub mod token;
 
 #[allow(
     clippy::all,
+    clippy::unwrap_used,
     clippy::allow_attributes_without_reason,
     missing_docs,
     unused,

@@ -78,26 +78,34 @@ pub(crate) fn of(tokens: &[(Token<'_>, Span)], at: usize) -> Place {
 
 /// The statement that begins at `start` and has an error at `at`: its tokens without its `;`.
 pub(crate) fn statement(tokens: &[(Token<'_>, Span)], start: usize, at: usize) -> Range<usize> {
-    let mut depth = 0usize;
     let governs = governs(tokens, start);
+    let in_for = tokens.get(start).is_some_and(|(token, _)| *token == Token::For);
+    let (mut braces, mut parentheses) = (0usize, 0usize);
     for (number, (token, _)) in tokens.iter().enumerate().skip(start) {
-        if opens(token) {
-            depth += 1;
-        } else if closes(token) {
-            if depth == 0 {
-                if closes_block(token) {
-                    return start..number;
-                }
-                continue;
+        let next = tokens.get(number + 1).map(|(next, _)| next);
+        // What an `if` without braces governs may have an `else` behind it.
+        let goes_on = governs && next == Some(&Token::Else);
+        if is_block(token) {
+            braces += 1;
+        } else if opens(token) {
+            parentheses += 1;
+        } else if closes_block(token) {
+            if braces == 0 {
+                return start..number;
             }
-            depth -= 1;
-            let next = tokens.get(number + 1).map(|(next, _)| next);
-            if governs && number >= at && depth == 0 && closes_block(token) && next != Some(&Token::Else) {
+            braces -= 1;
+            let ends = governs || next.is_some_and(|next| next.starts_statement() || closes_block(next));
+            if ends && number >= at && braces == 0 && !goes_on {
                 return start..number + 1;
             }
-        }
-        let in_for = tokens.get(start).is_some_and(|(token, _)| *token == Token::For) && depth > 0;
-        if *token == Token::Semi && number >= at && !in_for {
+        } else if closes(token) {
+            parentheses = parentheses.saturating_sub(1);
+        } else if *token == Token::Semi
+            && number >= at
+            && braces == 0
+            && !goes_on
+            && !(in_for && parentheses > 0)
+        {
             return start..number;
         }
     }

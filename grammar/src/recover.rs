@@ -58,6 +58,7 @@ pub(crate) fn item<'s>(
         );
         return None;
     }
+    conditions_that_assign(&mut cx.tokens, diagnostics);
     let mut first = true;
     for _ in 0..MAX_ATTEMPTS {
         let tokens = cx
@@ -83,7 +84,16 @@ pub(crate) fn item<'s>(
         };
         let (diagnostic, repair) = explain::explain(&failure);
         let start = failure.place.start;
-        diagnostics.push(diagnostic);
+        // Characters that mean nothing have been reported; what is missing around them is not another mistake.
+        let from = at.checked_sub(1).map_or(0, |before| cx.tokens[before].1.end);
+        let to = cx.tokens.get(at).map_or(u32::MAX, |(_, span)| span.start);
+        if !item
+            .garbage
+            .iter()
+            .any(|garbage| garbage.start >= from && garbage.end <= to)
+        {
+            diagnostics.push(diagnostic);
+        }
         first = false;
         match repair {
             Repair::Insert(number, token) => {
@@ -112,6 +122,24 @@ pub(crate) fn item<'s>(
         }
     }
     None
+}
+
+/// `if (a = 1)` would be a record; it is always a mistake.
+fn conditions_that_assign(tokens: &mut [(Token<'_>, Span)], diagnostics: &mut Vec<Diagnostic>) {
+    for at in 3..tokens.len() {
+        let governs = matches!(
+            tokens[at - 3].0,
+            Token::If | Token::ValueIf | Token::While | Token::Unroll | Token::PredicateOpen
+        );
+        let assigns = matches!(
+            (tokens[at - 2].0, tokens[at - 1].0, tokens[at].0),
+            (Token::LParen, Token::Ident(_), Token::Assign)
+        );
+        if governs && assigns {
+            diagnostics.push(explain::assignment_in_condition(tokens[at].1));
+            tokens[at].0 = Token::EqEq;
+        }
+    }
 }
 
 /// What to replace after an error at token `at`, and by what. `None` where the item cannot be saved.

@@ -68,6 +68,7 @@ impl<'s> Lexer<'s> {
     /// From the opening slash of a predicate to behind the closing one. Returns whether a body may follow.
     pub(super) fn predicate(&mut self) -> bool {
         let opening = Span::new(self.at, self.at + 1);
+        let comments = self.out.comments.len();
         self.take(Token::PredicateOpen, 1);
         let mut after_if = false;
         while let Some((token, span)) = self.code_token() {
@@ -99,15 +100,34 @@ impl<'s> Lexer<'s> {
                 }
             }
         }
-        self.report(
-            Diagnostic::error(
+        // `probe /condition/` and nothing more: what is missing is the body.
+        if self.at >= self.text.len()
+            && self.tokens.len() > 2
+            && let Some((last @ Token::Slash, _)) = self.tokens.last_mut()
+        {
+            *last = Token::PredicateClose;
+            return true;
+        }
+        let hidden = self.out.comments[comments..]
+            .iter()
+            .find(|comment| comment.node.starts_with("//") && comment.node.contains(['{', '<']));
+        let diagnostic = match hidden {
+            Some(comment) => Diagnostic::error(
+                &codes::COMMENT_IN_PREDICATE,
+                comment.span,
+                "this comment hides the end of the predicate",
+            )
+            .also(opening, "the predicate begins here")
+            .help("end the predicate with one slash: `probe /condition/ { … }`"),
+            None => Diagnostic::error(
                 &codes::UNCLOSED_PREDICATE,
                 opening,
                 "this predicate is not closed",
             )
             .label("begins here")
             .help("end it with `/` in front of the body: `probe /condition/ { … }`"),
-        );
+        };
+        self.report(diagnostic);
         self.skipped = true;
         self.skip_body();
         false
@@ -130,10 +150,21 @@ impl<'s> Lexer<'s> {
                 return self.complete_declaration(block, Some(span));
             }
             self.code(token, span);
-            let ends = if block {
-                token == Token::RBrace && self.open.is_empty()
-            } else {
-                token == Token::Semi && self.open.is_empty()
+            let ends = match token {
+                _ if !self.open.is_empty() => false,
+                Token::RBrace => block,
+                Token::Semi => !block,
+                // bpftrace takes a map declaration without its semicolon.
+                Token::RParen if declaration == Declaration::Let => self.lacks_semicolon(),
+                Token::Str(_) if declaration == Declaration::Import && self.lacks_semicolon() => {
+                    let place = self.last_char(span.end as usize);
+                    self.report(
+                        Diagnostic::error(&codes::UNCLOSED_DECLARATION, place, "`;` is missing behind this")
+                            .help("add `;`"),
+                    );
+                    true
+                }
+                _ => false,
             };
             if ends {
                 // bpftrace takes a semicolon behind `config = { … }`.
@@ -163,6 +194,7 @@ impl<'s> Lexer<'s> {
                         );
                     }
                     self.skipped = true;
+                    self.swallowed = true;
                     self.too_deep += 1;
                 }
             }
@@ -207,10 +239,10 @@ impl<'s> Lexer<'s> {
                 if len > 0 {
                     self.at += len;
                     let span = Span::new(start, self.at);
-                    let value = literal::integer(&rest[..len]).or_else(|error| {
-                        self.number_error(&error, span);
-                        Err(error)
-                    });
+                    let value = literal::integer(&rest[..len]);
+                    if let Err(error) = &value {
+                        self.number_error(error, span);
+                    }
                     return Some((Token::Int(value.unwrap_or(0)), span));
                 }
             }
@@ -254,6 +286,7 @@ impl<'s> Lexer<'s> {
                 })
             }
             LexError::UnterminatedString => {
+                self.swallowed = true;
                 self.report(
                     Diagnostic::error(&codes::UNTERMINATED_STRING, span, "this string is not closed")
                         .help("add the closing `\"` on the same line; a line break in a string is `\\n`"),
@@ -367,7 +400,8 @@ impl<'s> Lexer<'s> {
             statement,
             Some(Token::If | Token::While | Token::For | Token::Unroll)
         );
-        !in_condition && header::item_may_follow(self.text, span.end as usize)
+        let next = trivia::skip_quietly(self.text, span.end as usize);
+        !in_condition && (self.text[next..].starts_with('>') || header::item_may_follow(self.text, next))
     }
 
     /// Reports an operator that would close a `< … >` body, with the parentheses that it needs.
@@ -417,6 +451,18 @@ impl<'s> Lexer<'s> {
 
     /// Closes what a probe's body has open where the next probe (`next`) or the end of the text came too early.
     fn complete(&mut self, opening: Span, form: BodyForm, next: Option<Span>) {
+        if form == BodyForm::Braces
+            && next.is_none()
+            && self.open.is_empty()
+            && let Some((last @ Token::Gt, span)) = self.tokens.last_mut()
+        {
+            *last = Token::BodyClose;
+            let diagnostic =
+                Diagnostic::error(&codes::UNMATCHED, *span, "a body opened by `{` is closed by `}`")
+                    .also(opening, "opened here")
+                    .help("write `}` instead of `>`");
+            return self.report(diagnostic);
+        }
         let (closing, opened) = match form {
             BodyForm::Braces => ("}", "{"),
             BodyForm::Angles => (">", "<"),
@@ -440,32 +486,35 @@ impl<'s> Lexer<'s> {
             ),
             None => Diagnostic::error(
                 &codes::UNCLOSED_BODY,
-                Span::new(at.saturating_sub(1), at),
+                self.last_char(at),
                 format!("the script ends where `{closing}` is missing"),
             ),
         };
-        self.report(diagnostic.also(opening, format!("this `{opened}` is not closed")));
+        if !self.swallowed {
+            self.report(diagnostic.also(opening, format!("this `{opened}` is not closed")));
+        }
         self.close_all(at);
         self.push(Token::BodyClose, at, at);
     }
 
+    /// Closes a declaration where the next item (`next`) or the end of the text came too early.
     fn complete_declaration(&mut self, block: bool, next: Option<Span>) {
         let at = self.tokens.last().map_or(self.at, |(_, span)| span.end as usize);
-        let closing = if block { "}" } else { ";" };
-        let opened_block = self.has_open_brace();
-        // Without its block the declaration is wrong in a way that the parser describes better.
-        if opened_block || !block {
-            let place = Span::new(at.saturating_sub(1), at);
-            let mut diagnostic = Diagnostic::error(
-                &codes::UNCLOSED_DECLARATION,
-                place,
-                format!("`{closing}` is missing behind this"),
-            );
+        // Without its block a declaration is wrong in a way that the parser describes better.
+        let brace = self
+            .open
+            .iter()
+            .find(|(open, _)| *open == Token::LBrace)
+            .map(|(_, span)| *span);
+        if let Some(brace) = brace
+            && !self.swallowed
+        {
+            let place = self.last_char(at);
+            let mut diagnostic =
+                Diagnostic::error(&codes::UNCLOSED_DECLARATION, place, "`}` is missing behind this")
+                    .also(brace, "this `{` is not closed");
             if let Some(next) = next {
-                diagnostic = diagnostic.also(next, "found this instead");
-            }
-            if let Some((_, open)) = self.open.iter().find(|(open, _)| *open == Token::LBrace) {
-                diagnostic = diagnostic.also(*open, "this `{` is not closed");
+                diagnostic = diagnostic.also(next, "the next probe begins here");
             }
             self.report(diagnostic);
         }
@@ -473,6 +522,22 @@ impl<'s> Lexer<'s> {
         if !block {
             self.push(Token::Semi, at, at);
         }
+    }
+
+    /// Whether no `;` follows; one is added then.
+    fn lacks_semicolon(&mut self) -> bool {
+        let next = trivia::skip_quietly(self.text, self.at);
+        let lacks = !self.text[next..].starts_with(';');
+        if lacks {
+            self.push(Token::Semi, self.at, self.at);
+        }
+        lacks
+    }
+
+    /// The character in front of `at`.
+    fn last_char(&self, at: usize) -> Span {
+        let len = self.text[..at].chars().next_back().map_or(0, char::len_utf8);
+        Span::new(at - len, at)
     }
 
     fn close_all(&mut self, at: usize) {

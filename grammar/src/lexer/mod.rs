@@ -39,6 +39,8 @@ pub(crate) struct Item<'s> {
     pub(crate) tokens: Vec<(Token<'s>, Span)>,
     /// What is wrong with it has been reported and makes parsing it pointless.
     pub(crate) skipped: bool,
+    /// Runs of characters in it that mean nothing, which have been reported.
+    pub(crate) garbage: Vec<Span>,
     /// The `>` that closed the body in front of this item, when that is where an error in it may come from.
     pub(crate) behind_angle: Option<Span>,
 }
@@ -66,6 +68,8 @@ pub(crate) fn lex(text: &str) -> Lexed<'_> {
         open: Vec::new(),
         too_deep: 0,
         skipped: false,
+        garbage: Vec::new(),
+        swallowed: false,
         angle: None,
         out: Lexed::default(),
     };
@@ -115,6 +119,10 @@ struct Lexer<'s> {
     /// How many brackets are open beyond that.
     too_deep: usize,
     skipped: bool,
+    /// As in [`Item`].
+    garbage: Vec<Span>,
+    /// Whether closing delimiters may have been lost: in a string without an end, or by nesting too deeply.
+    swallowed: bool,
     /// The `>` that closed the latest body.
     angle: Option<Span>,
     out: Lexed<'s>,
@@ -140,10 +148,13 @@ impl<'s> Lexer<'s> {
                 self.out.items.push(Item {
                     tokens,
                     skipped: self.skipped,
+                    garbage: std::mem::take(&mut self.garbage),
                     behind_angle,
                 });
             }
+            self.garbage.clear();
             self.skipped = false;
+            self.swallowed = false;
             self.open.clear();
             self.too_deep = 0;
         }
@@ -186,7 +197,11 @@ impl<'s> Lexer<'s> {
             match token {
                 Ok(HeaderToken::Comma) => self.take(Token::Comma, 1),
                 Ok(HeaderToken::Brace) => return self.body(BodyForm::Braces),
-                Ok(HeaderToken::Angle) => return self.body(BodyForm::Angles),
+                Ok(HeaderToken::Angle) => {
+                    if !self.template_arguments() {
+                        return self.body(BodyForm::Angles);
+                    }
+                }
                 Ok(HeaderToken::Slash) => {
                     if !self.predicate() {
                         return;
@@ -209,6 +224,7 @@ impl<'s> Lexer<'s> {
                     self.skipped = true;
                     self.take(Token::AttachPoint(word), word.len());
                 }
+                Ok(HeaderToken::Stray) if word == "#" => self.unexpected(),
                 Ok(HeaderToken::Stray) => {
                     self.at += 1;
                     // Behind an attach point the missing body is the mistake to report.
@@ -233,12 +249,37 @@ impl<'s> Lexer<'s> {
             && (declaration_at(self.text, self.at).is_some() || c_text::end(self.text, self.at).is_some())
     }
 
+    /// Reads on in `uprobe:bin:std::vector<int>::f`, whose `<` is not meant to begin a body. Returns whether that is so.
+    fn template_arguments(&mut self) -> bool {
+        let at = self.at;
+        let Some((Token::AttachPoint(name), span)) = self.tokens.last_mut() else {
+            return false;
+        };
+        if span.end as usize != at || !name.contains("::") {
+            return false;
+        }
+        let rest = &self.text[at..];
+        let end = at
+            + rest
+                .find(|c: char| c.is_whitespace() || c == '{')
+                .unwrap_or(rest.len());
+        let start = span.start as usize;
+        *name = &self.text[start..end];
+        *span = Span::new(start, end);
+        let (span, scope) = (*span, name.find("::").unwrap_or(0));
+        let from = name[..scope].rfind(':').map_or(0, |colon| colon + 1);
+        let help = format!("write `{}\"{}\"`", &name[..from], &name[from..]);
+        self.at = end;
+        self.report(Diagnostic::error(&codes::SYNTAX, span, "a C++ name stands in quotes").help(help));
+        true
+    }
+
     /// A character at the top level that begins nothing.
     fn stray(&mut self, span: Span) {
         let c = &self.text[span.range()];
         let diagnostic = match c {
             ";" => Diagnostic::error(&codes::UNMATCHED, span, "`;` between probes").help("remove it"),
-            "#" => Diagnostic::error(&codes::UNEXPECTED_CHARACTERS, span, "`#` begins nothing here"),
+
             _ => Diagnostic::error(&codes::UNMATCHED, span, format!("`{c}` closes nothing")).help(format!(
                 "remove it, or add the `{}` that it should close",
                 if c == "}" { "{" } else { "<" }
@@ -299,11 +340,15 @@ impl<'s> Lexer<'s> {
             }
             end = offset + c.len_utf8();
         }
+        if rest.starts_with('#') {
+            // Neither a comment as in a shell nor a preprocessor line is worth reading on.
+            end = rest.find('\n').unwrap_or(rest.len());
+        }
         self.at = start + end;
         let run = &rest[..end];
-        let shown: String = run.chars().take(8).flat_map(char::escape_default).collect();
+        let shown: String = run.chars().take(8).flat_map(char::escape_debug).collect();
         let message = if run.starts_with('#') {
-            "`#` lines stand outside of probes".to_string()
+            "`#` begins a line of its own, outside of probes".to_string()
         } else if run.chars().nth(1).is_none() {
             format!("`{shown}` means nothing here")
         } else if run.chars().nth(8).is_none() {
@@ -315,9 +360,11 @@ impl<'s> Lexer<'s> {
             )
         };
         let span = Span::new(start, self.at);
+        self.garbage.push(span);
         let mut diagnostic = Diagnostic::error(&codes::UNEXPECTED_CHARACTERS, span, message);
         if run.starts_with('#') {
-            diagnostic = diagnostic.help("move it to the top of the script");
+            diagnostic = diagnostic
+                .help("comments begin with `//`; `#define` and `#include` stand at the top of the script");
         } else if run.chars().any(|c| matches!(c, '“' | '”' | '„' | '‘' | '’')) {
             diagnostic = diagnostic.help("strings stand between plain double quotes: `\"text\"`");
         }
