@@ -5,6 +5,8 @@
 //! that the script does not need; a program is attached only by [`KernelBackend::attach_all`].
 
 pub mod attach;
+#[cfg(test)]
+mod backend_tests;
 mod help;
 pub mod load;
 pub mod maps;

@@ -1,4 +1,5 @@
 //! What live tests share: whether they can run here, and instructions written by hand.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use crate::sys::bpf;
 use std::os::fd::OwnedFd;
@@ -66,4 +67,23 @@ pub(crate) fn load(kind: u32, attach_type: u32, flags: u32, code: &[u8]) -> Owne
         let _ = bpf::prog_load(&spec, Some((&mut log, 1)));
         panic!("{error}: {}", String::from_utf8_lossy(&log))
     })
+}
+
+/// Path and file offset of a function of this very program.
+pub(crate) fn place_of(function: usize) -> (String, u64) {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    maps.lines()
+        .find_map(|line| {
+            let mut fields = line.split_ascii_whitespace();
+            let (start, end) = fields.next()?.split_once('-')?;
+            let (start, end) = (
+                usize::from_str_radix(start, 16).ok()?,
+                usize::from_str_radix(end, 16).ok()?,
+            );
+            let offset = u64::from_str_radix(fields.nth(1)?, 16).ok()?;
+            let path = fields.nth(2)?;
+            (start <= function && function < end)
+                .then(|| (path.to_owned(), offset + (function - start) as u64))
+        })
+        .unwrap()
 }

@@ -9,7 +9,7 @@ use super::attach::{Link, attach_all, close_all};
 use super::maps::KernelMap;
 use super::quiesce::Quiescer;
 use super::ring::RingReader;
-use super::testing::{can_run, insn, load, load_map, skip};
+use super::testing::{can_run, insn, load, load_map, place_of, skip};
 use crate::sys::bpf::{self, MapSpec, map_type, prog_type};
 use crate::sys::mmap::{Mapping, page_size};
 use crumbs_compiler::plan::*;
@@ -102,25 +102,6 @@ fn plan_of(attach: Vec<Attach>, kind: ProgramKind, sleepable: bool) -> Plan {
         losses: Vec::new(),
         settings: Settings::default(),
     }
-}
-
-/// Path and file offset of a function of this very program.
-fn place_of(function: usize) -> (String, u64) {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines()
-        .find_map(|line| {
-            let mut fields = line.split_ascii_whitespace();
-            let (start, end) = fields.next()?.split_once('-')?;
-            let (start, end) = (
-                usize::from_str_radix(start, 16).ok()?,
-                usize::from_str_radix(end, 16).ok()?,
-            );
-            let offset = u64::from_str_radix(fields.nth(1)?, 16).ok()?;
-            let path = fields.nth(2)?;
-            (start <= function && function < end)
-                .then(|| (path.to_owned(), offset + (function - start) as u64))
-        })
-        .unwrap()
 }
 
 macro_rules! probed {
