@@ -1,7 +1,12 @@
 //! Tests of code generation: exact text of small programs, and the meaning of thousands of random ones.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bpf_interpreter;
 mod exact;
+mod generator;
+mod ir_interpreter;
+mod random;
+mod world;
 
 use crate::bpf::{Program, disasm};
 use crate::ir::verify::{Limits, verify};
@@ -9,7 +14,7 @@ use crate::ir::{Builder, Function, Home};
 use crate::plan::{BpfMap, BpfMapKind, ProgramKind};
 
 /// Bytes of program memory that test programs may use.
-const MEMORY: u32 = 1 << 16;
+const MEMORY: u32 = world::MEMORY_SIZE as u32;
 
 fn builder() -> Builder {
     Builder::new("p0".into(), ProgramKind::RawTracepoint)
@@ -29,6 +34,13 @@ fn maps() -> Vec<BpfMap> {
         .into()
 }
 
+fn limits() -> Limits {
+    Limits {
+        bpf_maps: maps().len(),
+        memory: MEMORY,
+    }
+}
+
 /// Puts slots on the frame, the first one topmost.
 fn place(func: &mut Function) {
     let mut at = 0;
@@ -41,11 +53,7 @@ fn place(func: &mut Function) {
 fn compile(mut func: Function) -> Program {
     place(&mut func);
     let text = func.to_string();
-    let limits = Limits {
-        bpf_maps: maps().len(),
-        memory: MEMORY,
-    };
-    let func = verify(func, limits).unwrap_or_else(|e| panic!("{}\n{text}", e[0]));
+    let func = verify(func, limits()).unwrap_or_else(|e| panic!("{}\n{text}", e[0]));
     super::compile(&func).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
