@@ -48,7 +48,7 @@ pub(super) enum MachOp {
     SetIf(Compare),
     /// `selector → dst`: the first map if the selector is 0, else the second. As [`MachOp::SetIf`].
     MapSelect([BpfMapId; 2]),
-    /// `base, index → dst = index`: `base + (index & mask) * stride`; the base is read last.
+    /// `base, index → dst = index`: `base + (index & mask) * stride`.
     Element { mask: i32, stride: u32 },
     /// `arguments in r1… → [r0]`: a helper by number, one argument clamped before.
     Call { number: u32, clamp: Option<Clamp> },

@@ -555,7 +555,7 @@ impl<'a> Selector<'a> {
                 mask: (*count - 1) as i32,
                 stride: *stride,
             },
-            uses: vec![(self.source(*base), Use::Late), (self.source(*index), Use::Reg)],
+            uses: vec![(self.source(*base), Use::Reg), (self.source(*index), Use::Reg)],
             def: Def::Reuse(1),
         }
     }
@@ -665,7 +665,8 @@ enum Place {
 fn half_imm(cond: Cond, signed: bool, c: i64) -> Option<i32> {
     use Cond::*;
     match (cond, signed) {
-        (Eq | Ne | SLt | SLe | SGt | SGe, true) => i32::try_from(c).ok(),
+        // Sign extension keeps the order of unsigned numbers too.
+        (_, true) => i32::try_from(c).ok(),
         (Eq | Ne | ULt | ULe | UGt | UGe, false) => u32::try_from(c).ok().map(|c| c as i32),
         _ => None,
     }
