@@ -152,7 +152,7 @@ impl VmBackend {
         if event.cpu >= self.cpus {
             return Err(fail(
                 format!("there is no CPU {}", event.cpu),
-                Some(format!("CPUs are 0 to {}", self.cpus - 1)),
+                Some(format!("CPUs are 0 to {}", self.cpus.saturating_sub(1))),
             ));
         }
         let name = |place: &Place| {

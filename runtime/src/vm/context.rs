@@ -99,7 +99,7 @@ fn fill(record: &mut Vec<u8>, field: &TracepointField, value: &Value) -> Result<
     let size = field.size as usize;
     let start = field.offset as usize;
     let bytes = match (field.location, value) {
-        (FieldLocation::Inline, Value::Int(number)) if field.array.is_none() && size <= 8 => {
+        (FieldLocation::Inline, Value::Int(number)) if field.array.is_none() && (1..=8).contains(&size) => {
             let bits = 8 * field.size;
             let fits = bits == 64 || number >> bits == 0 || (*number as i64) >> (bits - 1) == -1;
             if !fits {

@@ -119,7 +119,13 @@ impl HashStore {
         };
         self.touch(number);
         let start = self.copy_start(cpu);
-        self.elements[number as usize].values[start..start + value.len()].copy_from_slice(value);
+        let values = &mut self.elements[number as usize].values;
+        let place = values.get_mut(start..start + self.value_size);
+        // A value of another size or a CPU that there is not; callers check both.
+        let place = place
+            .filter(|place| place.len() == value.len())
+            .ok_or(-libc::EINVAL)?;
+        place.copy_from_slice(value);
         Ok(())
     }
 

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod compiled;
 mod delivery;
 mod faults;
+mod fuzz;
 mod helpers;
 mod isa;
 mod races;

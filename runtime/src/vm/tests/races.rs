@@ -134,7 +134,7 @@ fn open_record_of_a_preempted_program_blocks_the_ring() {
         machine.step(&mut held).unwrap();
     }
     run_on(&mut machine, &sender(2), "").unwrap();
-    let mut pop = |machine: &mut Machine| match &mut machine.maps[RING as usize] {
+    let pop = |machine: &mut Machine| match &mut machine.maps[RING as usize] {
         crate::vm::machine::Store::Ring { ring, .. } => ring.pop().map(|record| record[0]),
         crate::vm::machine::Store::Hash(_) => None,
     };
