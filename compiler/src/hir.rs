@@ -16,6 +16,8 @@ use crate::plan::{Attach, Event, EventId, MapId, ProgramKind, Settings, Site};
 use crate::types::Type;
 use crumbs_grammar::span::Span;
 
+mod display;
+
 /// A whole script.
 #[derive(Clone, Debug)]
 pub struct Script {

@@ -1,0 +1,318 @@
+//! Resolving and checking: from the syntax tree to typed HIR.
+//!
+//! In: an [`ast::Script`], a [`Target`] and [`Options`]. Out: an [`hir::Script`] where nothing is wrong, and what there
+//! is to tell. One mistake gives one diagnostic: what is in error has no type (`None` throughout this module), and what
+//! has no type is in nobody's way.
+//!
+//! The steps: config variables; attach points, which decide what programs there are ([`places`]); reading all programs
+//! until the types of maps and variables are known ([`facts`]); reading them once more to build HIR.
+//!
+//! **Types of operations**, after bpftrace 0.26. Literals are int64, or uint64 above its range. `+ * / % & | ^` give the
+//! type that holds both operands ([`facts`] says which). `-` and unary minus give int64. `<<` and `>>` have the sign of
+//! their left operand and the greater width. Comparisons are done in the type that holds both; where that is int64 for
+//! lack of a wider one, values of 2^63 and above count as negative, and orders of such are warned about. `@x++`, `@x--`
+//! and `@x op= n` make `@x` a number of 64 bits unless other assignments say more.
+//!
+//! **Time.** Linear in the script for each reading; there are as many readings as the longest chain of maps that are
+//! assigned from one another against the order of the script, bounded by [`MAX_READINGS`].
+
+use crate::codes;
+use crate::config::{self, Configured};
+use crate::hir;
+use crate::options::Options;
+use crate::probe_kind::did_you_mean;
+use crate::similar::similar;
+use crate::target::Target;
+use crate::types::Type;
+use crumbs_grammar::ast;
+use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use crumbs_grammar::span::Span;
+use cx::{ProgramCx, Stage};
+use facts::{Facts, KeyFact};
+use places::Planned;
+use std::collections::HashSet;
+
+mod aggregates;
+mod convert;
+mod cx;
+mod expressions;
+mod facts;
+mod maps;
+mod names;
+mod operators;
+mod places;
+mod statements;
+mod types;
+mod uses;
+
+#[cfg(test)]
+mod tests;
+
+pub use cx::Cx;
+
+/// Types that are not known after this many readings stay unknown.
+const MAX_READINGS: usize = 64;
+
+/// The kernel refuses keys with values above this size in bytes.
+const MAX_ELEMENT: u32 = 1 << 16;
+
+/// Checks `script`, whose text is `source`. Where anything is wrong there is no HIR and at least one error; warnings come with HIR as well.
+pub fn check(
+    script: &ast::Script,
+    source: &str,
+    target: &dyn Target,
+    options: &Options,
+) -> (Option<hir::Script>, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
+    let configured = configure(script, options, &mut diagnostics);
+    let mut has_probe = false;
+    for item in &script.items {
+        has_probe |= matches!(item, ast::Item::Probe(_));
+        diagnostics.extend(later_item(item));
+    }
+    if !has_probe && diagnostics.iter().all(|d| d.severity != Severity::Error) {
+        diagnostics.push(
+            Diagnostic::error(&codes::EMPTY, Span::default(), "the script has no probe")
+                .help("say what to do where, for example `begin { printf(\"hello\\n\"); }`"),
+        );
+    }
+    let places = places::plan(script, target, options, configured.missing_probes);
+    diagnostics.extend(places.diagnostics);
+    let mut cx = Cx {
+        source,
+        target,
+        options,
+        configured,
+        sites: places.sites,
+        stage: Stage::Infer { optimistic: false },
+        facts: Facts::default(),
+        events: Vec::new(),
+        diagnostics,
+        program: ProgramCx::default(),
+        ends: 0,
+    };
+    cx.facts.vars.resize_with(places.programs.len(), Vec::new);
+    cx.infer(&places.programs);
+    cx.stage = Stage::Build;
+    let probes = places
+        .programs
+        .iter()
+        .enumerate()
+        .map(|(i, planned)| cx.build(i, planned))
+        .collect();
+    cx.finish(probes, has_probe)
+}
+
+impl<'a> Cx<'a> {
+    /// Reads the programs until nothing more is learnt: first by what is certain, then, for places that are computed
+    /// from themselves, by what is likely.
+    fn infer(&mut self, programs: &[Planned<'a>]) {
+        let mut readings = 0;
+        for optimistic in [false, true] {
+            if optimistic && !self.has_unknown() {
+                break;
+            }
+            self.stage = Stage::Infer { optimistic };
+            loop {
+                self.facts.grew = false;
+                for (index, planned) in programs.iter().enumerate() {
+                    self.build(index, planned);
+                }
+                readings += 1;
+                if !self.facts.grew || readings >= MAX_READINGS {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn has_unknown(&self) -> bool {
+        self.facts
+            .maps
+            .iter()
+            .any(|map| map.value.ty.is_none() || matches!(map.key, KeyFact::Unknown))
+            || self.facts.vars.iter().flatten().any(|var| var.value.ty.is_none())
+    }
+
+    /// Reads one program.
+    fn build(&mut self, index: usize, planned: &Planned<'a>) -> hir::Probe {
+        self.program = ProgramCx::new(index, planned);
+        let predicate = planned
+            .probe
+            .predicate
+            .as_ref()
+            .and_then(|predicate| self.condition(predicate));
+        let body = self.block(&planned.probe.body);
+        self.warn_unassigned();
+        let kind = planned.kind.unwrap_or(crate::probe_kind::ALL[0]);
+        hir::Probe {
+            kind: kind.program(),
+            kind_name: kind.name(),
+            attach: planned.attach.clone(),
+            pid_filter: self.options.pid.filter(|_| kind.offers().filtered_by_pid),
+            vars: std::mem::take(&mut self.program.vars),
+            predicate,
+            body,
+            span: planned.probe.span,
+        }
+    }
+
+    fn warn_unassigned(&mut self) {
+        if self.is_inferring() {
+            return;
+        }
+        for (var, fact) in self.program.vars.iter().zip(&self.facts.vars[self.program.index]) {
+            if !fact.assigned {
+                let message = format!("`${}` is never assigned", var.name);
+                self.diagnostics
+                    .push(Diagnostic::warning(&codes::UNUSED_VARIABLE, var.span, message));
+            }
+        }
+    }
+
+    fn finish(mut self, probes: Vec<hir::Probe>, has_probe: bool) -> (Option<hir::Script>, Vec<Diagnostic>) {
+        let is_error = |d: &Diagnostic| d.severity == Severity::Error;
+        if has_probe && probes.is_empty() && !self.diagnostics.iter().any(is_error) {
+            let message = "none of the script's attach points exists on this machine";
+            self.report::<()>(Diagnostic::error(&codes::EMPTY, Span::default(), message));
+        }
+        let mut failed = self.diagnostics.iter().any(is_error);
+        let mut maps = Vec::with_capacity(self.facts.maps.len());
+        for map in std::mem::take(&mut self.facts.maps) {
+            let (key, value) = match (map.key, map.value.ty) {
+                (KeyFact::None(_), Some(value)) => (None, value),
+                (KeyFact::Keyed(key), Some(value)) if key.ty.is_some() => (key.ty, value),
+                _ => {
+                    if !failed {
+                        let message = format!("nothing says what `@{}` holds", map.name);
+                        self.report::<()>(
+                            Diagnostic::error(&codes::UNKNOWN_TYPE_OF_PLACE, map.span, message)
+                                .help("assign a value that does not depend on it"),
+                        );
+                        failed = true;
+                    }
+                    continue;
+                }
+            };
+            let size = key
+                .as_ref()
+                .map_or(0, Type::slot_size)
+                .saturating_add(value.slot_size());
+            if size > MAX_ELEMENT {
+                let message = format!(
+                    "an element of `@{}` takes {size} bytes, and 65536 is the most",
+                    map.name
+                );
+                self.report::<()>(Diagnostic::error(&codes::KEY_TOO_LARGE, map.span, message));
+                failed = true;
+            }
+            maps.push(hir::Map {
+                name: map.name,
+                key,
+                value,
+                max_entries: None,
+                deleted_from: map.deleted_from,
+                cleared: map.cleared,
+                taken: map.cleared,
+                measured: map.measured,
+                span: map.span,
+            });
+        }
+        let diagnostics = ordered(self.diagnostics);
+        let script = hir::Script {
+            probes,
+            maps,
+            events: self.events,
+            sites: self.sites,
+            settings: self.configured.settings,
+            config: self.configured.config,
+        };
+        ((!failed).then_some(script), diagnostics)
+    }
+}
+
+/// In the order of the text; a mistake that several programs share is told once.
+fn ordered(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut known = HashSet::new();
+    diagnostics.retain(|d| known.insert((d.code.id, d.primary.span)));
+    diagnostics.sort_by_key(|d| d.primary.span.start);
+    diagnostics
+}
+
+/// What the `config` blocks and the options say.
+fn configure(script: &ast::Script, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Configured {
+    let mut configured = Configured::default();
+    let blocks = script.items.iter().filter_map(|item| match item {
+        ast::Item::Config(block) => Some(block),
+        _ => None,
+    });
+    for (name, value) in blocks.flat_map(|block| &block.entries) {
+        let text = match &value.node {
+            ast::ConfigValue::Int(n) => n.to_string(),
+            ast::ConfigValue::Word(text) | ast::ConfigValue::Str(text) => text.clone(),
+        };
+        set(
+            &mut configured,
+            &name.node,
+            name.span,
+            &text,
+            value.span,
+            diagnostics,
+        );
+    }
+    for (name, value) in &options.config {
+        set(
+            &mut configured,
+            name,
+            Span::default(),
+            value,
+            Span::default(),
+            diagnostics,
+        );
+    }
+    configured
+}
+
+fn set(to: &mut Configured, name: &str, name_span: Span, value: &str, span: Span, out: &mut Vec<Diagnostic>) {
+    match config::by_name(name) {
+        Some(variable) => {
+            if let Err(expected) = (variable.set)(to, value) {
+                let message = format!("`{name}` cannot be `{value}`");
+                out.push(
+                    Diagnostic::error(&codes::BAD_CONFIG, span, message)
+                        .label(format!("expected {expected}"))
+                        .help(format!(
+                            "{name}: {}; {} unless set",
+                            variable.doc, variable.default
+                        )),
+                );
+            }
+        }
+        None => {
+            let message = format!("there is no config variable `{name}`");
+            let diagnostic = Diagnostic::error(&codes::UNKNOWN_CONFIG, name_span, message);
+            let renamed = config::RENAMED.iter().find(|(old, _)| *old == name);
+            out.push(match renamed {
+                Some((_, new)) => diagnostic.help(format!("it is called `{new}` now")),
+                None => did_you_mean(diagnostic, &similar(name, config::ALL.iter().map(|v| v.name), 3)),
+            });
+        }
+    }
+}
+
+/// What is said of a top-level item that this version cannot run.
+fn later_item(item: &ast::Item) -> Option<Diagnostic> {
+    let (what, span) = match item {
+        ast::Item::Probe(_) | ast::Item::Config(_) => return None,
+        ast::Item::Import(import) => ("`import`", import.span),
+        ast::Item::MapDecl(decl) => ("declarations of maps", decl.span),
+        ast::Item::Macro(decl) => ("macros", decl.span),
+        ast::Item::Function(decl) => ("functions of one's own", decl.span),
+        ast::Item::C(text) => ("C definitions", text.span),
+    };
+    Some(Diagnostic::error(
+        &codes::LATER,
+        span,
+        format!("not supported yet: {what}"),
+    ))
+}

@@ -1,0 +1,120 @@
+//! Conversions of typed expressions.
+
+use crate::hir::{ArithOp, Expr, ExprKind, UnaryOp};
+use crate::types::{IntType, Type};
+
+/// Whether the language converts `from` to `to` by itself: between numbers and booleans, between capacities of text,
+/// between addresses of one space, member by member.
+pub(super) fn converts(from: &Type, to: &Type) -> bool {
+    match (from, to) {
+        (Type::Int(_) | Type::Bool, Type::Int(_) | Type::Bool) | (Type::Str(_), Type::Str(_)) => true,
+        (Type::Ptr(_, a), Type::Ptr(_, b)) => a == b,
+        (Type::Tuple(a), Type::Tuple(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| converts(a, b))
+        }
+        _ => from == to,
+    }
+}
+
+/// `expr` as a `to`, which it converts to, or which a cast asks for. What is constant stays so.
+pub(super) fn as_type(mut expr: Expr, to: &Type) -> Expr {
+    if expr.ty == *to {
+        return expr;
+    }
+    expr.kind = match (expr.kind, to) {
+        (ExprKind::Const(value), to) => ExprKind::Const(wrapped(value, to)),
+        // A literal that fits is stored in the greater capacity as it is.
+        (ExprKind::Str(text), Type::Str(n)) if text.len() < *n as usize => ExprKind::Str(text),
+        (ExprKind::Tuple(members), Type::Tuple(types)) => {
+            let members = members
+                .into_iter()
+                .zip(types)
+                .map(|(member, ty)| as_type(member, ty));
+            ExprKind::Tuple(members.collect())
+        }
+        (kind, _) => ExprKind::Convert(Box::new(Expr { kind, ..expr })),
+    };
+    expr.ty = to.clone();
+    expr
+}
+
+fn wrapped(value: i64, to: &Type) -> i64 {
+    match to {
+        Type::Int(int) => int.wrap(value),
+        Type::Bool => i64::from(value != 0),
+        _ => value,
+    }
+}
+
+/// Whether an expression's type is flexible: a literal number that is not negative.
+pub(super) fn is_flexible(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Const(value) => *value >= 0 && expr.ty == Type::I64,
+        ExprKind::Ternary(_, a, b) => is_flexible(a) && is_flexible(b),
+        _ => false,
+    }
+}
+
+/// The value of an expression of literals, where it is one.
+pub(super) fn const_value(expr: &Expr) -> Option<i64> {
+    let value = match &expr.kind {
+        ExprKind::Const(value) => *value,
+        ExprKind::Convert(of) if of.ty.is_scalar() => wrapped(const_value(of)?, &expr.ty),
+        ExprKind::Unary(UnaryOp::Neg, of) => const_value(of)?.wrapping_neg(),
+        ExprKind::Unary(UnaryOp::BitNot, of) => !const_value(of)?,
+        ExprKind::Arith(op, a, b) => {
+            let Type::Int(int) = a.ty else {
+                return None;
+            };
+            arithmetic(*op, const_value(a)?, const_value(b)?, int)?
+        }
+        _ => return None,
+    };
+    Some(wrapped(value, &expr.ty))
+}
+
+/// `None` for what is better left to run time: a division by zero.
+fn arithmetic(op: ArithOp, a: i64, b: i64, int: IntType) -> Option<i64> {
+    Some(match op {
+        ArithOp::Add => a.wrapping_add(b),
+        ArithOp::Sub => a.wrapping_sub(b),
+        ArithOp::Mul => a.wrapping_mul(b),
+        ArithOp::Div | ArithOp::Mod if b == 0 => return None,
+        ArithOp::Div if int.signed => a.wrapping_div(b),
+        ArithOp::Div => (a as u64 / b as u64) as i64,
+        ArithOp::Mod if int.signed => a.wrapping_rem(b),
+        ArithOp::Mod => (a as u64 % b as u64) as i64,
+        ArithOp::Shl => a.wrapping_shl(b as u32),
+        ArithOp::Shr if int.signed => a.wrapping_shr(b as u32),
+        ArithOp::Shr => (a as u64).wrapping_shr(b as u32) as i64,
+        ArithOp::And => a & b,
+        ArithOp::Or => a | b,
+        ArithOp::Xor => a ^ b,
+    })
+}
+
+/// Whether evaluating an expression changes nothing.
+pub(super) fn is_pure(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Const(_)
+        | ExprKind::Str(_)
+        | ExprKind::Var(_)
+        | ExprKind::Builtin(_)
+        | ExprKind::Arg(_)
+        | ExprKind::ReturnValue
+        | ExprKind::RecordField { .. }
+        | ExprKind::RecordText { .. }
+        | ExprKind::RecordDynamicText { .. }
+        | ExprKind::SiteName
+        | ExprKind::MapLen(_) => true,
+        ExprKind::MapValue { key, .. } | ExprKind::HasKey { key, .. } => key.as_deref().is_none_or(is_pure),
+        ExprKind::Unary(_, e) | ExprKind::Convert(e) | ExprKind::Member(e, _) => is_pure(e),
+        ExprKind::Arith(_, a, b) | ExprKind::Compare(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) => {
+            is_pure(a) && is_pure(b)
+        }
+        ExprKind::Ternary(c, a, b) => is_pure(c) && is_pure(a) && is_pure(b),
+        ExprKind::Tuple(members) => members.iter().all(is_pure),
+        ExprKind::ReadText { address, length } => is_pure(address) && length.as_deref().is_none_or(is_pure),
+        ExprKind::Increment { .. } | ExprKind::Delete { .. } | ExprKind::Emit { .. } => false,
+    }
+}

@@ -1,0 +1,285 @@
+//! What checking knows at any moment, and how it reports.
+
+use super::facts::{Facts, VarFact};
+use super::places::{Naming, Planned};
+use crate::codes;
+use crate::config::Configured;
+use crate::hir::{Expr, ExprKind, Var, VarId};
+use crate::options::Options;
+use crate::plan::{Event, EventArg, EventId, EventKind, MapId, RECORD_HEADER, Site};
+use crate::probe_kind::tracepoint::Record;
+use crate::probe_kind::{Offers, ProbeKind};
+use crate::target::Target;
+use crate::types::{Space, Type, align_to};
+use crumbs_grammar::ast;
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Span;
+use std::collections::HashMap;
+
+/// Why the script is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// To learn types: what is not known yet is skipped, nothing is reported.
+    Infer {
+        /// Where an operand's type is not known, the other's is taken: for places that are computed from themselves.
+        optimistic: bool,
+    },
+    /// All types are known: HIR is built and mistakes are reported.
+    Build,
+}
+
+/// One record is at most this long.
+const MAX_RECORD: u64 = 1 << 16;
+
+/// Checking of one script.
+pub struct Cx<'a> {
+    pub(super) source: &'a str,
+    pub(super) target: &'a dyn Target,
+    pub(super) options: &'a Options,
+    pub(super) configured: Configured,
+    pub(super) sites: Vec<Site>,
+    pub(super) stage: Stage,
+    pub(super) facts: Facts,
+    pub(super) events: Vec<Event>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+    pub(super) program: ProgramCx,
+    /// How many statements that end a program have been read.
+    pub(super) ends: u64,
+}
+
+/// The program that is being read.
+#[derive(Default)]
+pub(super) struct ProgramCx {
+    /// Its number.
+    pub index: usize,
+    pub kind: Option<&'static dyn ProbeKind>,
+    pub record: Option<(Record, String)>,
+    pub func: Option<Naming>,
+    pub probe_name: Option<Naming>,
+    /// The variables declared so far.
+    pub vars: Vec<Var>,
+    /// Those that are visible. No name is visible twice.
+    names: HashMap<String, VarId>,
+    /// The names that each open block declares.
+    scopes: Vec<Vec<String>>,
+}
+
+impl ProgramCx {
+    pub(super) fn new(index: usize, planned: &Planned<'_>) -> Self {
+        Self {
+            index,
+            kind: planned.kind,
+            record: planned.record.clone(),
+            func: Some(planned.func.clone()),
+            probe_name: Some(planned.probe_name.clone()),
+            ..Self::default()
+        }
+    }
+
+    /// What its kind offers; `None` where the kind is in error.
+    pub(super) fn offers(&self) -> Option<Offers> {
+        self.kind.map(ProbeKind::offers)
+    }
+
+    pub(super) fn open_scope(&mut self) {
+        self.scopes.push(Vec::new());
+    }
+
+    pub(super) fn close_scope(&mut self) {
+        for name in self.scopes.pop().unwrap_or_default() {
+            self.names.remove(&name);
+        }
+    }
+
+    pub(super) fn lookup(&self, name: &str) -> Option<VarId> {
+        self.names.get(name).copied()
+    }
+
+    /// The names that are visible.
+    pub(super) fn visible(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+}
+
+impl<'a> Cx<'a> {
+    /// Whether types are still being learnt.
+    pub(super) fn is_inferring(&self) -> bool {
+        self.stage != Stage::Build
+    }
+
+    /// Whether what is not known yet may be guessed.
+    pub(super) fn is_optimistic(&self) -> bool {
+        self.stage == Stage::Infer { optimistic: true }
+    }
+
+    /// Reports a mistake, once all types are known. Gives `None`, the value of what is in error.
+    pub fn report<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
+        if self.stage == Stage::Build {
+            self.diagnostics.push(diagnostic);
+        }
+        None
+    }
+
+    /// Reports what a later version will support.
+    pub fn later<T>(&mut self, span: Span, what: &str) -> Option<T> {
+        self.report(Diagnostic::error(
+            &codes::LATER,
+            span,
+            format!("not supported yet: {what}"),
+        ))
+    }
+
+    /// What stands at `span`, in a form that an operator can be put before; `…` where that would be long.
+    pub(super) fn source_text(&self, span: Span) -> String {
+        let text = self.source.get(span.range()).unwrap_or("…");
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '@' | '.');
+        match text {
+            _ if text.chars().count() > 32 || text.contains('\n') => "(…)".to_owned(),
+            _ if text.chars().all(is_word) || text.starts_with('(') && text.ends_with(')') => text.to_owned(),
+            _ => format!("({text})"),
+        }
+    }
+
+    /// The event of `kind` that carries `args`, as an expression that gives nothing.
+    pub fn emit(&mut self, kind: EventKind, args: Vec<Expr>, span: Span) -> Option<Expr> {
+        let mut event = EventId(0);
+        if self.stage == Stage::Build {
+            let mut size = u64::from(RECORD_HEADER);
+            let mut layout = Vec::with_capacity(args.len());
+            for arg in &args {
+                layout.push(EventArg {
+                    offset: size as u32,
+                    ty: arg.ty.clone(),
+                });
+                size += u64::from(align_to(arg.ty.slot_size(), 8));
+                if size > MAX_RECORD {
+                    return self.report(
+                        Diagnostic::error(
+                            &codes::RECORD_TOO_LARGE,
+                            span,
+                            "this sends more than 64 KiB at once",
+                        )
+                        .help("read shorter text, `str(p, 64)`, or set `max_strlen` lower"),
+                    );
+                }
+            }
+            event = EventId(self.events.len() as u32);
+            self.events.push(Event {
+                kind,
+                args: layout,
+                size: size as u32,
+                span,
+            });
+        }
+        Some(Expr {
+            kind: ExprKind::Emit { event, args },
+            ty: Type::Void,
+            span,
+        })
+    }
+
+    /// Declares a variable in the innermost block; its number is the same each time the script is read.
+    pub(super) fn declare(&mut self, name: &str, span: Span) -> VarId {
+        let id = VarId(self.program.vars.len() as u32);
+        let facts = &mut self.facts.vars[self.program.index];
+        if facts.len() == id.0 as usize {
+            facts.push(VarFact::default());
+        }
+        let ty = facts[id.0 as usize].value.ty.clone().unwrap_or(Type::I64);
+        self.program.vars.push(Var {
+            name: name.to_owned(),
+            ty,
+            span,
+        });
+        self.program.names.insert(name.to_owned(), id);
+        if let Some(scope) = self.program.scopes.last_mut() {
+            scope.push(name.to_owned());
+        }
+        id
+    }
+
+    /// What is known of a variable of this program.
+    pub(super) fn var_fact(&mut self, id: VarId) -> &mut VarFact {
+        &mut self.facts.vars[self.program.index][id.0 as usize]
+    }
+
+    /// The type of text that is read from memory.
+    pub fn text_type(&self) -> Type {
+        Type::Str(self.configured.config.max_strlen + 1)
+    }
+
+    /// The positional parameter `$n`, from 1.
+    pub(super) fn param(&self, n: u32) -> Option<&'a str> {
+        let options = self.options;
+        options
+            .params
+            .get((n as usize).checked_sub(1)?)
+            .map(String::as_str)
+    }
+}
+
+/// What functions ask for.
+impl Cx<'_> {
+    /// A type in a message.
+    pub fn describe(&self, ty: &Type) -> String {
+        super::statements::described(ty)
+    }
+
+    /// `expr` as a `to`, by an explicit conversion where the language has no implicit one.
+    pub fn converted(&self, expr: Expr, to: &Type) -> Expr {
+        super::convert::as_type(expr, to)
+    }
+
+    /// The number that an expression is, where that is known now.
+    pub fn constant(&self, expr: &Expr) -> Option<i64> {
+        super::convert::const_value(expr)
+    }
+
+    /// What a number that is used as an address points into.
+    pub fn memory(&self) -> Space {
+        self.program
+            .offers()
+            .map_or(Space::Kernel, |offers| offers.memory)
+    }
+
+    /// The positional parameter `$n` as text; empty where it is not given.
+    pub fn param_text(&self, n: u32) -> &str {
+        self.param(n).unwrap_or_default()
+    }
+
+    /// Notes that the program ends here.
+    pub fn ends_program(&mut self) {
+        self.ends += 1;
+    }
+
+    /// Notes that a map is cleared or zeroed.
+    pub fn mark_cleared(&mut self, map: MapId) {
+        self.facts.maps[map.0 as usize].cleared = true;
+    }
+
+    /// Notes that a map's length is asked for.
+    pub fn mark_measured(&mut self, map: MapId) {
+        self.facts.maps[map.0 as usize].measured = true;
+    }
+
+    /// An element that is looked up but not read. The map must be assigned somewhere.
+    pub fn looked_up(&mut self, name: &str, span: Span, key: &[ast::Expr]) -> Option<(MapId, Option<Expr>)> {
+        let element = self.element(name, span, Some(key));
+        self.must_be_assigned(name, span)?;
+        element.map(|element| (element.map, element.key))
+    }
+
+    /// An element that is deleted. The map must be assigned somewhere.
+    pub fn deleted(
+        &mut self,
+        name: &str,
+        span: Span,
+        key: Option<&[ast::Expr]>,
+    ) -> Option<(MapId, Option<Expr>)> {
+        let element = self.element(name, span, key);
+        self.must_be_assigned(name, span)?;
+        let element = element?;
+        self.facts.maps[element.map.0 as usize].deleted_from = true;
+        Some((element.map, element.key))
+    }
+}

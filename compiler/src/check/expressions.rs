@@ -1,0 +1,268 @@
+//! Expressions.
+
+use super::convert::{as_type, const_value};
+use super::cx::Cx;
+use super::statements::described;
+use crate::codes;
+use crate::hir::{Expr, ExprKind, VarId};
+use crate::probe_kind::did_you_mean;
+use crate::similar::similar;
+use crate::types::{IntType, Type};
+use crumbs_grammar::ast;
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Span;
+
+impl Cx<'_> {
+    /// An expression that gives a value.
+    pub fn value(&mut self, expr: &ast::Expr) -> Option<Expr> {
+        let value = self.expr(expr)?;
+        if value.ty == Type::Void {
+            return self.report(Diagnostic::error(
+                &codes::NO_VALUE,
+                expr.span,
+                "this gives no value",
+            ));
+        }
+        Some(value)
+    }
+
+    /// An expression that is tested for not being 0.
+    pub(super) fn condition(&mut self, expr: &ast::Expr) -> Option<Expr> {
+        let value = self.value(expr)?;
+        if value.ty.is_scalar() && !matches!(value.ty, Type::Name(_)) {
+            return Some(value);
+        }
+        let message = format!(
+            "a condition is a number or boolean, and this is {}",
+            described(&value.ty)
+        );
+        let diagnostic = Diagnostic::error(&codes::NOT_CONDITION, expr.span, message);
+        self.report(match value.ty {
+            Type::Str(_) => diagnostic.help("compare it: `… != \"\"`"),
+            _ => diagnostic,
+        })
+    }
+
+    /// Any expression, also one that gives nothing.
+    pub(super) fn expr(&mut self, expr: &ast::Expr) -> Option<Expr> {
+        let span = expr.span;
+        let constant = |value, ty| {
+            Some(Expr {
+                kind: ExprKind::Const(value),
+                ty,
+                span,
+            })
+        };
+        match &expr.kind {
+            ast::ExprKind::Int(n) => constant(
+                *n as i64,
+                if *n <= i64::MAX as u64 {
+                    Type::I64
+                } else {
+                    Type::U64
+                },
+            ),
+            ast::ExprKind::Bool(b) => constant(i64::from(*b), Type::Bool),
+            ast::ExprKind::Str(text) => self.text(text, span),
+            ast::ExprKind::Var(name) => self.var(name, span),
+            ast::ExprKind::Positional(n) => {
+                let (value, ty) = self.numeric_param(*n, span)?;
+                constant(value, ty)
+            }
+            ast::ExprKind::PositionalCount => constant(self.options.params.len() as i64, Type::I64),
+            ast::ExprKind::Map { name, key } => self.map_value(name, span, key.as_deref()),
+            ast::ExprKind::Ident(name) => self.ident(name, span),
+            ast::ExprKind::Call { name, args } => self.call(name, args, span),
+            ast::ExprKind::Unary(op, of) => self.unary(*op, of, span),
+            ast::ExprKind::IncDec {
+                increment,
+                prefix,
+                target,
+            } => self.increment(target, *increment, *prefix, span),
+            ast::ExprKind::Binary(op, a, b) => self.binary(*op, a, b, span),
+            ast::ExprKind::Ternary(c, a, b) => self.ternary(c, a.as_deref(), b, span),
+            ast::ExprKind::Field(of, name) | ast::ExprKind::Arrow(of, name) => self.field(of, name, span),
+            ast::ExprKind::TupleIndex(of, index) => self.member(of, index.node, index.span, span),
+            ast::ExprKind::Index(of, index) => self.index(of, index, span),
+            ast::ExprKind::Cast(ty, of) => self.cast(ty, of, span),
+            ast::ExprKind::Tuple(members) => self.tuple(members, span),
+            ast::ExprKind::Float(_) => self.later(span, "numbers with a fraction"),
+            ast::ExprKind::Record(_) => self.later(span, "records"),
+            ast::ExprKind::TypeCall { name, .. } => self.later(span, &format!("`{}`", name.node)),
+            ast::ExprKind::Comptime(_) => self.later(span, "`comptime`"),
+            ast::ExprKind::If(_) => self.later(span, "`if` as a value; write `c ? a : b`"),
+            ast::ExprKind::Block(_) => self.later(span, "blocks as values"),
+            ast::ExprKind::Error => None,
+        }
+    }
+
+    /// A literal string.
+    pub fn text(&mut self, text: &[u8], span: Span) -> Option<Expr> {
+        let max = self.configured.config.max_strlen;
+        if text.len() > max as usize {
+            let message = format!("this string has {} bytes, and `max_strlen` is {max}", text.len());
+            return self.report(Diagnostic::error(&codes::DOES_NOT_FIT, span, message));
+        }
+        // Text ends at its first NUL, as it does in memory.
+        let len = text.iter().position(|&b| b == 0).unwrap_or(text.len());
+        Some(Expr {
+            kind: ExprKind::Str(text[..len].to_vec()),
+            ty: Type::Str(len as u32 + 1),
+            span,
+        })
+    }
+
+    fn numeric_param(&mut self, n: u32, span: Span) -> Option<(i64, Type)> {
+        // bpftrace's meaning of a parameter that is not given.
+        let Some(text) = self.param(n) else {
+            return Some((0, Type::I64));
+        };
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+            Some(hex) => u64::from_str_radix(hex, 16),
+            None => digits.parse(),
+        };
+        let negative = text.starts_with('-');
+        match parsed {
+            Ok(n) if negative && n <= 1 << 63 => Some(((n as i64).wrapping_neg(), Type::I64)),
+            Ok(n) if !negative && n <= i64::MAX as u64 => Some((n as i64, Type::I64)),
+            Ok(n) if !negative => Some((n as i64, Type::U64)),
+            _ => {
+                let message = format!("`${n}` is `{text}`, which is no number");
+                self.report(
+                    Diagnostic::error(&codes::BAD_PARAMETER, span, message)
+                        .help(format!("use it as text with `str(${n})`")),
+                )
+            }
+        }
+    }
+
+    /// `$name`.
+    pub(super) fn var(&mut self, name: &str, span: Span) -> Option<Expr> {
+        let var = self.defined_var(name, span)?;
+        let optimistic = self.is_optimistic();
+        let fact = self.var_fact(var);
+        if fact.value.ty.is_none() && !fact.assigned && optimistic {
+            let grew = fact.value.absorb(&Type::I64, true, span);
+            self.facts.grew |= grew;
+        }
+        let ty = self.var_fact(var).value.ty.clone()?;
+        Some(Expr {
+            kind: ExprKind::Var(var),
+            ty,
+            span,
+        })
+    }
+
+    /// The variable that `name` means here.
+    pub(super) fn defined_var(&mut self, name: &str, span: Span) -> Option<VarId> {
+        if let Some(var) = self.program.lookup(name) {
+            return Some(var);
+        }
+        let mut diagnostic = Diagnostic::error(
+            &codes::UNDEFINED_VARIABLE,
+            span,
+            format!("`${name}` is not defined here"),
+        );
+        match self.program.vars.iter().find(|var| var.name == name) {
+            Some(other) => {
+                diagnostic = diagnostic
+                    .also(other.span, "this one ends with its block")
+                    .help(format!("declare it before the block: `let ${name};`"));
+            }
+            None => {
+                let names = similar(name, self.program.visible(), 3);
+                let mut names: Vec<_> = names.iter().map(|name| format!("${name}")).collect();
+                if self.facts.maps.iter().any(|map| map.name == name && map.assigned) {
+                    names.insert(0, format!("@{name}"));
+                }
+                diagnostic = did_you_mean(diagnostic, &names);
+            }
+        }
+        self.report(diagnostic)
+    }
+
+    fn tuple(&mut self, members: &[ast::Expr], span: Span) -> Option<Expr> {
+        if members.is_empty() {
+            return self.later(span, "tuples without members");
+        }
+        let members: Vec<_> = members.iter().map(|member| self.value(member)).collect();
+        let members = members.into_iter().collect::<Option<Vec<_>>>()?;
+        Some(Expr {
+            ty: Type::Tuple(members.iter().map(|member| member.ty.clone()).collect()),
+            kind: ExprKind::Tuple(members),
+            span,
+        })
+    }
+
+    fn member(&mut self, of: &ast::Expr, index: u64, at: Span, span: Span) -> Option<Expr> {
+        let tuple = self.value(of)?;
+        let Type::Tuple(members) = &tuple.ty else {
+            let message = format!("{} has no members", described(&tuple.ty));
+            return self.report(Diagnostic::error(&codes::NO_MEMBER, at, message));
+        };
+        let Some(ty) = usize::try_from(index).ok().and_then(|i| members.get(i)) else {
+            let message = format!("the tuple has no member {index}");
+            let last = members.len().saturating_sub(1);
+            return self.report(
+                Diagnostic::error(&codes::NO_MEMBER, at, message)
+                    .also(of.span, format!("its members are numbered 0 to {last}")),
+            );
+        };
+        Some(Expr {
+            ty: ty.clone(),
+            kind: ExprKind::Member(Box::new(tuple), index as u32),
+            span,
+        })
+    }
+
+    /// `e[i]` on something that is not a map by name.
+    fn index(&mut self, of: &ast::Expr, index: &ast::Expr, span: Span) -> Option<Expr> {
+        if let ast::ExprKind::Int(n) = index.kind {
+            let checked = self.value(of)?;
+            if matches!(checked.ty, Type::Tuple(_)) {
+                return self.member(of, n, index.span, span);
+            }
+        }
+        self.later(span, "indexing text and arrays")
+    }
+
+    fn cast(&mut self, ty: &ast::TypeExpr, of: &ast::Expr, span: Span) -> Option<Expr> {
+        let to = self.resolve_type(ty);
+        let value = self.value(of);
+        let (to, value) = (to?, value?);
+        let mut value = match (&to, &value.ty) {
+            (Type::Int(_) | Type::Bool, Type::Int(_) | Type::Bool) | (Type::Str(_), Type::Str(_)) => {
+                as_type(value, &to)
+            }
+            // The address first, so that its low bits are what is kept.
+            (Type::Int(int), Type::Ptr(..)) if int.bits == 64 => as_type(value, &to),
+            (Type::Int(_) | Type::Bool, Type::Ptr(..)) => as_type(as_type(value, &Type::U64), &to),
+            (Type::Tuple(_), Type::Tuple(_)) if super::convert::converts(&value.ty, &to) => {
+                as_type(value, &to)
+            }
+            _ => {
+                let message = format!("{} cannot be cast to {}", described(&value.ty), described(&to));
+                return self.report(Diagnostic::error(&codes::BAD_CAST, span, message));
+            }
+        };
+        value.span = span;
+        Some(value)
+    }
+
+    /// The number that an argument is, which must be written out.
+    pub fn literal_number(&mut self, expr: &ast::Expr, what: &str) -> Option<i64> {
+        let value = self.value(expr)?;
+        match (const_value(&value), &value.ty) {
+            (Some(n), Type::Int(IntType { .. })) => Some(n),
+            _ => self.report(
+                Diagnostic::error(
+                    &codes::NOT_LITERAL,
+                    expr.span,
+                    format!("{what} must be a literal number"),
+                )
+                .label("this is known only when the probe runs"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Maps: their keys and values.
+
+use super::convert::{as_type, converts, is_flexible};
+use super::cx::Cx;
+use super::facts::{Fact, KeyFact};
+use super::operators::arith_op;
+use super::statements::described;
+use crate::codes;
+use crate::hir::{ArithOp, Expr, ExprKind, StmtKind};
+use crate::plan::MapId;
+use crate::probe_kind::did_you_mean;
+use crate::similar::similar;
+use crate::types::{IntType, Type};
+use crumbs_grammar::ast::{self, BinaryOp};
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Span;
+
+/// An element of a map.
+pub(super) struct Element {
+    pub map: MapId,
+    pub key: Option<Expr>,
+}
+
+impl Cx<'_> {
+    /// The map `name` as a whole. It must be assigned somewhere.
+    pub fn whole_map(&mut self, name: &str, span: Span) -> Option<MapId> {
+        let map = self.mention(name, span);
+        self.must_be_assigned(name, span)?;
+        Some(map)
+    }
+
+    /// One more use of a map.
+    fn mention(&mut self, name: &str, span: Span) -> MapId {
+        let id = self.facts.map(name, span);
+        self.facts.maps[id as usize].accesses += 1;
+        MapId(id)
+    }
+
+    /// Reports a map that nothing in the script is assigned to.
+    pub(super) fn must_be_assigned(&mut self, name: &str, span: Span) -> Option<()> {
+        let id = self.facts.map(name, span);
+        let fact = &self.facts.maps[id as usize];
+        if fact.assigned || self.is_inferring() {
+            return Some(());
+        }
+        let diagnostic = Diagnostic::error(
+            &codes::UNDEFINED_MAP,
+            span,
+            format!("`@{}` is never assigned", fact.name),
+        );
+        let assigned = self
+            .facts
+            .maps
+            .iter()
+            .filter(|map| map.assigned && !map.name.is_empty());
+        let names = similar(&fact.name, assigned.map(|map| map.name.as_str()), 3);
+        let names: Vec<_> = names.iter().map(|name| format!("@{name}")).collect();
+        self.report(did_you_mean(diagnostic, &names))
+    }
+
+    /// The element of `name` at `key`, whose type is learnt.
+    pub(super) fn element(&mut self, name: &str, span: Span, key: Option<&[ast::Expr]>) -> Option<Element> {
+        let key = key.map(|key| self.key(key));
+        let map = self.mention(name, span);
+        let key = match key {
+            None => None,
+            Some(key) => Some(key?),
+        };
+        let fact = &mut self.facts.maps[map.0 as usize];
+        let known = match (&mut fact.key, &key) {
+            (KeyFact::Unknown, None) => {
+                fact.key = KeyFact::None(span);
+                self.facts.grew = true;
+                return Some(Element { map, key });
+            }
+            (KeyFact::Unknown, Some(key)) => {
+                let mut learnt = Fact::default();
+                learnt.absorb(&key.ty, is_flexible(key), key.span);
+                fact.key = KeyFact::Keyed(learnt);
+                self.facts.grew = true;
+                None
+            }
+            (KeyFact::None(_), None) => return Some(Element { map, key }),
+            (KeyFact::None(first), Some(_)) => {
+                let first = *first;
+                return self.keyed_and_not(name, span, first, true);
+            }
+            (KeyFact::Keyed(fact), None) => {
+                let first = fact.span;
+                return self.keyed_and_not(name, span, first, false);
+            }
+            (KeyFact::Keyed(fact), Some(key)) => {
+                let grew = fact.absorb(&key.ty, is_flexible(key), key.span);
+                self.facts.grew |= grew;
+                Some(fact.clone())
+            }
+        };
+        if self.is_inferring() {
+            return Some(Element { map, key });
+        }
+        let (known, key) = (known?, key?);
+        let to = known.ty.as_ref()?;
+        if !converts(&key.ty, to) {
+            let message = format!(
+                "the key of `@{name}` is {}, but this is {}",
+                described(to),
+                described(&key.ty)
+            );
+            return self.report(
+                Diagnostic::error(&codes::MISMATCHED_KEY, key.span, message)
+                    .also(known.span, format!("{} since here", described(to))),
+            );
+        }
+        Some(Element {
+            map,
+            key: Some(as_type(key, to)),
+        })
+    }
+
+    fn keyed_and_not<T>(&mut self, name: &str, span: Span, first: Span, keyed: bool) -> Option<T> {
+        let (here, there) = if keyed {
+            ("with a key", "without a key")
+        } else {
+            ("without a key", "with a key")
+        };
+        let message = format!("`@{name}` is used {here} here and {there} elsewhere");
+        self.report(
+            Diagnostic::error(&codes::KEYED_AND_NOT, span, message)
+                .label(here.to_owned())
+                .also(first, there.to_owned()),
+        )
+    }
+
+    /// Several keys are a tuple.
+    fn key(&mut self, key: &[ast::Expr]) -> Option<Expr> {
+        let members: Vec<_> = key.iter().map(|e| self.value(e)).collect();
+        let mut members = members.into_iter().collect::<Option<Vec<_>>>()?;
+        if members.len() == 1 {
+            return members.pop();
+        }
+        let span = key.first()?.span.to(key.last()?.span);
+        Some(Expr {
+            ty: Type::Tuple(members.iter().map(|member| member.ty.clone()).collect()),
+            kind: ExprKind::Tuple(members),
+            span,
+        })
+    }
+
+    /// Notes that a map is assigned a value.
+    pub(super) fn learn_map(&mut self, map: MapId, ty: &Type, flexible: bool, span: Span) {
+        let fact = &mut self.facts.maps[map.0 as usize];
+        if self.stage != super::cx::Stage::Build {
+            self.facts.grew |= fact.value.absorb(ty, flexible, span);
+        }
+    }
+
+    /// Notes that a map is assigned to, whatever the value is.
+    pub(super) fn mark_assigned(&mut self, name: &str, span: Span) {
+        let id = self.facts.map(name, span);
+        self.facts.maps[id as usize].assigned = true;
+    }
+
+    /// `@name[key]` as a value.
+    pub(super) fn map_value(&mut self, name: &str, span: Span, key: Option<&[ast::Expr]>) -> Option<Expr> {
+        let element = self.element(name, span, key);
+        let id = self.facts.map(name, span);
+        self.must_be_assigned(name, span)?;
+        let ty = self.facts.maps[id as usize].value.ty.clone();
+        let (element, ty) = (element?, ty?);
+        if let Type::Agg(agg) = &ty {
+            let what = agg.aggregation().name();
+            return self.report(
+                Diagnostic::error(
+                    &codes::READS_AGGREGATION,
+                    span,
+                    format!("not supported yet: reading `@{name}`, a {what}(), inside of the script"),
+                )
+                .help(format!(
+                    "print all of it, `print(@{name})`, or count in a plain map: `@{name}++`"
+                )),
+            );
+        }
+        Some(Expr {
+            kind: ExprKind::MapValue {
+                map: element.map,
+                key: element.key.map(Box::new),
+            },
+            ty,
+            span,
+        })
+    }
+
+    /// `@name[key] = value`.
+    pub(super) fn set_map(
+        &mut self,
+        name: &str,
+        span: Span,
+        key: Option<&[ast::Expr]>,
+        value: &ast::Expr,
+    ) -> Option<StmtKind> {
+        self.mark_assigned(name, span);
+        let element = self.element(name, span, key);
+        let value = self.value(value);
+        let (element, value) = (element?, value?);
+        self.learn_map(element.map, &value.ty, is_flexible(&value), value.span);
+        if self.is_inferring() {
+            return None;
+        }
+        let fact = self.facts.maps[element.map.0 as usize].value.clone();
+        let value = self.stored(value, &fact, &format!("@{name}"))?;
+        Some(StmtKind::SetMap {
+            map: element.map,
+            key: element.key,
+            value,
+        })
+    }
+
+    /// `@name[key] op= value`.
+    pub(super) fn update_map(
+        &mut self,
+        name: &str,
+        target: Span,
+        key: Option<&[ast::Expr]>,
+        op: BinaryOp,
+        value: &ast::Expr,
+        span: Span,
+    ) -> Option<StmtKind> {
+        self.mark_assigned(name, target);
+        let element = self.element(name, target, key);
+        let value = self.value(value);
+        let (element, value) = (element?, value?);
+        let op = arith_op(op)?;
+        let (Type::Int(_) | Type::Bool) = value.ty else {
+            let message = format!(
+                "arithmetic on `@{name}` needs a number, but this is {}",
+                described(&value.ty)
+            );
+            return self.report(Diagnostic::error(&codes::BAD_OPERANDS, value.span, message));
+        };
+        let (ty, flexible) = updated_type(op, &value);
+        self.learn_map(element.map, &Type::Int(ty), flexible, span);
+        if self.is_inferring() {
+            return None;
+        }
+        self.must_be_number(element.map, target)?;
+        let to = self.facts.maps[element.map.0 as usize].value.ty.clone()?;
+        Some(StmtKind::UpdateMap {
+            map: element.map,
+            key: element.key,
+            op,
+            value: as_type(value, &to),
+        })
+    }
+
+    /// Reports where a map that is counted in holds something else.
+    pub(super) fn must_be_number(&mut self, map: MapId, span: Span) -> Option<()> {
+        let fact = &self.facts.maps[map.0 as usize];
+        let (name, first) = (fact.name.clone(), fact.value.span);
+        let ty = fact.value.ty.clone()?;
+        if matches!(ty, Type::Int(_)) {
+            return Some(());
+        }
+        let code = if matches!(ty, Type::Agg(_)) {
+            &codes::MIXED_AGGREGATION
+        } else {
+            &codes::MISMATCHED_VALUE
+        };
+        let message = format!("`@{name}` holds {}, which cannot be counted in", described(&ty));
+        self.report(
+            Diagnostic::error(code, span, message)
+                .also(first, format!("`@{name}` holds {} since here", described(&ty))),
+        )
+    }
+}
+
+/// The type that `@x op= value` alone gives `@x`: 64 bits, so that sums of narrow numbers do not overflow.
+fn updated_type(op: ArithOp, value: &Expr) -> (IntType, bool) {
+    match (op, &value.ty) {
+        (ArithOp::Sub, _) => (IntType::I64, false),
+        (ArithOp::Shl | ArithOp::Shr, _) | (_, Type::Bool) => (IntType::I64, true),
+        (_, Type::Int(int)) if !int.signed && int.bits == 64 => (IntType::U64, false),
+        (_, Type::Int(int)) if !int.signed => (IntType::I64, true),
+        _ => (IntType::I64, is_flexible(value)),
+    }
+}

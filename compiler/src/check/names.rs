@@ -1,0 +1,265 @@
+//! Bare words, calls and fields.
+
+use super::cx::Cx;
+use crate::aggregation;
+use crate::builtin;
+use crate::codes;
+use crate::function::{self, Call};
+use crate::hir::{Expr, ExprKind};
+use crate::later;
+use crate::probe_kind::did_you_mean;
+use crate::probe_kind::tracepoint::FieldValue;
+use crate::probe_value::{self, ProbeValue, Role};
+use crate::similar::similar;
+use crate::types::Type;
+use crumbs_grammar::ast;
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::{Span, Spanned};
+
+impl Cx<'_> {
+    /// A bare word.
+    pub(super) fn ident(&mut self, name: &str, span: Span) -> Option<Expr> {
+        if let Some(value) = self.named_value(name, span) {
+            return value;
+        }
+        if let Some(function) = function::by_name(name) {
+            // Functions that can do without arguments can do without parentheses.
+            let name = Spanned::new(name.to_owned(), span);
+            return self.call_function(function, &name, &[], span);
+        }
+        if aggregation::by_name(name).is_some() {
+            return self.misplaced_aggregation(name, span);
+        }
+        if later::VALUES.contains(&name) || later::FUNCTIONS.contains(&name) {
+            return self.later(span, &format!("`{name}`"));
+        }
+        let mut meant = Vec::new();
+        if self.facts.maps.iter().any(|map| map.name == name && map.assigned) {
+            meant.push(format!("@{name}"));
+        }
+        if self.program.lookup(name).is_some() {
+            meant.push(format!("${name}"));
+        }
+        if meant.is_empty() {
+            let values = builtin::ALL.iter().map(|row| row.name);
+            let values = values.chain(probe_value::ALL.iter().map(|row| row.name));
+            meant = similar(name, values.chain(later::VALUES.iter().copied()), 3);
+        }
+        let diagnostic = Diagnostic::error(&codes::UNKNOWN_NAME, span, format!("`{name}` is not known"));
+        self.report(if meant.is_empty() {
+            diagnostic.help(format!(
+                "text stands in quotes (`\"{name}\"`), variables begin with `$`, maps with `@`"
+            ))
+        } else {
+            did_you_mean(diagnostic, &meant)
+        })
+    }
+
+    /// A builtin value or one that depends on the probe; the outer `None` where `name` is neither.
+    fn named_value(&mut self, name: &str, span: Span) -> Option<Option<Expr>> {
+        if let Some(id) = builtin::by_name(name) {
+            return Some(Some(Expr {
+                kind: ExprKind::Builtin(id),
+                ty: id.row().ty.clone(),
+                span,
+            }));
+        }
+        let (row, n) = probe_value::by_name(name)?;
+        Some(self.probe_value(row, name, n, span))
+    }
+
+    fn probe_value(&mut self, row: &'static ProbeValue, name: &str, n: u32, span: Span) -> Option<Expr> {
+        let offers = self.program.offers()?;
+        if !row.role.is_offered(&offers) {
+            return self.not_offered(row, name, span);
+        }
+        let expr = |kind, ty| Some(Expr { kind, ty, span });
+        match row.role {
+            Role::Argument => {
+                let registers = self.target.arch().convention().args.len();
+                if n as usize >= registers {
+                    let message = format!("not supported yet: `{name}`, which is passed in memory");
+                    let last = registers - 1;
+                    return self.report(
+                        Diagnostic::error(&codes::LATER, span, message)
+                            .label(format!("arguments in registers are arg0 to arg{last}")),
+                    );
+                }
+                expr(ExprKind::Arg(n as u8), Type::I64)
+            }
+            Role::ReturnValue => expr(ExprKind::ReturnValue, Type::U64),
+            Role::Record => self.later(span, &format!("`{name}` as a whole; name a field, `{name}.NAME`")),
+            Role::Name(table) => self.site_name(table, span),
+        }
+    }
+
+    fn not_offered(&mut self, row: &'static ProbeValue, name: &str, span: Span) -> Option<Expr> {
+        let kind = self.program.kind?;
+        let having: Vec<_> = crate::probe_kind::ALL
+            .iter()
+            .filter(|kind| row.role.is_offered(&kind.offers()))
+            .map(|kind| kind.name())
+            .collect();
+        let message = format!("`{name}` does not exist in {} probes", kind.name());
+        self.report(
+            Diagnostic::error(&codes::NOT_OFFERED, span, message)
+                .label(row.doc.to_owned())
+                .help(format!("it exists in {} probes", having.join(", "))),
+        )
+    }
+
+    /// `name(arg, …)`.
+    pub(super) fn call(&mut self, name: &ast::Name, args: &[ast::Arg], span: Span) -> Option<Expr> {
+        if let Some(function) = function::by_name(&name.node) {
+            return self.call_function(function, name, args, span);
+        }
+        if aggregation::by_name(&name.node).is_some() {
+            return self.misplaced_aggregation(&name.node, span);
+        }
+        let is_value = builtin::by_name(&name.node).is_some() || probe_value::by_name(&name.node).is_some();
+        if is_value && args.is_empty() {
+            return self.ident(&name.node, span);
+        }
+        let text = &name.node;
+        if is_value || later::FUNCTIONS.contains(&text.as_str()) || later::VALUES.contains(&text.as_str()) {
+            return self.later(span, &format!("`{text}(…)`"));
+        }
+        for arg in args {
+            if let ast::Arg::Expr(arg) = arg {
+                self.expr(arg);
+            }
+        }
+        let functions = function::ALL.iter().map(|row| row.name);
+        let functions = functions.chain(aggregation::ALL.iter().map(|row| row.name()));
+        let names = similar(text, functions.chain(later::FUNCTIONS.iter().copied()), 3);
+        let diagnostic = Diagnostic::error(
+            &codes::UNKNOWN_FUNCTION,
+            name.span,
+            format!("there is no function `{text}`"),
+        );
+        self.report(did_you_mean(diagnostic, &names))
+    }
+
+    fn call_function(
+        &mut self,
+        function: &'static function::Function,
+        name: &ast::Name,
+        args: &[ast::Arg],
+        span: Span,
+    ) -> Option<Expr> {
+        let mut exprs = Vec::with_capacity(args.len());
+        for arg in args {
+            match arg {
+                ast::Arg::Expr(expr) => exprs.push(expr),
+                ast::Arg::Type(ty) => {
+                    let message = format!("`{}` takes values, and this is a type", function.name);
+                    return self.report(Diagnostic::error(&codes::ARGUMENT_TYPE, ty.span, message));
+                }
+            }
+        }
+        let (min, max) = function.arity;
+        if !(min..=max).contains(&exprs.len()) {
+            return self.argument_count(function.name, function.syntax, min, max, exprs.len(), span);
+        }
+        let call = Call {
+            name,
+            args: &exprs,
+            span,
+        };
+        (function.check)(self, &call)
+    }
+
+    /// Reports a wrong number of arguments.
+    pub(super) fn argument_count<T>(
+        &mut self,
+        name: &str,
+        syntax: &str,
+        min: usize,
+        max: usize,
+        found: usize,
+        span: Span,
+    ) -> Option<T> {
+        let expected = match (min, max) {
+            (0, 0) => "no arguments".to_owned(),
+            (1, 1) => "1 argument".to_owned(),
+            (min, max) if min == max => format!("{min} arguments"),
+            (min, usize::MAX) => format!("at least {min} argument{}", if min == 1 { "" } else { "s" }),
+            (min, max) => format!("{min} to {max} arguments"),
+        };
+        let given = if found == 1 {
+            "1 is given".to_owned()
+        } else {
+            format!("{found} are given")
+        };
+        let message = format!("`{name}` takes {expected}, and {given}");
+        self.report(
+            Diagnostic::error(&codes::ARGUMENT_COUNT, span, message).help(format!("it is called `{syntax}`")),
+        )
+    }
+
+    fn misplaced_aggregation(&mut self, name: &str, span: Span) -> Option<Expr> {
+        let message = format!("`{name}` must be assigned to a map");
+        self.report(
+            Diagnostic::error(&codes::MISPLACED_AGGREGATION, span, message).help(format!(
+                "write `@name = {name}(…);` or `@name[key] = {name}(…);` as a statement of its own"
+            )),
+        )
+    }
+
+    /// `of.name`, `of->name`.
+    pub(super) fn field(&mut self, of: &ast::Expr, name: &ast::Name, span: Span) -> Option<Expr> {
+        if !super::uses::is_record(of) {
+            let value = self.value(of);
+            return match value?.ty {
+                Type::Ptr(..) => self.later(span, "fields of structures"),
+                ty => {
+                    let message = format!("{} has no fields", super::statements::described(&ty));
+                    self.report(Diagnostic::error(&codes::UNKNOWN_FIELD, name.span, message))
+                }
+            };
+        }
+        let offers = self.program.offers()?;
+        if !offers.record {
+            return self.ident_of_record(of);
+        }
+        let (record, place) = self.program.record.clone()?;
+        let Some((field, value)) = record.field(&name.node) else {
+            let message = format!("{place} has no field `{}`", name.node);
+            let names = similar(&name.node, record.field_names(), 3);
+            let diagnostic = Diagnostic::error(&codes::UNKNOWN_FIELD, name.span, message);
+            return self.report(if names.is_empty() {
+                let all: Vec<_> = record.field_names().collect();
+                diagnostic.help(format!("its fields are {}", all.join(", ")))
+            } else {
+                did_you_mean(diagnostic, &names)
+            });
+        };
+        let offset = field.offset;
+        let (kind, ty) = match value {
+            FieldValue::Scalar { ty, width, signed } => (
+                ExprKind::RecordField {
+                    offset,
+                    width,
+                    signed,
+                },
+                ty,
+            ),
+            FieldValue::Text(size) => (ExprKind::RecordText { offset, size }, Type::Str(size + 1)),
+            FieldValue::DynamicText { relative } => {
+                (ExprKind::RecordDynamicText { offset, relative }, self.text_type())
+            }
+            FieldValue::Later(what) => {
+                return self.later(span, &format!("{what}, which `{}` is one of", name.node));
+            }
+        };
+        Some(Expr { kind, ty, span })
+    }
+
+    /// Reports that there is no record here.
+    fn ident_of_record(&mut self, of: &ast::Expr) -> Option<Expr> {
+        match &of.kind {
+            ast::ExprKind::Ident(name) => self.ident(name, of.span),
+            _ => None,
+        }
+    }
+}

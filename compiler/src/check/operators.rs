@@ -1,0 +1,444 @@
+//! Operators: the types they take and give. The rules are in the page of [`super`].
+
+use super::convert::{as_type, const_value, converts, is_flexible, is_pure};
+use super::cx::Cx;
+use super::facts::{join, join_int};
+use super::places::Naming;
+use super::statements::described;
+use crate::codes;
+use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
+use crate::types::{IntType, NameTable, Type};
+use crumbs_grammar::ast::{self, BinaryOp};
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Span;
+
+/// The arithmetic of an operator, if it has one.
+pub(super) fn arith_op(op: BinaryOp) -> Option<ArithOp> {
+    Some(match op {
+        BinaryOp::Mul => ArithOp::Mul,
+        BinaryOp::Div => ArithOp::Div,
+        BinaryOp::Mod => ArithOp::Mod,
+        BinaryOp::Add => ArithOp::Add,
+        BinaryOp::Sub => ArithOp::Sub,
+        BinaryOp::Shl => ArithOp::Shl,
+        BinaryOp::Shr => ArithOp::Shr,
+        BinaryOp::BitAnd => ArithOp::And,
+        BinaryOp::BitXor => ArithOp::Xor,
+        BinaryOp::BitOr => ArithOp::Or,
+        _ => return None,
+    })
+}
+
+fn compare_op(op: BinaryOp) -> Option<CompareOp> {
+    Some(match op {
+        BinaryOp::Lt => CompareOp::Lt,
+        BinaryOp::Le => CompareOp::Le,
+        BinaryOp::Gt => CompareOp::Gt,
+        BinaryOp::Ge => CompareOp::Ge,
+        BinaryOp::Eq => CompareOp::Eq,
+        BinaryOp::Ne => CompareOp::Ne,
+        _ => return None,
+    })
+}
+
+/// How an operator on values is written.
+fn symbol(op: BinaryOp) -> &'static str {
+    match (arith_op(op), compare_op(op)) {
+        (Some(op), _) => op.symbol(),
+        (_, Some(op)) => op.symbol(),
+        _ => "",
+    }
+}
+
+/// A number or boolean as a number; `None` for everything else.
+fn int_type(ty: &Type) -> Option<IntType> {
+    match ty {
+        Type::Int(int) => Some(*int),
+        Type::Bool => Some(IntType::I64),
+        _ => None,
+    }
+}
+
+fn expr(kind: ExprKind, ty: Type, span: Span) -> Expr {
+    Expr { kind, ty, span }
+}
+
+impl Cx<'_> {
+    /// `a op b`.
+    pub(super) fn binary(&mut self, op: BinaryOp, a: &ast::Expr, b: &ast::Expr, span: Span) -> Option<Expr> {
+        if let BinaryOp::And | BinaryOp::Or = op {
+            let (a, b) = (self.condition(a), self.condition(b));
+            let (a, b) = (Box::new(a?), Box::new(b?));
+            let kind = if op == BinaryOp::And {
+                ExprKind::And(a, b)
+            } else {
+                ExprKind::Or(a, b)
+            };
+            return Some(expr(kind, Type::Bool, span));
+        }
+        let (a, b) = (self.value(a), self.value(b));
+        self.binary_values(op, a, b, span)
+    }
+
+    /// `a op b` for values, those in error `None`.
+    pub(super) fn binary_values(
+        &mut self,
+        op: BinaryOp,
+        a: Option<Expr>,
+        b: Option<Expr>,
+        span: Span,
+    ) -> Option<Expr> {
+        let (a, b) = match (a, b) {
+            (Some(a), Some(b)) => (a, b),
+            (Some(known), None) | (None, Some(known)) if self.is_optimistic() => (known.clone(), known),
+            _ => return None,
+        };
+        match (arith_op(op), compare_op(op)) {
+            (Some(arith), _) => self.arithmetic(arith, op, a, b, span),
+            (_, Some(compare)) => self.comparison(compare, op, a, b, span),
+            _ => None,
+        }
+    }
+
+    fn arithmetic(&mut self, op: ArithOp, written: BinaryOp, a: Expr, b: Expr, span: Span) -> Option<Expr> {
+        if matches!(a.ty, Type::Ptr(..)) || matches!(b.ty, Type::Ptr(..)) {
+            return self.pointer_arithmetic(op, written, a, b, span);
+        }
+        let (Some(int_a), Some(int_b)) = (int_type(&a.ty), int_type(&b.ty)) else {
+            return self.bad_operands(written, &a, &b, span);
+        };
+        let (joined, _) = join_int(int_a, is_flexible(&a), int_b, is_flexible(&b));
+        let int = match op {
+            ArithOp::Sub => IntType::I64,
+            ArithOp::Shl | ArithOp::Shr => IntType {
+                bits: int_a.bits.max(int_b.bits),
+                signed: int_a.signed,
+            },
+            _ => joined,
+        };
+        let ty = Type::Int(int);
+        let (a, b) = (Box::new(as_type(a, &ty)), Box::new(as_type(b, &ty)));
+        Some(expr(ExprKind::Arith(op, a, b), ty, span))
+    }
+
+    /// An address and a number count in elements; two addresses have a distance in bytes.
+    fn pointer_arithmetic(
+        &mut self,
+        op: ArithOp,
+        written: BinaryOp,
+        a: Expr,
+        b: Expr,
+        span: Span,
+    ) -> Option<Expr> {
+        let number = |e: Expr| Box::new(as_type(e, &Type::U64));
+        match (op, &a.ty, &b.ty) {
+            (ArithOp::Sub, Type::Ptr(..), Type::Ptr(..)) => {
+                let (a, b) = (Box::new(as_type(a, &Type::I64)), Box::new(as_type(b, &Type::I64)));
+                Some(expr(ExprKind::Arith(op, a, b), Type::I64, span))
+            }
+            (ArithOp::Add, Type::Int(_), Type::Ptr(..)) => self.pointer_arithmetic(op, written, b, a, span),
+            (ArithOp::Add | ArithOp::Sub, Type::Ptr(to, _), Type::Int(_)) => {
+                let (ty, step) = (a.ty.clone(), i64::from(to.size().max(1)));
+                let mut distance = number(b);
+                if step != 1 {
+                    let step = Box::new(expr(ExprKind::Const(step), Type::U64, span));
+                    distance = Box::new(expr(
+                        ExprKind::Arith(ArithOp::Mul, distance, step),
+                        Type::U64,
+                        span,
+                    ));
+                }
+                let sum = expr(ExprKind::Arith(op, number(a), distance), Type::U64, span);
+                Some(as_type(sum, &ty))
+            }
+            _ => self.bad_operands(written, &a, &b, span),
+        }
+    }
+
+    fn bad_operands(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) -> Option<Expr> {
+        let text = matches!(a.ty, Type::Str(_)) || matches!(b.ty, Type::Str(_));
+        let diagnostic = Diagnostic::error(
+            &codes::BAD_OPERANDS,
+            span,
+            format!(
+                "`{}` cannot take {} and {}",
+                symbol(op),
+                described(&a.ty),
+                described(&b.ty)
+            ),
+        )
+        .also(a.span, format!("this is {}", described(&a.ty)))
+        .also(b.span, format!("this is {}", described(&b.ty)));
+        self.report(match (compare_op(op), text) {
+            (Some(_), _) if a.ty.is_scalar() != b.ty.is_scalar() => {
+                diagnostic.help("compare values of one type; text at an address is read with `str(address)`")
+            }
+            (Some(_), true) => diagnostic.help("strings can be compared with `==` and `!=`"),
+            _ => diagnostic,
+        })
+    }
+
+    fn comparison(&mut self, op: CompareOp, written: BinaryOp, a: Expr, b: Expr, span: Span) -> Option<Expr> {
+        let equality = matches!(op, CompareOp::Eq | CompareOp::Ne);
+        let compare = |a, b| {
+            Some(expr(
+                ExprKind::Compare(op, Box::new(a), Box::new(b)),
+                Type::Bool,
+                span,
+            ))
+        };
+        match (&a.ty, &b.ty) {
+            (Type::Bool, Type::Bool) => compare(a, b),
+            (Type::Int(_) | Type::Bool, Type::Int(_) | Type::Bool) => {
+                let (int_a, int_b) = (int_type(&a.ty)?, int_type(&b.ty)?);
+                self.warn_constant(op, &a, &b, span);
+                let (joined, _) = join_int(int_a, is_flexible(&a), int_b, is_flexible(&b));
+                let unsigned = |int: IntType| int == IntType::U64;
+                let constant = const_value(&a).is_some() || const_value(&b).is_some();
+                if !equality && !constant && joined.signed && (unsigned(int_a) || unsigned(int_b)) {
+                    let message = format!(
+                        "{} and {} are compared as int64",
+                        described(&a.ty),
+                        described(&b.ty)
+                    );
+                    let (signed, unsigned) = if int_a.signed {
+                        (a.span, b.span)
+                    } else {
+                        (b.span, a.span)
+                    };
+                    let help = format!(
+                        "cast one of them to say what is meant: `(uint64){}` or `(int64){}`",
+                        self.source_text(signed),
+                        self.source_text(unsigned)
+                    );
+                    self.report::<()>(Diagnostic::warning(&codes::MIXED_SIGNS, span, message).help(help));
+                }
+                let ty = Type::Int(joined);
+                compare(as_type(a, &ty), as_type(b, &ty))
+            }
+            (Type::Ptr(..), Type::Ptr(..) | Type::Int(_)) | (Type::Int(_), Type::Ptr(..)) => {
+                compare(as_type(a, &Type::U64), as_type(b, &Type::U64))
+            }
+            (Type::Str(_), Type::Str(_)) if equality => compare(a, b),
+            (Type::Name(x), Type::Name(y)) if x == y && equality => compare(a, b),
+            (Type::Name(table), Type::Str(_)) if equality => self.name_comparison(op, *table, a, b, span),
+            (Type::Str(_), Type::Name(table)) if equality => self.name_comparison(op, *table, b, a, span),
+            (Type::Tuple(_), Type::Tuple(_)) if equality => match join(&a.ty, false, &b.ty, false) {
+                Some((ty, _)) => compare(as_type(a, &ty), as_type(b, &ty)),
+                None => self.bad_operands(written, &a, &b, span),
+            },
+            _ => self.bad_operands(written, &a, &b, span),
+        }
+    }
+
+    /// `func == "write"`: the names are known here, so the numbers that stand for them are compared.
+    fn name_comparison(
+        &mut self,
+        op: CompareOp,
+        table: NameTable,
+        name: Expr,
+        text: Expr,
+        span: Span,
+    ) -> Option<Expr> {
+        let ExprKind::Str(wanted) = &text.kind else {
+            return self.later(span, "comparing a name with text that is read");
+        };
+        let sites = self.sites.iter().enumerate().filter(|(_, site)| match table {
+            NameTable::Func => site.func.as_bytes() == wanted,
+            NameTable::Probe => site.probe.as_bytes() == wanted,
+        });
+        // Names are equal where the first site of the name is: see `places`.
+        let first = sites.map(|(index, _)| index as i64).next();
+        let equal = match (&name.kind, first) {
+            (_, None) => expr(ExprKind::Const(0), Type::Bool, span),
+            (ExprKind::Const(own), Some(first)) => {
+                expr(ExprKind::Const(i64::from(*own == first)), Type::Bool, span)
+            }
+            (_, Some(first)) => {
+                let first = Box::new(expr(ExprKind::Const(first), Type::Name(table), text.span));
+                expr(
+                    ExprKind::Compare(CompareOp::Eq, Box::new(name), first),
+                    Type::Bool,
+                    span,
+                )
+            }
+        };
+        Some(match (op, &equal.kind) {
+            (CompareOp::Eq, _) => equal,
+            (_, ExprKind::Const(value)) => expr(ExprKind::Const(i64::from(*value == 0)), Type::Bool, span),
+            _ => expr(ExprKind::Unary(UnaryOp::Not, Box::new(equal)), Type::Bool, span),
+        })
+    }
+
+    fn warn_constant(&mut self, op: CompareOp, a: &Expr, b: &Expr, span: Span) {
+        let unsigned = |e: &Expr| matches!(e.ty, Type::Int(int) if !int.signed);
+        let zero = |e: &Expr| const_value(e) == Some(0);
+        let (value, always) = match op {
+            CompareOp::Lt if unsigned(a) && zero(b) => (a, false),
+            CompareOp::Ge if unsigned(a) && zero(b) => (a, true),
+            CompareOp::Gt if zero(a) && unsigned(b) => (b, false),
+            CompareOp::Le if zero(a) && unsigned(b) => (b, true),
+            _ => return,
+        };
+        let text = self.source_text(value.span);
+        let message = format!(
+            "this is always {always}: `{text}` is {}, which is never below 0",
+            described(&value.ty)
+        );
+        let help = format!("if it can stand for a negative number, cast it: `(int64){text}`");
+        self.report::<()>(Diagnostic::warning(&codes::CONSTANT_COMPARISON, span, message).help(help));
+    }
+
+    /// `op e`.
+    pub(super) fn unary(&mut self, op: ast::UnaryOp, of: &ast::Expr, span: Span) -> Option<Expr> {
+        match op {
+            ast::UnaryOp::Not => {
+                let of = self.condition(of)?;
+                Some(expr(
+                    ExprKind::Unary(UnaryOp::Not, Box::new(of)),
+                    Type::Bool,
+                    span,
+                ))
+            }
+            ast::UnaryOp::Neg | ast::UnaryOp::BitNot => {
+                let value = self.value(of)?;
+                let Some(int) = int_type(&value.ty) else {
+                    let sign = if op == ast::UnaryOp::Neg { "-" } else { "~" };
+                    let message = format!("`{sign}` cannot take {}", described(&value.ty));
+                    return self.report(Diagnostic::error(&codes::BAD_OPERANDS, span, message));
+                };
+                let (op, ty) = match op {
+                    ast::UnaryOp::Neg => (UnaryOp::Neg, Type::I64),
+                    _ => (UnaryOp::BitNot, Type::Int(int)),
+                };
+                let value = as_type(value, &ty);
+                Some(match (&value.kind, op) {
+                    // A negative literal is a constant like any other.
+                    (ExprKind::Const(n), UnaryOp::Neg) => expr(ExprKind::Const(n.wrapping_neg()), ty, span),
+                    _ => expr(ExprKind::Unary(op, Box::new(value)), ty, span),
+                })
+            }
+            ast::UnaryOp::Deref => self.later(span, "reading through addresses with `*`"),
+            ast::UnaryOp::AddressOf => self.later(span, "taking addresses with `&`"),
+        }
+    }
+
+    /// `c ? a : b`.
+    pub(super) fn ternary(
+        &mut self,
+        cond: &ast::Expr,
+        then: Option<&ast::Expr>,
+        otherwise: &ast::Expr,
+        span: Span,
+    ) -> Option<Expr> {
+        let checked = self.condition(cond);
+        let then = match then {
+            Some(then) => self.expr(then),
+            None => {
+                let value = self.value(cond);
+                if value.as_ref().is_some_and(|value| !is_pure(value)) {
+                    return self.later(cond.span, "`?:` behind something that has an effect");
+                }
+                value
+            }
+        };
+        let otherwise = self.expr(otherwise);
+        let (a, b) = match (then, otherwise) {
+            (Some(a), Some(b)) => (a, b),
+            (Some(known), None) | (None, Some(known)) if self.is_optimistic() => (known.clone(), known),
+            _ => return None,
+        };
+        let cond = checked?;
+        let joined = if a.ty == b.ty {
+            Some((a.ty.clone(), false))
+        } else {
+            join(&a.ty, is_flexible(&a), &b.ty, is_flexible(&b))
+        };
+        let Some((ty, _)) = joined.filter(|(ty, _)| converts(&a.ty, ty) && converts(&b.ty, ty)) else {
+            let message = format!(
+                "one branch is {}, the other {}",
+                described(&a.ty),
+                described(&b.ty)
+            );
+            return self.report(
+                Diagnostic::error(&codes::BAD_OPERANDS, span, message)
+                    .also(a.span, described(&a.ty))
+                    .also(b.span, described(&b.ty)),
+            );
+        };
+        let (a, b) = (Box::new(as_type(a, &ty)), Box::new(as_type(b, &ty)));
+        Some(expr(ExprKind::Ternary(Box::new(cond), a, b), ty, span))
+    }
+
+    /// `++`, `--`.
+    pub(super) fn increment(
+        &mut self,
+        target: &ast::Expr,
+        increment: bool,
+        prefix: bool,
+        span: Span,
+    ) -> Option<Expr> {
+        let delta = if increment { 1 } else { -1 };
+        let (place, ty) = match &target.kind {
+            ast::ExprKind::Var(name) => {
+                let var = self.defined_var(name, target.span)?;
+                self.var_fact(var).assigned = true;
+                self.learn_var_type(var, &Type::I64, increment, span);
+                let ty = self.var_fact(var).value.ty.clone()?;
+                (Place::Var(var), ty)
+            }
+            ast::ExprKind::Map { name, key } => {
+                self.mark_assigned(name, target.span);
+                let element = self.element(name, target.span, key.as_deref())?;
+                self.learn_map(element.map, &Type::I64, increment, span);
+                self.must_be_number(element.map, target.span)?;
+                let ty = self.facts.maps[element.map.0 as usize].value.ty.clone()?;
+                let key = element.key.map(Box::new);
+                (
+                    Place::Map {
+                        map: element.map,
+                        key,
+                    },
+                    ty,
+                )
+            }
+            ast::ExprKind::Error => return None,
+            _ => return self.not_assignable(target.span),
+        };
+        match ty {
+            Type::Int(_) => Some(expr(ExprKind::Increment { place, delta, prefix }, ty, span)),
+            Type::Ptr(..) => self.later(span, "counting addresses up and down"),
+            _ => {
+                let sign = if increment { "++" } else { "--" };
+                let message = format!("`{sign}` cannot take {}", described(&ty));
+                self.report(Diagnostic::error(&codes::BAD_OPERANDS, span, message))
+            }
+        }
+    }
+
+    /// Notes that a variable is assigned `value`.
+    pub(super) fn learn_var(&mut self, var: VarId, value: &Expr) {
+        let (ty, flexible, span) = (value.ty.clone(), is_flexible(value), value.span);
+        self.learn_var_type(var, &ty, flexible, span);
+    }
+
+    fn learn_var_type(&mut self, var: VarId, ty: &Type, flexible: bool, span: Span) {
+        if self.is_inferring() {
+            let grew = self.var_fact(var).value.absorb(ty, flexible, span);
+            self.facts.grew |= grew;
+        }
+    }
+
+    /// The name of the place that a program runs at.
+    pub(super) fn site_name(&mut self, table: NameTable, span: Span) -> Option<Expr> {
+        let naming = match table {
+            NameTable::Func => self.program.func.as_ref(),
+            NameTable::Probe => self.program.probe_name.as_ref(),
+        };
+        let kind = match naming? {
+            Naming::Constant(index) => ExprKind::Const(i64::from(*index)),
+            Naming::ByCookie(_) => ExprKind::SiteName,
+        };
+        Some(expr(kind, Type::Name(table), span))
+    }
+}

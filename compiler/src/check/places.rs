@@ -1,0 +1,465 @@
+//! From attach points to programs: which places a script runs at, and which of them can share a program.
+//!
+//! In: the probes of a script. Out: [`Planned`] programs with their attachments and cookies, and the table of sites.
+//! Invariants: no place is in one program twice; all places of a program have the same code; a probe whose attach
+//! points are all in error still gives one program (never run), so that its body is checked.
+//!
+//! **Names of places.** `func` and `probe` are values, equal where the names are equal, whichever probe they come from:
+//! the value is the index of the first site of that name. A program with one name has it as a constant; one with
+//! several reads the attach cookie, which then is that index rather than the place's own site.
+
+use super::uses::Uses;
+use crate::codes;
+use crate::config::MissingProbes;
+use crate::later;
+use crate::options::Options;
+use crate::plan::{Attach, Site};
+use crate::probe_kind::tracepoint::{FieldValue, Record};
+use crate::probe_kind::{self, Place, Point, ProbeKind, did_you_mean};
+use crate::similar::similar;
+use crate::target::{Feature, Target};
+use crumbs_grammar::ast::{self, AttachPart};
+use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use std::collections::HashMap;
+
+/// A program to be checked.
+pub(super) struct Planned<'a> {
+    /// Its text.
+    pub probe: &'a ast::Probe,
+    /// Its kind; `None` where that is in error.
+    pub kind: Option<&'static dyn ProbeKind>,
+    /// Where it runs; empty where that is in error.
+    pub attach: Vec<Attach>,
+    /// The record it finds, and the name of a place with it.
+    pub record: Option<(Record, String)>,
+    /// What `func` is.
+    pub func: Naming,
+    /// What `probe` is.
+    pub probe_name: Naming,
+}
+
+/// How a program knows its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// It has only this one.
+    Constant(u32),
+    /// It reads its attach cookie, one of these.
+    ByCookie(Vec<u32>),
+}
+
+/// The places of a script.
+pub(super) struct Places<'a> {
+    pub programs: Vec<Planned<'a>>,
+    pub sites: Vec<Site>,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Expands all attach points of `script`.
+pub(super) fn plan<'a>(
+    script: &'a ast::Script,
+    target: &dyn Target,
+    options: &Options,
+    missing: MissingProbes,
+) -> Places<'a> {
+    let mut cx = PlaceCx {
+        target,
+        options,
+        missing,
+        sites: Sites::default(),
+        out: Places {
+            programs: Vec::new(),
+            sites: Vec::new(),
+            diagnostics: Vec::new(),
+        },
+    };
+    for item in &script.items {
+        if let ast::Item::Probe(probe) = item {
+            cx.probe(probe);
+        }
+    }
+    cx.out.sites = cx.sites.table;
+    cx.out
+}
+
+struct PlaceCx<'a, 't> {
+    target: &'t dyn Target,
+    options: &'t Options,
+    missing: MissingProbes,
+    sites: Sites,
+    out: Places<'a>,
+}
+
+/// The sites, and the first one of each name.
+#[derive(Default)]
+struct Sites {
+    table: Vec<Site>,
+    first_func: HashMap<String, u32>,
+    first_probe: HashMap<String, u32>,
+}
+
+impl Sites {
+    /// Adds a site: its index, and those of the first sites with its function and its name.
+    fn add(&mut self, site: Site) -> SiteIds {
+        let own = self.table.len() as u32;
+        let ids = SiteIds {
+            own,
+            func: *self.first_func.entry(site.func.clone()).or_insert(own),
+            probe: *self.first_probe.entry(site.probe.clone()).or_insert(own),
+        };
+        self.table.push(site);
+        ids
+    }
+}
+
+#[derive(Clone, Copy)]
+struct SiteIds {
+    own: u32,
+    func: u32,
+    probe: u32,
+}
+
+/// What a program needs to find in its record: the fields in the order of their names, `None` for those lacking.
+type Layout = Vec<Option<(u32, FieldValue)>>;
+
+/// Places that can share a program.
+struct Group {
+    kind: &'static dyn ProbeKind,
+    layout: Layout,
+    places: Vec<Place>,
+    /// Index into `places` of those that must not be there twice.
+    known: HashMap<(String, u64, bool), usize>,
+}
+
+impl<'a> PlaceCx<'a, '_> {
+    fn probe(&mut self, probe: &'a ast::Probe) {
+        let uses = Uses::of(probe);
+        let mut groups: Vec<Group> = Vec::new();
+        let mut first_kind = None;
+        let mut failed = false;
+        for point in &probe.attach_points {
+            match self.point(point) {
+                Ok((kind, places)) => {
+                    first_kind.get_or_insert(kind);
+                    places
+                        .into_iter()
+                        .for_each(|place| add(&mut groups, kind, place, &uses));
+                }
+                Err((kind, skipped)) => {
+                    first_kind = first_kind.or(kind);
+                    failed |= !skipped;
+                }
+            }
+        }
+        if groups.is_empty() && failed {
+            self.out.programs.push(Planned {
+                probe,
+                kind: first_kind,
+                attach: Vec::new(),
+                record: None,
+                func: Naming::Constant(0),
+                probe_name: Naming::Constant(0),
+            });
+        }
+        for group in groups {
+            self.group(probe, group, &uses);
+        }
+    }
+
+    /// The places of one attach point. An error has been reported; it tells the kind, where that is known, and whether
+    /// the attach point is just skipped.
+    #[expect(
+        clippy::type_complexity,
+        reason = "both halves are taken apart at once by the only caller"
+    )]
+    fn point(
+        &mut self,
+        point: &ast::AttachPoint,
+    ) -> Result<(&'static dyn ProbeKind, Vec<Place>), (Option<&'static dyn ProbeKind>, bool)> {
+        let parts = substituted(&point.parts, &self.options.params);
+        let Some((kind_part, parts)) = parts.split_first() else {
+            return Err((None, false));
+        };
+        let Some(kind) = probe_kind::by_name(&kind_part.text) else {
+            self.out.diagnostics.push(unknown_kind(kind_part));
+            return Err((None, false));
+        };
+        let point = Point {
+            parts,
+            span: point.span,
+        };
+        kind.expand(&point, self.target)
+            .map(|places| (kind, places))
+            .map_err(|failure| {
+                let mut diagnostic = *failure.diagnostic;
+                let skipped = failure.missing && self.missing != MissingProbes::Error;
+                if skipped {
+                    diagnostic.code = &codes::MISSING_PROBE;
+                    diagnostic.severity = Severity::Warning;
+                }
+                if !(skipped && self.missing == MissingProbes::Ignore) {
+                    self.out.diagnostics.push(diagnostic);
+                }
+                (Some(kind), skipped)
+            })
+    }
+
+    /// Makes programs of a group: one, unless names keep its places apart.
+    fn group(&mut self, probe: &'a ast::Probe, group: Group, uses: &Uses) {
+        let mut places = group.places;
+        // A stable order, whichever way the script matched them.
+        places.sort_by(|a, b| order(&a.attach).cmp(&order(&b.attach)));
+        let record = places
+            .iter()
+            .find_map(|p| Some((p.record.clone()?, p.site.probe.clone())));
+        let places: Vec<(Attach, SiteIds)> = places
+            .into_iter()
+            .map(|place| (place.attach, self.sites.add(place.site)))
+            .collect();
+        let differ = |id: fn(&SiteIds) -> u32| places.iter().any(|(_, ids)| id(ids) != id(&places[0].1));
+        let by_func = uses.func && differ(|ids| ids.func);
+        let by_probe = uses.probe && differ(|ids| ids.probe);
+        let clash = by_func && by_probe && places.iter().any(|(_, ids)| ids.func != ids.probe);
+        let must_split = (by_func || by_probe) && (clash || !self.target.has(Feature::Cookies));
+        let mut programs: Vec<Vec<(Attach, SiteIds)>> = Vec::new();
+        if must_split {
+            let mut known: HashMap<(u32, u32), usize> = HashMap::new();
+            for place in places {
+                let key = (
+                    if by_func { place.1.func } else { 0 },
+                    if by_probe { place.1.probe } else { 0 },
+                );
+                let at = *known.entry(key).or_insert_with(|| {
+                    programs.push(Vec::new());
+                    programs.len() - 1
+                });
+                programs[at].push(place);
+            }
+        } else {
+            programs.push(places);
+        }
+        for places in programs {
+            let naming = |by_cookie: bool, id: fn(&SiteIds) -> u32| {
+                if by_cookie && !must_split {
+                    let mut ids: Vec<u32> = places.iter().map(|(_, ids)| id(ids)).collect();
+                    ids.sort_unstable();
+                    ids.dedup();
+                    Naming::ByCookie(ids)
+                } else {
+                    Naming::Constant(id(&places[0].1))
+                }
+            };
+            let func = naming(by_func, |ids| ids.func);
+            let probe_name = naming(by_probe, |ids| ids.probe);
+            let cookie = |ids: &SiteIds| match (&func, &probe_name) {
+                (Naming::ByCookie(_), _) => ids.func,
+                (_, Naming::ByCookie(_)) => ids.probe,
+                _ => ids.own,
+            };
+            let attach = merged(
+                places
+                    .iter()
+                    .map(|(attach, ids)| with_cookie(attach.clone(), cookie(ids))),
+            );
+            self.out.programs.push(Planned {
+                probe,
+                kind: Some(group.kind),
+                attach,
+                record: record.clone(),
+                func,
+                probe_name,
+            });
+        }
+    }
+}
+
+/// Adds a place to the group whose program it can share.
+fn add(groups: &mut Vec<Group>, kind: &'static dyn ProbeKind, place: Place, uses: &Uses) {
+    let layout: Layout = match &place.record {
+        Some(record) => {
+            let field = |name: &String| record.field(name).map(|(field, value)| (field.offset, value));
+            uses.fields.iter().map(field).collect()
+        }
+        None => Vec::new(),
+    };
+    let same = |group: &Group| group.kind.name() == kind.name() && group.layout == layout;
+    let at = groups.iter().position(same).unwrap_or_else(|| {
+        groups.push(Group {
+            kind,
+            layout: layout.clone(),
+            places: Vec::new(),
+            known: HashMap::new(),
+        });
+        groups.len() - 1
+    });
+    let group = &mut groups[at];
+    let Some(identity) = identity(&place.attach) else {
+        group.places.push(place);
+        return;
+    };
+    match group.known.get(&identity) {
+        Some(&at) => {
+            let known = &mut group.places[at];
+            if rank(&place) < rank(known) {
+                *known = place;
+            }
+        }
+        None => {
+            group.known.insert(identity, group.places.len());
+            group.places.push(place);
+        }
+    }
+}
+
+/// What two names for one place have in common; `None` where each mention is a place of its own.
+fn identity(attach: &Attach) -> Option<(String, u64, bool)> {
+    match attach {
+        Attach::Uprobe {
+            path,
+            on_return,
+            places,
+        } => Some((
+            path.clone(),
+            places.first().map_or(0, |place| place.offset),
+            *on_return,
+        )),
+        Attach::Tracepoint {
+            id, category, event, ..
+        } => Some((format!("{category}:{event}"), *id, false)),
+        Attach::Begin { .. } | Attach::End { .. } | Attach::Interval { .. } | Attach::Profile { .. } => None,
+    }
+}
+
+/// Of several names for one place, the one to keep: what the script says, then a name without leading underscores,
+/// then the first.
+fn rank(place: &Place) -> (bool, bool, &str) {
+    (!place.literal, place.site.func.starts_with('_'), &place.site.func)
+}
+
+/// By path and offset; everything else stays in the order of the script.
+fn order(attach: &Attach) -> (&str, u64) {
+    match attach {
+        Attach::Uprobe { path, places, .. } => (path, places.first().map_or(0, |place| place.offset)),
+        _ => ("", 0),
+    }
+}
+
+fn with_cookie(mut attach: Attach, to: u32) -> Attach {
+    match &mut attach {
+        Attach::Begin { cookie }
+        | Attach::End { cookie }
+        | Attach::Tracepoint { cookie, .. }
+        | Attach::Interval { cookie, .. }
+        | Attach::Profile { cookie, .. } => *cookie = to,
+        Attach::Uprobe { places, .. } => places.iter_mut().for_each(|place| place.cookie = to),
+    }
+    attach
+}
+
+/// The same attachments, those to one binary made one.
+fn merged(attaches: impl Iterator<Item = Attach>) -> Vec<Attach> {
+    let mut out: Vec<Attach> = Vec::new();
+    for attach in attaches {
+        if let (
+            Some(Attach::Uprobe {
+                path,
+                on_return,
+                places,
+            }),
+            Attach::Uprobe {
+                path: new_path,
+                on_return: new_on_return,
+                places: new_places,
+            },
+        ) = (out.last_mut(), &attach)
+            && path == new_path
+            && on_return == new_on_return
+        {
+            places.extend(new_places);
+        } else {
+            out.push(attach);
+        }
+    }
+    out
+}
+
+/// The parts with `$1` and its like replaced. Colons that come in that way separate parts, as if they had been typed.
+fn substituted(parts: &[AttachPart], params: &[String]) -> Vec<AttachPart> {
+    let mut out = Vec::with_capacity(parts.len());
+    for part in parts {
+        if part.quoted || !part.text.contains('$') {
+            out.push(part.clone());
+            continue;
+        }
+        for text in substitute(&part.text, params).split(':') {
+            out.push(AttachPart {
+                text: text.to_owned(),
+                ..part.clone()
+            });
+        }
+    }
+    out
+}
+
+fn substitute(text: &str, params: &[String]) -> String {
+    let mut pieces = text.split('$');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.len() - piece.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        match piece[..digits].parse::<usize>() {
+            Ok(n) if n > 0 => {
+                out.push_str(params.get(n - 1).map_or("", String::as_str));
+                out.push_str(&piece[digits..]);
+            }
+            // A `$` of a C++ or versioned name.
+            _ => {
+                out.push('$');
+                out.push_str(piece);
+            }
+        }
+    }
+    out
+}
+
+fn unknown_kind(part: &AttachPart) -> Diagnostic {
+    let name = part.text.as_str();
+    if later::PROBE_KINDS.contains(&name) {
+        let message = format!("not supported yet: {name} probes");
+        return Diagnostic::error(&codes::LATER, part.span, message);
+    }
+    let names = probe_kind::ALL
+        .iter()
+        .map(|kind| kind.name())
+        .chain(later::PROBE_KINDS.iter().copied());
+    let message = if name.contains('*') {
+        "not supported yet: wildcards in the kind of probe".to_owned()
+    } else {
+        format!("there is no kind of probe `{name}`")
+    };
+    let code = if name.contains('*') {
+        &codes::LATER
+    } else {
+        &codes::UNKNOWN_PROBE_KIND
+    };
+    let diagnostic = Diagnostic::error(code, part.span, message);
+    let names = similar(name, names.filter(|name| name.len() > 2), 3);
+    if names.is_empty() {
+        let all: Vec<_> = probe_kind::ALL.iter().map(|kind| kind.name()).collect();
+        diagnostic.help(format!("kinds of probe are {}", all.join(", ")))
+    } else {
+        did_you_mean(diagnostic, &names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_replaced_as_text() {
+        let params = ["libc".to_owned(), "write:x".to_owned()];
+        assert_eq!(substitute("$1", &params), "libc");
+        assert_eq!(substitute("a$1b$2", &params), "alibcbwrite:x");
+        assert_eq!(substitute("$3$x$", &params), "$x$");
+        assert_eq!(substitute("$0", &params), "$0");
+    }
+}

@@ -1,0 +1,223 @@
+//! The mistakes that the compiler reports, each declared once. Those of the parser are in the grammar crate.
+//!
+//! An example is a script that triggers the code against the recorded machine of the tests; a test runs each.
+
+use crumbs_grammar::diagnostic::Code;
+
+macro_rules! codes {
+    ($($name:ident = $id:literal, $title:literal, $explanation:literal, $example:literal;)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: Code = Code { id: $id, title: $title, explanation: $explanation, example: $example };
+        )*
+        /// Every code of the compiler, in order.
+        pub static ALL: &[&Code] = &[$(&$name),*];
+    };
+}
+
+codes! {
+    EMPTY = "E0100", "the script has no probe",
+        "A script says at least once what to do at some place: `begin { printf(\"hello\\n\"); }`. Comments, configuration \
+         and definitions alone do nothing.",
+        "// nothing to do\n";
+    LATER = "E0101", "not supported yet",
+        "This is part of the bpftrace language and planned, but this version of crumbs cannot run it.",
+        "begin { while (1) { @x++; } }";
+    UNKNOWN_PROBE_KIND = "E0102", "there is no such kind of probe",
+        "An attach point begins with the kind of the probe: `uprobe:libc:write`, `interval:s:1`. `crumbs -l` lists what can be \
+         traced.",
+        "uprob:libc:write { @ = count(); }";
+    MALFORMED_ATTACH_POINT = "E0103", "an attach point has the wrong form",
+        "Each kind of probe has its own form, parts separated by colons. Parts with colons, commas or braces in them are \
+         quoted: `uprobe:\"/a:b\":f`.",
+        "uprobe:libc { @ = count(); }";
+    NO_BINARY = "E0104", "a program or library cannot be found",
+        "A user probe names a path, a program on `PATH`, or a library by its short name (`libc`, `libhdf5`).",
+        "uprobe:libbc:write { @ = count(); }";
+    NO_FUNCTION = "E0105", "a binary has no such function",
+        "User probes are placed on the functions that the binary's symbol tables name. A stripped binary names only what it \
+         exports.",
+        "uprobe:libc:wirte { @ = count(); }";
+    NO_TRACEPOINT = "E0106", "there is no such tracepoint",
+        "A tracepoint is named by category and event. Which there are depends on the kernel, its configuration and the \
+         modules that are loaded; `crumbs -l 'tracepoint:*'` lists them.",
+        "tracepoint:syscalls:sys_enter_opne { @ = count(); }";
+    NO_MATCH = "E0107", "a wildcard matches nothing",
+        "`*` stands for any text, also none. With `config = { missing_probes = warn }` attach points that match nothing are \
+         skipped.",
+        "uprobe:libc:zzz* { @ = count(); }";
+    UNREADABLE = "E0108", "something that is needed cannot be read",
+        "The file may be there, but could not be read or understood.",
+        "";
+    BAD_OFFSET = "E0109", "there is no code at this offset or address",
+        "`function+offset` counts bytes from the function's first instruction and must stay inside of the function. A bare \
+         number is a virtual address of the binary and must lie in executable code.",
+        "uprobe:libc:write+4096 { @ = count(); }";
+    BAD_PERIOD = "E0110", "a timer has no valid period",
+        "Timers are written `interval:s:1`, `interval:ms:100`, `interval:us:500`, `interval:hz:99` or with a duration, \
+         `interval:10ms`. A bare number counts nanoseconds. The period is above 0.",
+        "interval:s:0 { @ = count(); }";
+    UNKNOWN_NAME = "E0111", "a name is not known",
+        "A bare word in an expression is a builtin value such as `pid` or `comm`. Variables begin with `$`, maps with `@`, \
+         text stands in double quotes.",
+        "begin { print(pidd); }";
+    UNKNOWN_FUNCTION = "E0112", "a function is not known",
+        "Only the functions of the language can be called; those of the traced program cannot.",
+        "begin { prinft(\"hello\"); }";
+    ARGUMENT_COUNT = "E0113", "a function has too few or too many arguments",
+        "Each function states what it takes: `crumbs doc NAME` shows it.",
+        "begin { @x[1] = 1; print(has_key(@x)); }";
+    ARGUMENT_TYPE = "E0114", "a function cannot take this argument",
+        "The argument is of another type than the function works on.",
+        "begin { print(str(comm, \"x\")); }";
+    NOT_LITERAL = "E0115", "an argument must be written out",
+        "Some arguments decide what is compiled, so they must be literal: formats, bucket sizes, how many rows to print.",
+        "begin { $f = \"%d\"; printf($f, 1); }";
+    UNDEFINED_MAP = "E0116", "a map is never assigned",
+        "A map that is read must be assigned somewhere in the script, else it could only ever be empty.",
+        "begin { @count = 1; print(@coutn); }";
+    UNDEFINED_VARIABLE = "E0117", "a variable is not defined here",
+        "A variable exists from its first assignment or `let` to the end of the block that this stands in. To keep a value \
+         from one probe to another, use a map.",
+        "begin { if (1) { $x = 1; } print($x); }";
+    SHADOWED = "E0118", "a variable of this name exists already",
+        "`let` declares a new variable; one of the same name is visible here. Assign without `let`, or choose another name.",
+        "begin { $x = 1; if ($x) { let $x = 2; print($x); } }";
+    MISMATCHED_VALUE = "E0119", "one place holds values of different types",
+        "A map, like a variable, holds values of one type. The first assignment decides between number, text and tuple; \
+         narrower numbers and shorter texts are converted.",
+        "begin { @x = 1; @x = \"one\"; }";
+    MISMATCHED_KEY = "E0120", "a map is used with different keys",
+        "All uses of a map have the same number of keys, and at each position values of one type.",
+        "begin { @x[1] = 1; @x[1, 2] = 1; }";
+    KEYED_AND_NOT = "E0121", "a map is used with and without a key",
+        "`@x` and `@x[key]` are different uses; one map has one of them. Only functions that work on the whole map, such as \
+         `print`, `clear` and `len`, take a map with keys by its bare name.",
+        "begin { @x = 1; @x[1] = 2; }";
+    MIXED_AGGREGATION = "E0122", "a map is used for different things",
+        "A map that is assigned an aggregation is always assigned the same one, with the same parameters; it cannot hold \
+         plain values as well.",
+        "begin { @x = count(); @x = sum(1); }";
+    MISPLACED_AGGREGATION = "E0123", "an aggregation stands where it cannot",
+        "An aggregation is written as an assignment to a map, and nothing else: `@bytes = hist(arg2);`, \
+         `@calls[comm] = count();`.",
+        "begin { $x = count(); }";
+    BAD_OPERANDS = "E0124", "an operator cannot take these operands",
+        "Arithmetic works on numbers. Text and tuples can be compared with `==` and `!=` only, and only with their like.",
+        "begin { print(comm + 1); }";
+    NOT_CONDITION = "E0125", "a condition is not a number",
+        "A condition, and each side of `&&` and `||`, is a number, a boolean or an address: 0 means no.",
+        "begin { if (comm) { print(1); } }";
+    NOT_ASSIGNABLE = "E0126", "this cannot be assigned to",
+        "Variables (`$x`) and elements of maps (`@x`, `@x[key]`) can be assigned to.",
+        "begin { pid = 1; }";
+    NOT_OFFERED = "E0127", "a value does not exist in this kind of probe",
+        "Which values there are depends on the probe: arguments at the entry of functions, `retval` at their return, \
+         `args` at tracepoints.",
+        "begin { print(arg0); }";
+    UNKNOWN_FIELD = "E0128", "a record has no such field",
+        "The fields of a tracepoint are those of its record, as the kernel describes them. With several attach points each \
+         must have the field.",
+        "tracepoint:sched:sched_switch { print(args.prev_pidd); }";
+    BAD_PARAMETER = "E0129", "a positional parameter is not a number",
+        "`$1` stands for the first word behind the script on the command line, as a number; `str($1)` for its text.",
+        "";
+    BAD_FORMAT = "E0130", "a format is malformed",
+        "A conversion is `%[flags][width][.precision][length]letter` with a letter of `d i u x X o c p s r`; a percent sign \
+         itself is written `%%`.",
+        "begin { printf(\"%y\\n\", 1); }";
+    FORMAT_COUNT = "E0131", "a format has another number of conversions than there are values",
+        "Each conversion of the format takes one of the values behind it, in order.",
+        "begin { printf(\"%d %d\\n\", 1); }";
+    FORMAT_TYPE = "E0132", "a conversion does not fit its value",
+        "`%d` and its like show numbers, `%s` shows any value, `%r` bytes.",
+        "begin { printf(\"%d\\n\", comm); }";
+    UNKNOWN_CONFIG = "E0133", "a config variable is not known",
+        "A `config` block sets the variables that the reference lists; so do environment variables in capitals with \
+         `CRUMBS_` or `BPFTRACE_` in front.",
+        "config = { max_str_len = 64 } begin { }";
+    BAD_CONFIG = "E0134", "a config variable cannot have this value",
+        "Each config variable has its own range of values.",
+        "config = { max_map_keys = 0 } begin { }";
+    NO_VALUE = "E0135", "something without a value is used as one",
+        "Functions such as `printf` and `clear` do something and give nothing back.",
+        "begin { @x = printf(\"x\"); }";
+    DOES_NOT_FIT = "E0136", "a value does not fit",
+        "The type that was declared is too small for the value. Declare a greater one, or cut the value with a cast: \
+         `(uint8)300` is 44.",
+        "begin { let $x: uint8 = 300; print($x); }";
+    UNKNOWN_TYPE = "E0137", "a type is not known",
+        "Types are `bool`, `int8` to `int64`, `uint8` to `uint64`, their names in C, and `string[N]`.",
+        "begin { let $x: uint33 = 1; print($x); }";
+    READS_AGGREGATION = "E0138", "an aggregation is read inside of the script",
+        "An aggregation is kept apart for each CPU and added up when it is printed: `print(@x)`, or at the end of the run. A \
+         number that the script itself reads is kept in a plain map: `@x++`, `@x += n`.",
+        "begin { @x = count(); if (@x > 5) { exit(); } }";
+    BAD_AGGREGATION_PARAMETER = "E0139", "an aggregation cannot have this parameter",
+        "The parameters of an aggregation are literal numbers within its limits.",
+        "begin { @x = lhist(1, 10, 0, 1); }";
+    UNKNOWN_TYPE_OF_PLACE = "E0140", "nothing says which type a place has",
+        "All that is assigned here is computed from itself. Assign a first value.",
+        "begin { @x = @y; @y = @x; }";
+    BAD_CAST = "E0141", "a value cannot be cast to this type",
+        "Numbers, booleans and addresses can be cast to integers.",
+        "begin { print((int32)comm); }";
+    RECORD_TOO_LARGE = "E0142", "too much is sent at once",
+        "What one `printf` or `print` sends is at most 64 KiB. Read shorter text: `str(p, 64)`.",
+        "config = { max_strlen = 30000 } uprobe:libc:write { printf(\"%s%s%s\", str(arg0), str(arg1), str(arg2)); }";
+    KEY_IN_CALL = "E0143", "a function works on a whole map",
+        "`clear`, `zero` and `len` take a map by its bare name.",
+        "begin { @x[1] = 1; clear(@x[1]); }";
+    NOT_A_MAP = "E0144", "a function needs a map",
+        "The argument must be a map: `clear(@x)`.",
+        "begin { clear(1); }";
+    KEY_TOO_LARGE = "E0145", "a map's key or value is too large",
+        "The kernel refuses map elements of this size.",
+        "config = { max_strlen = 32768 } uprobe:libc:write { @x[str(arg0), str(arg1)] = count(); }";
+    NO_MEMBER = "E0146", "a tuple has no such member",
+        "Members of a tuple are numbered from 0: `$t.0`, `$t.1`.",
+        "begin { $t = (1, 2); print($t.2); }";
+    DISCARDED = "W0200", "a value is computed and not used",
+        "The statement has no effect. Write `_ = …;` where that is meant.",
+        "begin { pid + 1; }";
+    CONSTANT_COMPARISON = "W0201", "a comparison always gives the same",
+        "An unsigned number is never below 0. Where a negative number is meant, such as a failed call's result, cast: \
+         `(int64)retval < 0`.",
+        "uretprobe:libc:write /retval < 0/ { @errors = count(); }";
+    MIXED_SIGNS = "W0202", "signed and unsigned numbers are compared",
+        "Both are compared as signed 64-bit numbers; unsigned ones above 9223372036854775807 count as negative.",
+        "uprobe:libc:write /nsecs < arg0/ { @x = count(); }";
+    MISSING_PROBE = "W0203", "an attach point is skipped",
+        "`missing_probes = warn` skips what is not there.",
+        "config = { missing_probes = warn } begin { } uprobe:libc:zzz { @ = count(); }";
+    UNUSED_VARIABLE = "W0204", "a variable is never assigned",
+        "A variable that is declared only holds 0.",
+        "begin { let $x; }";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn ids_are_unique_and_well_formed() {
+        for (i, code) in ALL.iter().enumerate() {
+            assert!(
+                code.id.len() == 5 && (code.id.starts_with('E') || code.id.starts_with('W')),
+                "{}",
+                code.id
+            );
+            assert!(code.id[1..].chars().all(|c| c.is_ascii_digit()), "{}", code.id);
+            assert!(
+                !code.title.is_empty() && !code.explanation.is_empty(),
+                "{}",
+                code.id
+            );
+            assert!(
+                ALL[..i].iter().all(|other| other.id != code.id),
+                "{} twice",
+                code.id
+            );
+        }
+    }
+}

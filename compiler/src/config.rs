@@ -1,0 +1,355 @@
+//! Config variables: what a `config` block or the environment may set. To add one is one row of [`ALL`].
+//!
+//! In: names and values as text. Out: a [`Configured`].
+
+use crate::hir;
+use crate::plan::Settings;
+
+/// What all config variables together decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configured {
+    /// What the runtime obeys.
+    pub settings: Settings,
+    /// What code generation obeys.
+    pub config: hir::Config,
+    /// What becomes of attach points that match nothing.
+    pub missing_probes: MissingProbes,
+}
+
+/// What becomes of attach points that match nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingProbes {
+    /// The script is refused.
+    #[default]
+    Error,
+    /// They are skipped with a warning.
+    Warn,
+    /// They are skipped.
+    Ignore,
+}
+
+/// A row of [`ALL`].
+pub struct Variable {
+    /// What a script writes.
+    pub name: &'static str,
+    /// One sentence of documentation, with the unit.
+    pub doc: &'static str,
+    /// What holds where nothing is set.
+    pub default: &'static str,
+    /// Takes a value over.
+    ///
+    /// # Errors
+    /// What a valid value is.
+    pub set: fn(&mut Configured, &str) -> Result<(), &'static str>,
+}
+
+impl std::fmt::Debug for Variable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Size of a page; `perf_rb_pages` counts in it.
+const PAGE: u32 = 4096;
+
+/// A variable that bpftrace has and that decides nothing here (yet); its value is checked for its kind.
+macro_rules! no_effect {
+    ($name:literal, $default:literal, $check:expr, $doc:literal) => {
+        Variable {
+            name: $name,
+            doc: $doc,
+            default: $default,
+            set: |_, value| $check(value).map(drop),
+        }
+    };
+}
+
+/// Every config variable, declared once.
+pub static ALL: &[Variable] = &[
+    Variable {
+        name: "max_map_keys",
+        doc: "how many elements a map may have that does not state its own size",
+        default: "65536",
+        set: |to, value| {
+            to.config.max_map_keys = number(value, 1, 1 << 26, "a number from 1 to 67108864")?;
+            Ok(())
+        },
+    },
+    Variable {
+        name: "max_strlen",
+        doc: "how many bytes of a string are read at most",
+        default: "1024",
+        set: |to, value| {
+            to.config.max_strlen = number(value, 1, 1 << 15, "a number from 1 to 32768")?;
+            to.settings.max_strlen = to.config.max_strlen;
+            Ok(())
+        },
+    },
+    Variable {
+        name: "print_maps_on_exit",
+        doc: "whether maps are printed when the run ends",
+        default: "true",
+        set: |to, value| {
+            to.settings.print_maps_on_exit = boolean(value)?;
+            Ok(())
+        },
+    },
+    Variable {
+        name: "perf_rb_pages",
+        doc: "size of the ring buffer in pages of 4096 bytes, rounded up to a power of two",
+        default: "64",
+        set: |to, value| {
+            let pages = number(value, 1, 1 << 17, "a number from 1 to 131072")?;
+            to.config.ring_bytes = pages.next_power_of_two() * PAGE;
+            Ok(())
+        },
+    },
+    Variable {
+        name: "str_trunc_trailer",
+        doc: "what is printed behind a string that was cut off",
+        default: "..",
+        set: |to, value| {
+            value.clone_into(&mut to.settings.str_trunc_trailer);
+            Ok(())
+        },
+    },
+    Variable {
+        name: "missing_probes",
+        doc: "what becomes of attach points that match nothing: error, warn or ignore",
+        default: "error",
+        set: |to, value| {
+            to.missing_probes = match value {
+                "error" => MissingProbes::Error,
+                "warn" => MissingProbes::Warn,
+                "ignore" => MissingProbes::Ignore,
+                _ => return Err("error, warn or ignore"),
+            };
+            Ok(())
+        },
+    },
+    no_effect!(
+        "cache_user_symbols",
+        "PER_PID",
+        any,
+        "accepted for bpftrace scripts; decides nothing yet"
+    ),
+    no_effect!(
+        "cpp_demangle",
+        "true",
+        boolean,
+        "accepted for bpftrace scripts; decides nothing yet"
+    ),
+    no_effect!(
+        "lazy_symbolication",
+        "true",
+        boolean,
+        "accepted for bpftrace scripts; decides nothing yet"
+    ),
+    no_effect!(
+        "license",
+        "GPL",
+        any,
+        "accepted for bpftrace scripts; programs are always loaded as GPL"
+    ),
+    no_effect!(
+        "log_size",
+        "1000000",
+        natural,
+        "accepted for bpftrace scripts; the verifier's log is never cut"
+    ),
+    no_effect!(
+        "max_bpf_progs",
+        "1024",
+        natural,
+        "accepted for bpftrace scripts; there is no limit"
+    ),
+    no_effect!(
+        "max_cat_bytes",
+        "10240",
+        natural,
+        "accepted for bpftrace scripts; decides nothing yet"
+    ),
+    no_effect!(
+        "max_probes",
+        "1024",
+        natural,
+        "accepted for bpftrace scripts; there is no limit"
+    ),
+    no_effect!(
+        "on_stack_limit",
+        "32",
+        natural,
+        "accepted for bpftrace scripts; crumbs decides what is on the stack"
+    ),
+    no_effect!(
+        "show_debug_info",
+        "true",
+        boolean,
+        "accepted for bpftrace scripts; decides nothing yet"
+    ),
+    no_effect!(
+        "use_blazesym",
+        "true",
+        boolean,
+        "accepted for bpftrace scripts; decides nothing yet"
+    ),
+    no_effect!(
+        "stack_mode",
+        "bpftrace",
+        any,
+        "accepted for bpftrace scripts; decides nothing yet"
+    ),
+    no_effect!(
+        "symbol_source",
+        "",
+        any,
+        "accepted for old bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "max_type_res_iterations",
+        "",
+        any,
+        "accepted for old bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "unstable_tseries",
+        "warn",
+        any,
+        "accepted for bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "unstable_dw_ustack",
+        "warn",
+        any,
+        "accepted for bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "unstable_import_statement",
+        "error",
+        any,
+        "accepted for bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "unstable_typeinfo",
+        "error",
+        any,
+        "accepted for bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "unstable_addr",
+        "",
+        any,
+        "accepted for old bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "unstable_import",
+        "",
+        any,
+        "accepted for old bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "unstable_macro",
+        "",
+        any,
+        "accepted for old bpftrace scripts; decides nothing"
+    ),
+    no_effect!(
+        "unstable_map_decl",
+        "",
+        any,
+        "accepted for old bpftrace scripts; decides nothing"
+    ),
+];
+
+/// Names that bpftrace has given up, and what they are now.
+pub static RENAMED: &[(&str, &str)] = &[
+    ("strlen", "max_strlen"),
+    ("no_cpp_demangle", "cpp_demangle"),
+    ("cat_bytes_max", "max_cat_bytes"),
+    ("map_keys_max", "max_map_keys"),
+];
+
+/// Finds a config variable by name.
+pub fn by_name(name: &str) -> Option<&'static Variable> {
+    ALL.iter().find(|variable| variable.name == name)
+}
+
+fn number(value: &str, min: u32, max: u32, expected: &'static str) -> Result<u32, &'static str> {
+    match value.parse() {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(expected),
+    }
+}
+
+fn natural(value: &str) -> Result<u64, &'static str> {
+    value.parse().map_err(|_| "a number")
+}
+
+fn boolean(value: &str) -> Result<bool, &'static str> {
+    match value {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("true or false"),
+    }
+}
+
+fn any(_value: &str) -> Result<(), &'static str> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_are_what_they_say() {
+        for variable in ALL {
+            let mut configured = Configured::default();
+            if !variable.default.is_empty() {
+                assert_eq!(
+                    (variable.set)(&mut configured, variable.default),
+                    Ok(()),
+                    "{}",
+                    variable.name
+                );
+            }
+            assert_eq!(configured, Configured::default(), "{}", variable.name);
+        }
+    }
+
+    #[test]
+    fn values_are_checked() {
+        let set = |name: &str, value: &str| {
+            let mut configured = Configured::default();
+            let variable = by_name(name).expect("a row");
+            (variable.set)(&mut configured, value).map(|()| configured)
+        };
+        assert_eq!(
+            set("perf_rb_pages", "65").map(|c| c.config.ring_bytes),
+            Ok(128 * 4096)
+        );
+        assert_eq!(
+            set("perf_rb_pages", "131072").map(|c| c.config.ring_bytes),
+            Ok(1 << 29)
+        );
+        assert_eq!(
+            set("max_strlen", "64").map(|c| (c.config.max_strlen, c.settings.max_strlen)),
+            Ok((64, 64))
+        );
+        assert!(set("max_map_keys", "0").is_err());
+        assert!(set("print_maps_on_exit", "maybe").is_err());
+        assert_eq!(
+            set("missing_probes", "warn").map(|c| c.missing_probes),
+            Ok(MissingProbes::Warn)
+        );
+    }
+
+    #[test]
+    fn renamed_variables_lead_to_a_row() {
+        assert!(
+            RENAMED
+                .iter()
+                .all(|(old, new)| by_name(old).is_none() && by_name(new).is_some())
+        );
+    }
+}

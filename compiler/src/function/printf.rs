@@ -1,0 +1,86 @@
+//! `printf`: text with values in it.
+
+use super::{Call, Function, literal_text};
+use crate::check::Cx;
+use crate::codes;
+use crate::format::{self, Specifier};
+use crate::hir::Expr;
+use crate::plan::EventKind;
+use crate::types::Type;
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Span;
+
+pub(super) const FUNCTION: Function = Function {
+    name: "printf",
+    doc: "prints text, with values in the place of the format's conversions",
+    syntax: "printf(format[, value, …])",
+    example: "uprobe:libc:write { printf(\"%s wrote %d bytes\\n\", comm, arg2); }",
+    arity: (1, usize::MAX),
+    check,
+};
+
+fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
+    let (format_arg, values) = call.args.split_first()?;
+    let values: Vec<Option<Expr>> = values.iter().map(|value| cx.value(value)).collect();
+    let text = literal_text(cx, format_arg, "a format")?;
+    let format = match format::parse(&text) {
+        Ok(format) => format,
+        Err(error) if error.later => return cx.later(format_arg.span, &error.message),
+        Err(error) => {
+            return cx.report(
+                Diagnostic::error(&codes::BAD_FORMAT, format_arg.span, error.message)
+                    .help("a percent sign itself is written `%%`"),
+            );
+        }
+    };
+    let wanted = format.conversions().count();
+    if wanted != values.len() {
+        return wrong_count(cx, wanted, values.len(), format_arg.span, call);
+    }
+    let values = values.into_iter().collect::<Option<Vec<_>>>()?;
+    let mut fits = true;
+    for (conversion, value) in format.conversions().zip(&values) {
+        fits &= conversion_fits(cx, conversion.specifier, value);
+    }
+    if !fits {
+        return None;
+    }
+    cx.emit(EventKind::Printf(format), values, call.span)
+}
+
+fn wrong_count(cx: &mut Cx<'_>, wanted: usize, found: usize, format: Span, call: &Call<'_>) -> Option<Expr> {
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let verb = if wanted == 1 { "has" } else { "have" };
+    let message = format!(
+        "the format's {} {verb} {}",
+        count(wanted, "conversion"),
+        count(found, "value")
+    );
+    cx.report(
+        Diagnostic::error(&codes::FORMAT_COUNT, call.span, message).also(format, count(wanted, "conversion")),
+    )
+}
+
+/// Whether a conversion can show a value; reports where not.
+fn conversion_fits(cx: &mut Cx<'_>, specifier: Specifier, value: &Expr) -> bool {
+    let fits = match specifier {
+        Specifier::Text => true,
+        Specifier::Raw | Specifier::RawHex | Specifier::RawHexSpaced => matches!(value.ty, Type::Bytes(_)),
+        _ => matches!(value.ty, Type::Int(_) | Type::Bool | Type::Ptr(..)),
+    };
+    if !fits {
+        let wanted = match specifier {
+            Specifier::Raw | Specifier::RawHex | Specifier::RawHexSpaced => "a buffer",
+            _ => "a number",
+        };
+        let message = format!(
+            "this conversion shows {wanted}, and this is {}",
+            cx.describe(&value.ty)
+        );
+        cx.report::<()>(
+            Diagnostic::error(&codes::FORMAT_TYPE, value.span, message)
+                .help("`%s` shows any value as `print` does"),
+        );
+    }
+    fits
+}

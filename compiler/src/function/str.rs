@@ -1,0 +1,90 @@
+//! `str`: text from memory, or a positional parameter as text.
+
+use super::{Call, Function};
+use crate::check::Cx;
+use crate::codes;
+use crate::hir::{Expr, ExprKind};
+use crate::types::{IntType, Type};
+use crumbs_grammar::ast;
+use crumbs_grammar::diagnostic::Diagnostic;
+
+pub(super) const FUNCTION: Function = Function {
+    name: "str",
+    doc: "text at an address, up to its NUL, `length - 1` bytes or `max_strlen` bytes; `str($1)` is a parameter's text",
+    syntax: "str(address[, length])",
+    example: "uprobe:libc:open { printf(\"%s\\n\", str(arg0)); }",
+    arity: (1, 2),
+    check,
+};
+
+fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
+    let length = match call.args.get(1) {
+        Some(length) => Some(checked_length(cx, length)?),
+        None => None,
+    };
+    if let ast::ExprKind::Positional(n) = call.args[0].kind {
+        let text = cx.param_text(n).to_owned();
+        let max = length.as_ref().and_then(|length| cx.constant(length));
+        let keep = max.map_or(text.len(), |max| text.len().min((max.max(1) - 1) as usize));
+        return cx.text(&text.as_bytes()[..keep], call.span);
+    }
+    let address = cx.value(call.args[0])?;
+    let address = match address.ty {
+        Type::Str(_) if length.is_none() => return Some(address),
+        Type::Ptr(..) => address,
+        Type::Int(_) => {
+            let pointee = Box::new(Type::Int(IntType {
+                bits: 8,
+                signed: true,
+            }));
+            let address = cx.converted(address, &Type::U64);
+            let space = cx.memory();
+            cx.converted(address, &Type::Ptr(pointee, space))
+        }
+        _ => {
+            let diagnostic = Diagnostic::error(
+                &codes::ARGUMENT_TYPE,
+                address.span,
+                "`str` reads text at an address",
+            );
+            return cx
+                .report(diagnostic.help("pass an argument (`str(arg0)`) or a field that points to text"));
+        }
+    };
+    let mut ty = cx.text_type();
+    // A length that is written out makes keys and records as small as they can be.
+    if let (Type::Str(capacity), Some(n)) = (&mut ty, length.as_ref().and_then(|length| cx.constant(length)))
+    {
+        *capacity = u32::try_from(n.max(1)).map_or(*capacity, |n| n.min(*capacity));
+    }
+    Some(Expr {
+        kind: ExprKind::ReadText {
+            address: Box::new(address),
+            length: length.map(Box::new),
+        },
+        ty,
+        span: call.span,
+    })
+}
+
+fn checked_length(cx: &mut Cx<'_>, length: &ast::Expr) -> Option<Expr> {
+    let length = cx.value(length)?;
+    if !matches!(length.ty, Type::Int(_)) {
+        return cx.report(Diagnostic::error(
+            &codes::ARGUMENT_TYPE,
+            length.span,
+            "a length is a number",
+        ));
+    }
+    if cx
+        .constant(&length)
+        .is_some_and(|n| n < 0 && matches!(length.ty, Type::Int(int) if int.signed))
+    {
+        return cx.report(Diagnostic::error(
+            &codes::ARGUMENT_TYPE,
+            length.span,
+            "a length is not negative",
+        ));
+    }
+    Some(cx.converted(length, &Type::U64))
+}

@@ -1,0 +1,176 @@
+//! What bpftrace has and this version has not yet: names that get "not supported yet" rather than "unknown".
+//!
+//! Whoever adds one of these removes it here; a test sees that nothing is both here and supported.
+
+/// Kinds of probe, with their aliases.
+pub static PROBE_KINDS: &[&str] = &[
+    "self",
+    "test",
+    "bench",
+    "kprobe",
+    "k",
+    "kretprobe",
+    "kr",
+    "fentry",
+    "f",
+    "kfunc",
+    "fexit",
+    "fr",
+    "kretfunc",
+    "rawtracepoint",
+    "rt",
+    "usdt",
+    "U",
+    "software",
+    "s",
+    "hardware",
+    "h",
+    "watchpoint",
+    "w",
+    "asyncwatchpoint",
+    "aw",
+    "iter",
+    "it",
+];
+
+/// Builtin values.
+pub static VALUES: &[&str] = &[
+    "ctx",
+    "username",
+    "pcomm",
+    "ppid",
+    "leader_comm",
+    "leader_tid",
+    "cpid",
+    "has_cpid",
+    "numaid",
+    "cgroup",
+    "curtask",
+    "jiffies",
+    "probetype",
+    "kstack",
+    "ustack",
+    "usermode",
+    "config",
+];
+
+/// Functions.
+pub static FUNCTIONS: &[&str] = &[
+    "errorf",
+    "warnf",
+    "debugf",
+    "cat",
+    "system",
+    "join",
+    "strftime",
+    "fail",
+    "assert",
+    "static_assert",
+    "skboutput",
+    "find",
+    "is_scalar",
+    "tseries",
+    "buf",
+    "kptr",
+    "uptr",
+    "write_user",
+    "strlen",
+    "strcap",
+    "strstr",
+    "strcontains",
+    "strncmp",
+    "str_concat",
+    "memcmp",
+    "bswap",
+    "container_of",
+    "is_err",
+    "strerror",
+    "signal_name",
+    "syscall_name",
+    "path",
+    "dw_ustack",
+    "ksym",
+    "usym",
+    "kaddr",
+    "percpu_kaddr",
+    "uaddr",
+    "reg",
+    "ntop",
+    "pton",
+    "macaddr",
+    "cgroupid",
+    "cgroup_path",
+    "socket_cookie",
+    "signal",
+    "signal_thread",
+    "override",
+    "unwatch",
+    "getopt",
+    "kfunc_exist",
+    "kfunc_allowed",
+    "is_str",
+    "is_ptr",
+    "is_array",
+    "is_integer",
+    "is_unsigned_integer",
+    "is_literal",
+    "sizeof",
+    "offsetof",
+    "typeof",
+    "typeinfo",
+    "kstack",
+    "ustack",
+    "percentiles",
+    "stddev",
+];
+
+/// Types.
+pub static TYPES: &[&str] = &[
+    "void",
+    "buffer",
+    "inet",
+    "username_t",
+    "timestamp",
+    "macaddr_t",
+    "cgroup_path_t",
+    "ksym_t",
+    "usym_t",
+    "kstack_t",
+    "ustack_t",
+    "count_t",
+    "sum_t",
+    "usum_t",
+    "min_t",
+    "umin_t",
+    "max_t",
+    "umax_t",
+    "avg_t",
+    "uavg_t",
+    "stats_t",
+    "ustats_t",
+    "hist_t",
+    "lhist_t",
+    "tseries_t",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_supported_is_called_later() {
+        let kinds = crate::probe_kind::ALL.iter();
+        for name in kinds.flat_map(|kind| kind.aliases().iter().copied().chain([kind.name()])) {
+            assert!(!PROBE_KINDS.contains(&name), "{name}");
+        }
+        for row in crate::builtin::ALL {
+            assert!(!VALUES.contains(&row.name), "{}", row.name);
+        }
+        for row in crate::function::ALL {
+            assert!(!FUNCTIONS.contains(&row.name), "{}", row.name);
+        }
+        for aggregation in crate::aggregation::ALL {
+            assert!(!FUNCTIONS.contains(&aggregation.name()), "{}", aggregation.name());
+        }
+    }
+}

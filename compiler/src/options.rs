@@ -1,0 +1,13 @@
+//! What the command line says about a compilation.
+
+/// What is not in the script but decides what it means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The positional parameters: `$1` is the first.
+    pub params: Vec<String>,
+    /// The process that is traced (`-p`), as its pid namespace numbers it.
+    pub pid: Option<u32>,
+    /// Config variables that are set from outside (environment, flags), which win over the script's: name in lower
+    /// case without prefix, and value. A later one wins.
+    pub config: Vec<(String, String)>,
+}

@@ -1,0 +1,206 @@
+//! Kinds of probe: what the first word of an attach point may be, and what it means. A kind is one file below this
+//! module and one row of [`ALL`].
+//!
+//! In: an attach point as written, and a [`Target`]. Out: the [`Place`]s that it stands for, or why there are none.
+
+use crate::codes;
+use crate::plan::{Attach, ProgramKind, Site};
+use crate::target::{Target, TargetError};
+use crate::types::Space;
+use crumbs_grammar::ast::AttachPart;
+use crumbs_grammar::diagnostic::{Code, Diagnostic};
+use crumbs_grammar::span::Span;
+
+mod begin;
+mod end;
+mod interval;
+mod period;
+mod profile;
+pub(crate) mod tracepoint;
+mod uprobe;
+mod uretprobe;
+mod user;
+
+/// Every kind, declared once. The order is the documentation's.
+pub static ALL: &[&dyn ProbeKind] = &[
+    &begin::Begin,
+    &end::End,
+    &uprobe::Uprobe,
+    &uretprobe::Uretprobe,
+    &tracepoint::Tracepoint,
+    &interval::Interval,
+    &profile::Profile,
+];
+
+/// Finds a kind by its name or one of its aliases.
+pub fn by_name(name: &str) -> Option<&'static dyn ProbeKind> {
+    ALL.iter().copied().find(|kind| {
+        if kind.ignores_case() {
+            kind.name().eq_ignore_ascii_case(name)
+        } else {
+            kind.name() == name || kind.aliases().contains(&name)
+        }
+    })
+}
+
+/// A kind of probe.
+pub trait ProbeKind: Sync {
+    /// What a script writes: `uprobe`.
+    fn name(&self) -> &'static str;
+    /// Shorter names for the same.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Whether it may be written in any case.
+    fn ignores_case(&self) -> bool {
+        false
+    }
+    /// One sentence of documentation.
+    fn doc(&self) -> &'static str;
+    /// The form of its attach points: `uprobe:BINARY:FUNCTION[+OFFSET]`.
+    fn syntax(&self) -> &'static str;
+    /// A script that uses it; a test compiles it.
+    fn example(&self) -> &'static str;
+    /// What the kernel sees its programs as.
+    fn program(&self) -> ProgramKind;
+    /// What its programs can ask for.
+    fn offers(&self) -> Offers;
+    /// The places that an attach point stands for; at least one.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn expand(&self, point: &Point<'_>, target: &dyn Target) -> Result<Vec<Place>, Failure>;
+}
+
+/// What the programs of a kind can ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Offers {
+    /// `argN`.
+    pub arguments: bool,
+    /// `retval`.
+    pub return_value: bool,
+    /// `args`.
+    pub record: bool,
+    /// `func`.
+    pub function: bool,
+    /// What a number that is used as an address points into.
+    pub memory: Space,
+    /// Whether `-p` restricts it to that process.
+    pub filtered_by_pid: bool,
+}
+
+impl Offers {
+    /// Nothing: timers, `begin`, `end`.
+    pub const NONE: Self = Self {
+        arguments: false,
+        return_value: false,
+        record: false,
+        function: false,
+        memory: Space::Kernel,
+        filtered_by_pid: false,
+    };
+}
+
+/// An attach point as written, positional parameters filled in.
+#[derive(Debug)]
+pub struct Point<'a> {
+    /// The parts behind the kind.
+    pub parts: &'a [AttachPart],
+    /// All of it.
+    pub span: Span,
+}
+
+/// One place that an attach point stands for.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// What it is called.
+    pub site: Site,
+    /// How it is attached. Cookies are still to be filled in; an [`Attach::Uprobe`] has one place.
+    pub attach: Attach,
+    /// The record that a program finds there.
+    pub record: Option<tracepoint::Record>,
+    /// Whether the script names it, rather than matching it by a wildcard.
+    pub literal: bool,
+}
+
+/// Why an attach point stands for no place.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to tell.
+    pub diagnostic: Box<Diagnostic>,
+    /// Whether there is no such thing on this machine, as opposed to a mistake in the script: `missing_probes` decides
+    /// what becomes of it.
+    pub missing: bool,
+}
+
+impl Failure {
+    /// There is no such thing on this machine.
+    pub fn missing(diagnostic: Diagnostic) -> Self {
+        Self {
+            diagnostic: Box::new(diagnostic),
+            missing: true,
+        }
+    }
+
+    /// The script is mistaken.
+    pub fn wrong(diagnostic: Diagnostic) -> Self {
+        Self {
+            diagnostic: Box::new(diagnostic),
+            missing: false,
+        }
+    }
+
+    /// The attach point has not the form of its kind.
+    pub fn malformed(kind: &dyn ProbeKind, point: &Point<'_>) -> Self {
+        Self::wrong(
+            Diagnostic::error(
+                &codes::MALFORMED_ATTACH_POINT,
+                point.span,
+                format!("this is not the form of a {} probe", kind.name()),
+            )
+            .help(format!(
+                "write `{}`, for example `{}`",
+                kind.syntax(),
+                first_point(kind.example())
+            )),
+        )
+    }
+
+    /// The target knows no such thing, or cannot tell. `code` and `message` are for the first case.
+    pub fn target(error: TargetError, code: &'static Code, span: Span, message: String) -> Self {
+        match error {
+            TargetError::NotFound { similar, searched } => {
+                let mut diagnostic = Diagnostic::error(code, span, message);
+                if !searched.is_empty() {
+                    diagnostic = diagnostic.label(format!("looked in {}", searched.join(", ")));
+                }
+                Self::missing(did_you_mean(diagnostic, &similar))
+            }
+            TargetError::Unreadable { what, reason, help } => {
+                let diagnostic =
+                    Diagnostic::error(&codes::UNREADABLE, span, format!("cannot read {what}: {reason}"));
+                Self::wrong(if help.is_empty() {
+                    diagnostic
+                } else {
+                    diagnostic.help(help)
+                })
+            }
+        }
+    }
+}
+
+/// Adds the names that may have been meant, if any.
+pub(crate) fn did_you_mean(diagnostic: Diagnostic, names: &[String]) -> Diagnostic {
+    match names {
+        [] => diagnostic,
+        names => {
+            let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            diagnostic.help(format!("did you mean {}?", quoted.join(", ")))
+        }
+    }
+}
+
+/// The attach point that an example begins with.
+fn first_point(example: &str) -> &str {
+    example.split([' ', ',']).next().unwrap_or(example)
+}

@@ -1,0 +1,53 @@
+//! `begin`: runs once, before any other probe is attached.
+
+use super::{Failure, Offers, Place, Point, ProbeKind};
+use crate::plan::{Attach, ProgramKind, Site};
+use crate::target::Target;
+
+/// `begin`.
+pub(super) struct Begin;
+
+impl ProbeKind for Begin {
+    fn name(&self) -> &'static str {
+        "begin"
+    }
+
+    fn ignores_case(&self) -> bool {
+        true
+    }
+
+    fn doc(&self) -> &'static str {
+        "runs once, before any other probe is attached"
+    }
+
+    fn syntax(&self) -> &'static str {
+        self.name()
+    }
+
+    fn example(&self) -> &'static str {
+        "begin { printf(\"tracing\\n\"); }"
+    }
+
+    fn program(&self) -> ProgramKind {
+        ProgramKind::RawTracepoint
+    }
+
+    fn offers(&self) -> Offers {
+        Offers::NONE
+    }
+
+    fn expand(&self, point: &Point<'_>, _target: &dyn Target) -> Result<Vec<Place>, Failure> {
+        if !point.parts.is_empty() {
+            return Err(Failure::malformed(self, point));
+        }
+        Ok(vec![Place {
+            site: Site {
+                probe: self.name().to_owned(),
+                func: String::new(),
+            },
+            attach: Attach::Begin { cookie: 0 },
+            record: None,
+            literal: true,
+        }])
+    }
+}

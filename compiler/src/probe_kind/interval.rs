@@ -1,0 +1,51 @@
+//! `interval`: runs at regular times, on one CPU.
+
+use super::{Failure, Offers, Place, Point, ProbeKind, period};
+use crate::plan::{Attach, ProgramKind, Site};
+use crate::target::Target;
+
+/// `interval`.
+pub(super) struct Interval;
+
+impl ProbeKind for Interval {
+    fn name(&self) -> &'static str {
+        "interval"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["i"]
+    }
+
+    fn doc(&self) -> &'static str {
+        "runs at regular times, on one CPU"
+    }
+
+    fn syntax(&self) -> &'static str {
+        "interval:UNIT:NUMBER (UNIT is hz, s, ms or us) or interval:DURATION"
+    }
+
+    fn example(&self) -> &'static str {
+        "interval:s:1 { print(@fired); @fired++; }"
+    }
+
+    fn program(&self) -> ProgramKind {
+        ProgramKind::PerfEvent
+    }
+
+    fn offers(&self) -> Offers {
+        Offers::NONE
+    }
+
+    fn expand(&self, point: &Point<'_>, _target: &dyn Target) -> Result<Vec<Place>, Failure> {
+        let every = period::parse(self, point)?;
+        Ok(vec![Place {
+            site: Site {
+                probe: period::site_name(self, point),
+                func: String::new(),
+            },
+            attach: Attach::Interval { every, cookie: 0 },
+            record: None,
+            literal: true,
+        }])
+    }
+}

@@ -1,0 +1,80 @@
+//! How often timers fire: `hz:99`, `s:1`, `ms:100`, `us:500`, or a duration, `10ms`.
+
+use super::{Failure, Point, ProbeKind};
+use crate::codes;
+use crate::plan::Period;
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Span;
+
+/// Units of time in nanoseconds, as the suffixes of durations are.
+static UNITS: &[(&str, u64)] = &[
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
+
+/// The unit that counts firings a second.
+const HERTZ: &str = "hz";
+
+/// The period that the parts of an attach point state.
+pub(super) fn parse(kind: &dyn ProbeKind, point: &Point<'_>) -> Result<Period, Failure> {
+    match point.parts {
+        [duration] => {
+            let digits = duration.text.len() - duration.text.trim_start_matches(is_digit).len();
+            let (number, suffix) = duration.text.split_at(digits);
+            let unit = if suffix.is_empty() { Some(1) } else { nanos(suffix) };
+            let unit = unit.ok_or_else(|| Failure::malformed(kind, point))?;
+            Ok(Period::Nanos(scaled(number, unit, duration.span)?))
+        }
+        [unit, number] if unit.text == HERTZ => Ok(Period::Hertz(scaled(&number.text, 1, number.span)?)),
+        [unit, number] => match nanos(&unit.text) {
+            Some(factor) => Ok(Period::Nanos(scaled(&number.text, factor, number.span)?)),
+            None => Err(bad(unit.span, format!("`{}` is no unit of time", unit.text))),
+        },
+        _ => Err(Failure::malformed(kind, point)),
+    }
+}
+
+/// The name of the place: the attach point as written, with the kind's full name.
+pub(super) fn site_name(kind: &dyn ProbeKind, point: &Point<'_>) -> String {
+    let mut name = kind.name().to_owned();
+    for part in point.parts {
+        name.push(':');
+        name.push_str(&part.text);
+    }
+    name
+}
+
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit() || c == '_'
+}
+
+fn nanos(unit: &str) -> Option<u64> {
+    UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, nanos)| *nanos)
+}
+
+fn scaled(number: &str, factor: u64, span: Span) -> Result<u64, Failure> {
+    let value: u64 = number
+        .replace('_', "")
+        .parse()
+        .map_err(|_| bad(span, format!("`{number}` is no whole number")))?;
+    match value.checked_mul(factor) {
+        Some(0) => Err(bad(span, "a timer must have a period above 0".to_owned())),
+        Some(value) => Ok(value),
+        None => Err(bad(span, "this is more than 584 years".to_owned())),
+    }
+}
+
+fn bad(span: Span, message: String) -> Failure {
+    Failure::wrong(
+        Diagnostic::error(&codes::BAD_PERIOD, span, message)
+            .help("write `hz:99`, `s:1`, `ms:100`, `us:500`, or a duration such as `10ms`"),
+    )
+}

@@ -1,0 +1,54 @@
+//! `profile`: runs at regular times on every CPU that is not idle, to sample what it does.
+
+use super::{Failure, Offers, Place, Point, ProbeKind, period};
+use crate::plan::{Attach, ProgramKind, Site};
+use crate::target::Target;
+
+/// `profile`.
+pub(super) struct Profile;
+
+impl ProbeKind for Profile {
+    fn name(&self) -> &'static str {
+        "profile"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["p"]
+    }
+
+    fn doc(&self) -> &'static str {
+        "runs at regular times on every CPU that is not idle, to sample what it does"
+    }
+
+    fn syntax(&self) -> &'static str {
+        "profile:UNIT:NUMBER (UNIT is hz, s, ms or us) or profile:DURATION"
+    }
+
+    fn example(&self) -> &'static str {
+        "profile:hz:99 { @samples[comm] = count(); }"
+    }
+
+    fn program(&self) -> ProgramKind {
+        ProgramKind::PerfEvent
+    }
+
+    fn offers(&self) -> Offers {
+        Offers {
+            filtered_by_pid: true,
+            ..Offers::NONE
+        }
+    }
+
+    fn expand(&self, point: &Point<'_>, _target: &dyn Target) -> Result<Vec<Place>, Failure> {
+        let every = period::parse(self, point)?;
+        Ok(vec![Place {
+            site: Site {
+                probe: period::site_name(self, point),
+                func: String::new(),
+            },
+            attach: Attach::Profile { every, cookie: 0 },
+            record: None,
+            literal: true,
+        }])
+    }
+}

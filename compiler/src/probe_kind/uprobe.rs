@@ -1,0 +1,50 @@
+//! `uprobe`: runs when a function of a program or library is called, or an instruction is reached.
+
+use super::{Failure, Offers, Place, Point, ProbeKind, user};
+use crate::plan::ProgramKind;
+use crate::target::Target;
+use crate::types::Space;
+
+/// `uprobe`.
+pub(super) struct Uprobe;
+
+impl ProbeKind for Uprobe {
+    fn name(&self) -> &'static str {
+        "uprobe"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["u"]
+    }
+
+    fn doc(&self) -> &'static str {
+        "runs when a function of a program or library is called, or an instruction is reached"
+    }
+
+    fn syntax(&self) -> &'static str {
+        "uprobe:BINARY:FUNCTION[+OFFSET] or uprobe:BINARY:ADDRESS"
+    }
+
+    fn example(&self) -> &'static str {
+        "uprobe:libc:write { @bytes = hist(arg2); }"
+    }
+
+    fn program(&self) -> ProgramKind {
+        ProgramKind::Kprobe
+    }
+
+    fn offers(&self) -> Offers {
+        Offers {
+            arguments: true,
+            return_value: false,
+            record: false,
+            function: true,
+            memory: Space::User,
+            filtered_by_pid: true,
+        }
+    }
+
+    fn expand(&self, point: &Point<'_>, target: &dyn Target) -> Result<Vec<Place>, Failure> {
+        user::expand(self, false, point, target)
+    }
+}

@@ -1,0 +1,50 @@
+//! `uretprobe`: runs when a function of a program or library returns.
+
+use super::{Failure, Offers, Place, Point, ProbeKind, user};
+use crate::plan::ProgramKind;
+use crate::target::Target;
+use crate::types::Space;
+
+/// `uretprobe`.
+pub(super) struct Uretprobe;
+
+impl ProbeKind for Uretprobe {
+    fn name(&self) -> &'static str {
+        "uretprobe"
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &["ur"]
+    }
+
+    fn doc(&self) -> &'static str {
+        "runs when a function of a program or library returns"
+    }
+
+    fn syntax(&self) -> &'static str {
+        "uretprobe:BINARY:FUNCTION"
+    }
+
+    fn example(&self) -> &'static str {
+        "uretprobe:libc:write { @bytes = hist(retval); }"
+    }
+
+    fn program(&self) -> ProgramKind {
+        ProgramKind::Kprobe
+    }
+
+    fn offers(&self) -> Offers {
+        Offers {
+            arguments: false,
+            return_value: true,
+            record: false,
+            function: true,
+            memory: Space::User,
+            filtered_by_pid: true,
+        }
+    }
+
+    fn expand(&self, point: &Point<'_>, target: &dyn Target) -> Result<Vec<Place>, Failure> {
+        user::expand(self, true, point, target)
+    }
+}

@@ -1,0 +1,261 @@
+//! What `uprobe` and `uretprobe` share: places in programs and libraries.
+
+use super::{Failure, Place, Point, ProbeKind, did_you_mean};
+use crate::codes;
+use crate::glob::Glob;
+use crate::plan::{Attach, Site, UprobePlace};
+use crate::similar::similar;
+use crate::target::{Binary, Function, Target};
+use crumbs_grammar::ast::AttachPart;
+use crumbs_grammar::diagnostic::Diagnostic;
+
+/// How many names a "did you mean" lists.
+const SIMILAR: usize = 3;
+
+/// What the part behind the binary says.
+enum Wanted<'a> {
+    /// A function, and the offset from its start.
+    Function(&'a str, u64),
+    /// All functions that match.
+    Matching(Glob),
+    /// A virtual address.
+    Address(u64),
+}
+
+/// The places of an attach point `kind:BINARY:WHAT`, at the return of functions where `on_return`.
+pub(super) fn expand(
+    kind: &dyn ProbeKind,
+    on_return: bool,
+    point: &Point<'_>,
+    target: &dyn Target,
+) -> Result<Vec<Place>, Failure> {
+    let (binary, what) = match point.parts {
+        [binary, what] if !binary.text.is_empty() && !what.text.is_empty() => (binary, what),
+        [_, language, _] if language.text == "cpp" => return Err(later(point, "C++ names in attach points")),
+        _ => return Err(Failure::malformed(kind, point)),
+    };
+    let wanted = wanted(what)?;
+    if on_return && !matches!(wanted, Wanted::Function(_, 0) | Wanted::Matching(_)) {
+        return Err(Failure::wrong(
+            Diagnostic::error(
+                &codes::BAD_OFFSET,
+                what.span,
+                format!("a {} probe is placed on a whole function", kind.name()),
+            )
+            .help("name a function, without offset"),
+        ));
+    }
+    let binaries = target.binaries(&binary.text).map_err(|error| {
+        let source_line = binary.text.contains('@') && what.text.bytes().all(|b| b.is_ascii_digit());
+        if source_line {
+            return later(point, "source lines in attach points");
+        }
+        let matches_nothing = !binary.quoted && binary.text.contains('*');
+        let (code, message) = if matches_nothing {
+            (
+                &codes::NO_MATCH,
+                format!("no program or library matches `{}`", binary.text),
+            )
+        } else {
+            (
+                &codes::NO_BINARY,
+                format!("cannot find a program or library `{}`", binary.text),
+            )
+        };
+        Failure::target(error, code, binary.span, message)
+    })?;
+    let mut cx = Expansion {
+        kind,
+        on_return,
+        what,
+        target,
+        literal_binary: binaries.len() == 1,
+        places: Vec::new(),
+    };
+    let mut failure = None;
+    for binary in &binaries {
+        if let Err(error) = cx.binary(binary, &wanted) {
+            failure.get_or_insert(error);
+        }
+    }
+    match failure {
+        // Of several binaries, some may lack the function.
+        Some(failure) if cx.places.is_empty() => Err(failure),
+        _ => Ok(cx.places),
+    }
+}
+
+fn wanted(what: &AttachPart) -> Result<Wanted<'_>, Failure> {
+    let text = what.text.as_str();
+    if what.quoted {
+        return Ok(Wanted::Function(text, 0));
+    }
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return Ok(Wanted::Address(number(text, what)?));
+    }
+    let glob = Glob::new(text);
+    if !glob.is_literal() {
+        return Ok(Wanted::Matching(glob));
+    }
+    match text.split_once('+') {
+        Some((name, offset)) => Ok(Wanted::Function(name, number(offset, what)?)),
+        None => Ok(Wanted::Function(text, 0)),
+    }
+}
+
+fn number(text: &str, what: &AttachPart) -> Result<u64, Failure> {
+    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| {
+        Failure::wrong(
+            Diagnostic::error(&codes::BAD_OFFSET, what.span, format!("`{text}` is no number"))
+                .help("offsets and addresses are decimal (`16`) or hexadecimal (`0x10`)"),
+        )
+    })
+}
+
+fn later(point: &Point<'_>, what: &str) -> Failure {
+    Failure::wrong(Diagnostic::error(
+        &codes::LATER,
+        point.span,
+        format!("not supported yet: {what}"),
+    ))
+}
+
+/// One attach point being expanded.
+struct Expansion<'a> {
+    kind: &'a dyn ProbeKind,
+    on_return: bool,
+    what: &'a AttachPart,
+    target: &'a dyn Target,
+    literal_binary: bool,
+    places: Vec<Place>,
+}
+
+impl Expansion<'_> {
+    fn binary(&mut self, binary: &Binary, wanted: &Wanted<'_>) -> Result<(), Failure> {
+        let unreadable = |error| {
+            let message = format!("there are no functions in {}", binary.path);
+            Failure::target(error, &codes::NO_FUNCTION, self.what.span, message)
+        };
+        match wanted {
+            Wanted::Function(name, offset) => {
+                let functions = self.target.functions(binary).map_err(unreadable)?;
+                let function =
+                    find(&functions, name).ok_or_else(|| self.no_function(binary, name, &functions))?;
+                if *offset != 0 && function.size != 0 && *offset >= function.size {
+                    return Err(Failure::wrong(
+                        Diagnostic::error(
+                            &codes::BAD_OFFSET,
+                            self.what.span,
+                            format!("offset {offset} is behind the end of `{name}`"),
+                        )
+                        .label(format!("`{name}` has {} bytes", function.size)),
+                    ));
+                }
+                self.place(
+                    binary,
+                    &self.what.text,
+                    name,
+                    function.offset + offset,
+                    self.literal_binary,
+                );
+            }
+            Wanted::Matching(glob) => {
+                let functions = self.target.functions(binary).map_err(unreadable)?;
+                let before = self.places.len();
+                for function in functions.iter().filter(|f| glob.matches(&f.name)) {
+                    self.place(binary, &function.name, &function.name, function.offset, false);
+                }
+                if self.places.len() == before {
+                    return Err(self.no_match(binary, &functions));
+                }
+            }
+            Wanted::Address(address) => {
+                let offset = self.target.file_offset(binary, *address).map_err(|error| {
+                    let message = format!("{address:#x} is not in executable code of {}", binary.path);
+                    Failure::target(error, &codes::BAD_OFFSET, self.what.span, message)
+                })?;
+                // Without symbols the place has no function, and needs none.
+                let functions = self.target.functions(binary).ok();
+                let within = functions.iter().flat_map(|all| all.iter());
+                let function = within
+                    .filter(|f| f.offset <= offset && offset - f.offset < f.size.max(1))
+                    .min_by_key(rank);
+                let function = function.map_or(String::new(), |f| f.name.clone());
+                self.place(binary, &self.what.text, &function, offset, self.literal_binary);
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, binary: &Binary, what: &str, func: &str, offset: u64, literal: bool) {
+        self.places.push(Place {
+            site: Site {
+                probe: format!("{}:{}:{what}", self.kind.name(), binary.path),
+                func: func.to_owned(),
+            },
+            attach: Attach::Uprobe {
+                path: binary.path.clone(),
+                on_return: self.on_return,
+                places: vec![UprobePlace { offset, cookie: 0 }],
+            },
+            record: None,
+            literal,
+        });
+    }
+
+    fn no_function(&self, binary: &Binary, name: &str, functions: &[Function]) -> Failure {
+        let message = format!("{} has no function `{name}`", binary.path);
+        let names = similar(name, functions.iter().map(|f| f.name.as_str()), SIMILAR);
+        let diagnostic = did_you_mean(
+            Diagnostic::error(&codes::NO_FUNCTION, self.what.span, message),
+            &names,
+        );
+        Failure::missing(if names.is_empty() {
+            self.list_hint(diagnostic, binary)
+        } else {
+            diagnostic
+        })
+    }
+
+    fn no_match(&self, binary: &Binary, functions: &[Function]) -> Failure {
+        let message = format!("no function of {} matches `{}`", binary.path, self.what.text);
+        let stem = self.what.text.replace('*', "");
+        let names = similar(&stem, functions.iter().map(|f| f.name.as_str()), SIMILAR);
+        let diagnostic = did_you_mean(
+            Diagnostic::error(&codes::NO_MATCH, self.what.span, message),
+            &names,
+        );
+        Failure::missing(if names.is_empty() {
+            self.list_hint(diagnostic, binary)
+        } else {
+            diagnostic
+        })
+    }
+
+    fn list_hint(&self, diagnostic: Diagnostic, binary: &Binary) -> Diagnostic {
+        diagnostic.help(format!(
+            "`crumbs -l '{}:{}:*'` lists its functions",
+            self.kind.name(),
+            binary.path
+        ))
+    }
+}
+
+/// Finds a function in a list by ascending name.
+fn find<'f>(functions: &'f [Function], name: &str) -> Option<&'f Function> {
+    let at = functions.partition_point(|f| f.name.as_str() < name);
+    functions
+        .get(at)
+        .filter(|f| f.name == name)
+        // A target that sorts otherwise still gets the right answer.
+        .or_else(|| functions.iter().find(|f| f.name == name))
+}
+
+/// Of several names for one place, the one to show: without leading underscores, then the first.
+fn rank<'f>(function: &&'f Function) -> (bool, &'f str) {
+    (function.name.starts_with('_'), &function.name)
+}
