@@ -22,6 +22,7 @@ pub mod lower;
 pub mod object;
 pub mod opt;
 pub mod options;
+pub mod place;
 pub mod plan;
 pub mod probe_kind;
 pub mod probe_value;
