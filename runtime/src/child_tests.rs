@@ -83,8 +83,8 @@ fn says_what_is_wrong_before_anything_runs() {
         "cannot run `no-such-command-anywhere x`: command not found"
     );
     assert_eq!(
-        error("/etc/passwd").to_string(),
-        "cannot run `/etc/passwd`: /etc/passwd is not an executable file"
+        error("/proc/self/stat").to_string(),
+        "cannot run `/proc/self/stat`: /proc/self/stat is not an executable file"
     );
     assert_eq!(error(" ").reason, "it is empty");
     assert_eq!(error("'").reason, "a single quote is not closed");
@@ -185,4 +185,38 @@ fn refuses_threads() {
     );
     drop(end);
     thread.join().unwrap();
+}
+
+#[test]
+fn becomes_the_user_with_all_groups() {
+    if process::effective_uid() != 0 {
+        return crate::kernel::testing::skip("not root");
+    }
+    let seen = scratch("identity");
+    let script = format!(
+        "(id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status) > {}",
+        seen.display()
+    );
+    std::fs::write(&seen, "").unwrap();
+    std::os::unix::fs::chown(&seen, Some(65534), None).unwrap();
+    let identity = Identity::new(65534, 65534, "nobody");
+    let image = Image::new(
+        Path::new("/bin/sh"),
+        &["sh".into(), "-c".into(), script],
+        environment(None),
+    )
+    .unwrap();
+    let mut forked = fork::fork_held(&image, Some(&identity)).unwrap();
+    forked.release().unwrap();
+    while forked.try_wait().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let text = std::fs::read_to_string(&seen).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..3], ["65534"; 3], "{text}");
+    assert_eq!(lines.len(), 7);
+    for line in &lines[3..] {
+        assert!(line.ends_with("0000000000000000"), "{line}");
+    }
+    std::fs::remove_file(seen).unwrap();
 }

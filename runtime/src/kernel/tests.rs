@@ -263,7 +263,10 @@ fn counts_a_tracepoint_on_every_cpu() {
     if let Err(reason) = can_run() {
         return skip(&reason);
     }
-    let Ok(id) = std::fs::read_to_string("/sys/kernel/tracing/events/syscalls/sys_enter_getpgid/id") else {
+    let id = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
+        .iter()
+        .find_map(|dir| std::fs::read_to_string(format!("{dir}/events/syscalls/sys_enter_getpgid/id")).ok());
+    let Some(id) = id else {
         return skip("no tracefs");
     };
     let (fd, mapping) = memory(64);
@@ -676,6 +679,7 @@ fn measure_attaching() {
             println!("{count} links: attach {attached:?}, detach {:?}", start.elapsed());
         }
     }
+    measure_blocks(&counter(&fd, false));
     let mut quiescer = Quiescer::new(&plan_of(Vec::new(), ProgramKind::Kprobe, false)).unwrap();
     let mut sleeping = Quiescer::new(&plan_of(
         vec![uprobe(others, false, 0)],
@@ -690,5 +694,67 @@ fn measure_attaching() {
         let start = Instant::now();
         sleeping.wait();
         println!("quiesce: {rcu:?}, with sleepable programs {:?}", start.elapsed());
+    }
+}
+
+/// 30 blocks of a script on 30 functions of libc, as all of this machine's processes have mapped it: a program and a
+/// link each.
+#[expect(clippy::print_stdout, reason = "its purpose")]
+fn measure_blocks(code: &[u8]) {
+    let functions: [*const (); 30] = [
+        libc::read as _,
+        libc::write as _,
+        libc::open as _,
+        libc::close as _,
+        libc::lseek as _,
+        libc::fsync as _,
+        libc::getuid as _,
+        libc::geteuid as _,
+        libc::getgid as _,
+        libc::getegid as _,
+        libc::getppid as _,
+        libc::dup as _,
+        libc::dup2 as _,
+        libc::pipe as _,
+        libc::fcntl as _,
+        libc::ioctl as _,
+        libc::poll as _,
+        libc::chdir as _,
+        libc::mkdir as _,
+        libc::rmdir as _,
+        libc::unlink as _,
+        libc::rename as _,
+        libc::link as _,
+        libc::symlink as _,
+        libc::readlink as _,
+        libc::chmod as _,
+        libc::chown as _,
+        libc::truncate as _,
+        libc::ftruncate as _,
+        libc::umask as _,
+    ];
+    for _ in 0..3 {
+        let start = Instant::now();
+        let mut programs = Vec::new();
+        let mut links = Vec::new();
+        for function in functions {
+            let (path, offset) = place_of(function as usize);
+            let places = vec![UprobePlace { offset, cookie: 0 }];
+            let attach = Attach::Uprobe {
+                path,
+                on_return: false,
+                places,
+            };
+            programs.push(load(prog_type::KPROBE, multi(), 0, code));
+            let plan = plan_of(vec![attach], ProgramKind::Kprobe, false);
+            links.extend(attach_all(&plan, &programs[programs.len() - 1..], None).unwrap());
+        }
+        let attached = start.elapsed();
+        close_all(links);
+        println!(
+            "30 blocks: attach {attached:?}, start to end {:?}",
+            start.elapsed()
+        );
+        std::thread::sleep(Duration::from_millis(300));
     }
 }

@@ -48,21 +48,18 @@ pub struct Identity {
 
 impl Identity {
     /// The user who called sudo, with all groups; `None` unless this is root through sudo of someone else.
-    ///
-    /// Their groups come from `id -G`: a statically linked program cannot ask the name services (LDAP and such) that
-    /// clusters keep them in.
     pub fn of_sudo_caller() -> Option<Self> {
-        if super::process::effective_uid() != 0 {
-            return None;
-        }
         let number = |name| std::env::var(name).ok()?.parse::<u32>().ok();
         let (uid, gid) = (number("SUDO_UID")?, number("SUDO_GID")?);
         let name = std::env::var("SUDO_USER").ok()?;
-        if uid == 0 {
-            return None;
-        }
+        (uid != 0 && super::process::effective_uid() == 0).then(|| Self::new(uid, gid, &name))
+    }
+
+    /// A user with all groups that `id -G` knows: a statically linked program cannot ask the name services (LDAP and
+    /// such) that clusters keep them in. Only `gid` where it knows none.
+    pub fn new(uid: u32, gid: u32, name: &str) -> Self {
         let listed = std::process::Command::new("id")
-            .args(["-G", "--", &name])
+            .args(["-G", "--", name])
             .output()
             .ok();
         let mut groups: Vec<u32> = listed
@@ -77,12 +74,12 @@ impl Identity {
         if groups.is_empty() {
             groups.push(gid);
         }
-        Some(Self {
+        Self {
             uid,
             gid,
             groups,
-            name,
-        })
+            name: name.into(),
+        }
     }
 
     /// `USER`, `LOGNAME` and `HOME` of this user, as environment entries.
