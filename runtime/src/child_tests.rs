@@ -220,3 +220,50 @@ fn becomes_the_user_with_all_groups() {
     }
     std::fs::remove_file(seen).unwrap();
 }
+
+/// What the next test runs as a process of its own.
+#[test]
+#[ignore = "part of another test"]
+fn catches_signals_and_goes_on() {
+    let mut signals = crate::sys::poll::Signals::catch().unwrap();
+    std::fs::write(std::env::var("CRUMBS_TEST_READY").unwrap(), "").unwrap();
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(100));
+        signals.drain();
+    }
+}
+
+/// The first Ctrl-C asks for an end, one at the same moment is the same wish, a later one ends at once.
+#[test]
+fn a_second_interrupt_ends_at_once() {
+    let ready = scratch("ready");
+    let mut run = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "child::tests::catches_signals_and_goes_on",
+            "--ignored",
+        ])
+        .env("CRUMBS_TEST_READY", &ready)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !ready.exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = run.id().to_string();
+    let interrupt = || {
+        let status = std::process::Command::new("sh")
+            .args(["-c", &format!("kill -INT {pid}")])
+            .status()
+            .unwrap();
+        assert!(status.success());
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    interrupt();
+    interrupt();
+    assert!(run.try_wait().unwrap().is_none());
+    std::thread::sleep(Duration::from_millis(900));
+    interrupt();
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    std::fs::remove_file(ready).unwrap();
+}
