@@ -12,6 +12,9 @@ use crate::ir::{Block, Function, Inst, Target, Terminator, Value};
 use crumbs_grammar::span::Span;
 use regalloc2::{Operand, RegClass, VReg};
 
+/// How many values made on the spot are remembered: no more than there are registers for.
+const MADE: usize = 8;
+
 pub(super) fn lower(func: &Function) -> MachFunction {
     let cfg = Cfg::of(func);
     let selector = Selector::of(func, &cfg);
@@ -353,6 +356,9 @@ impl Lowering<'_> {
         let vreg = self.fresh();
         self.push(op, vec![Operand::reg_def(vreg)]);
         if again {
+            if self.made.len() == MADE {
+                self.made.remove(0);
+            }
             self.made.push((source, vreg));
         }
         vreg

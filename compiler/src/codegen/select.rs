@@ -12,6 +12,9 @@ use crate::ir::cfg::Cfg;
 use crate::ir::{AtomicOp, BinOp, Cond, Function, Home, Inst, Op, Slot, Terminator, Value, Width};
 use crate::plan::BpfMapId;
 
+/// How many additions of constants to an address are folded.
+const MAX_CHAIN: u32 = 8;
+
 /// Where an operand's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
@@ -125,34 +128,29 @@ impl<'a> Selector<'a> {
     /// base.
     fn find_aliases(&mut self, cfg: &Cfg) {
         let func = self.func;
+        // Definitions come before uses in this order, so aliases of aliases are resolved at once.
         for &block in &cfg.order {
-            for target in func.blocks[block.0 as usize]
-                .terminator
-                .iter()
-                .flat_map(Terminator::targets)
-            {
+            let data = &func.blocks[block.0 as usize];
+            for &inst in &data.insts {
+                let data = &func.insts[inst.0 as usize];
+                if let (Op::ElementAddr { base, count: 1, .. }, Some(result)) = (&data.op, data.result) {
+                    self.aliases[result.0 as usize] = Some(self.root(*base));
+                }
+            }
+            for target in data.terminator.iter().flat_map(Terminator::targets) {
                 if cfg.predecessors(target.block).len() == 1 {
                     let params = &func.blocks[target.block.0 as usize].params;
                     for (param, arg) in params.iter().zip(&target.args) {
-                        self.aliases[param.0 as usize] = Some(*arg);
+                        self.aliases[param.0 as usize] = Some(self.root(*arg));
                     }
                 }
-            }
-        }
-        for data in &func.insts {
-            if let (Op::ElementAddr { base, count: 1, .. }, Some(result)) = (&data.op, data.result) {
-                self.aliases[result.0 as usize] = Some(*base);
             }
         }
     }
 
     /// The value that `value` stands for.
-    pub(super) fn root(&self, mut value: Value) -> Value {
-        // Aliases point up the dominator tree, so the walk ends.
-        while let Some(other) = self.aliases[value.0 as usize] {
-            value = other;
-        }
-        value
+    pub(super) fn root(&self, value: Value) -> Value {
+        self.aliases[value.0 as usize].unwrap_or(value)
     }
 
     pub(super) fn is_alias(&self, value: Value) -> bool {
@@ -235,28 +233,27 @@ impl<'a> Selector<'a> {
     fn place(&self, value: Value) -> (Place, i64) {
         let mut value = self.root(value);
         let mut offset = 0i64;
-        loop {
+        // Longer chains are left to the optimiser; following them for every link would take quadratic time.
+        for _ in 0..MAX_CHAIN {
             match self.op(value) {
                 Some(Op::SlotAddr(slot, at)) => {
-                    return (
-                        Place::Frame,
-                        offset + i64::from(self.home(*slot)) + i64::from(*at),
-                    );
+                    let at = i64::from(self.home(*slot)) + i64::from(*at);
+                    return (Place::Frame, offset.saturating_add(at));
                 }
-                Some(Op::Memory(at)) => return (Place::Memory, offset + i64::from(*at)),
-                Some(op) => match self.displaced(op) {
-                    Some((base, by)) => {
-                        let Some(sum) = offset.checked_add(by) else {
-                            return (Place::At(value), offset);
-                        };
-                        offset = sum;
-                        value = self.root(base);
-                    }
-                    None => return (Place::At(value), offset),
-                },
-                None => return (Place::At(value), offset),
+                Some(Op::Memory(at)) => return (Place::Memory, offset.saturating_add(i64::from(*at))),
+                op => {
+                    let Some((base, by)) = op.and_then(|op| self.displaced(op)) else {
+                        break;
+                    };
+                    let Some(sum) = offset.checked_add(by) else {
+                        break;
+                    };
+                    offset = sum;
+                    value = self.root(base);
+                }
             }
         }
+        (Place::At(value), offset)
     }
 
     /// What `op` adds a constant to, and the constant.

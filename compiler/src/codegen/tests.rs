@@ -5,6 +5,7 @@ mod bpf_interpreter;
 mod exact;
 mod generator;
 mod ir_interpreter;
+mod limits;
 mod random;
 mod world;
 
@@ -34,7 +35,7 @@ fn maps() -> Vec<BpfMap> {
         .into()
 }
 
-fn limits() -> Limits {
+fn sizes() -> Limits {
     Limits {
         bpf_maps: maps().len(),
         memory: MEMORY,
@@ -53,7 +54,7 @@ fn place(func: &mut Function) {
 fn compile(mut func: Function) -> Program {
     place(&mut func);
     let text = func.to_string();
-    let func = verify(func, limits()).unwrap_or_else(|e| panic!("{}\n{text}", e[0]));
+    let func = verify(func, sizes()).unwrap_or_else(|e| panic!("{}\n{text}", e[0]));
     super::compile(&func).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 

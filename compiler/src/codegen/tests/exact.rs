@@ -262,3 +262,156 @@ fn histogram_program_has_no_moves() {
         ],
     );
 }
+
+#[test]
+fn pseudo_instructions() {
+    becomes(
+        |b| {
+            let (x, y) = (argument(b, 0), argument(b, 8));
+            let base = b.emit(Op::Memory(64));
+            let element = b.emit(Op::ElementAddr {
+                base,
+                index: x,
+                count: 16,
+                stride: 24,
+            });
+            let old = b.emit(Op::CompareExchange {
+                addr: element,
+                offset: 8,
+                expected: x,
+                new: y,
+            });
+            b.ret(old);
+        },
+        &[
+            "r0 = *(u64 *)(r1 + 0)",
+            "r4 = *(u64 *)(r1 + 8)",
+            "r1 = memory[64]",
+            "r2 = r0",
+            "r2 &= 15",
+            "r2 *= 24",
+            "r2 += r1",
+            "r0 = cmpxchg(*(u64 *)(r2 + 8), r0, r4)",
+            "exit",
+        ],
+    );
+    becomes(
+        |b| {
+            let slot = b.slot(8);
+            let key = b.slot_addr(slot, 0);
+            let selector = b.emit(Op::Memory(24));
+            let selector = b.load(selector, 0, Width::B8);
+            b.store(key, 0, Width::B8, selector);
+            let map = b.emit(Op::MapSelect {
+                selector,
+                maps: [BpfMapId(0), BpfMapId(1)],
+            });
+            b.call_effect(Helper::MapDeleteElem, &[map, key]);
+        },
+        &[
+            "r1 = memory[24]",
+            "r2 = *(u64 *)(r1 + 0)",
+            "*(u64 *)(r10 - 8) = r2",
+            "r1 = map[second]",
+            "if r2 != 0 goto +2",
+            "r1 = map[first]",
+            "r2 = r10",
+            "r2 += -8",
+            "call map_delete_elem#3",
+            "r0 = 0",
+            "exit",
+        ],
+    );
+    becomes(
+        |b| {
+            let slot = b.slot(64);
+            let to = b.slot_addr(slot, 0);
+            let (size, from) = (argument(b, 0), argument(b, 8));
+            b.effect(Op::CallBounded {
+                helper: Helper::ProbeReadUser,
+                args: vec![to, size, from],
+                bounded: 1,
+                max: 64,
+            });
+            b.ret(size);
+        },
+        &[
+            "r6 = *(u64 *)(r1 + 0)",
+            "r3 = *(u64 *)(r1 + 8)",
+            "r1 = r10",
+            "r1 += -64",
+            "r2 = r6",
+            "if r2 <= 64 goto +1",
+            "r2 = 64",
+            "call probe_read_user#112",
+            "r0 = r6",
+            "exit",
+        ],
+    );
+}
+
+/// The context survives a call in a register that calls leave alone, and is read at constant offsets from there.
+#[test]
+fn context_after_a_call() {
+    becomes(
+        |b| {
+            b.call_effect(Helper::KtimeGetNs, &[]);
+            let x = argument(b, 96);
+            let ctx = b.emit(Op::Ctx);
+            let cookie = b.call(Helper::GetAttachCookie, &[ctx]);
+            let sum = b.bin(BinOp::Add, cookie, x);
+            b.ret(sum);
+        },
+        &[
+            "r6 = r1",
+            "call ktime_get_ns#5",
+            "r1 = r6",
+            "r6 = *(u64 *)(r1 + 96)",
+            "call get_attach_cookie#174",
+            "r0 += r6",
+            "exit",
+        ],
+    );
+}
+
+#[test]
+fn unused_values_cost_nothing() {
+    becomes(
+        |b| {
+            let x = argument(b, 0);
+            let memory = b.emit(Op::Memory(0));
+            let loaded = b.load(memory, 0, Width::B8);
+            let sum = b.bin(BinOp::Add, x, loaded);
+            b.cmp(Cond::Eq, sum, x);
+        },
+        &["r0 = 0", "exit"],
+    );
+}
+
+#[test]
+fn accesses_share_a_base() {
+    becomes(
+        |b| {
+            let one = b.iconst(1);
+            for at in [128, 64, 3000] {
+                let addr = b.emit(Op::Memory(at));
+                b.atomic(AtomicOp::Add, addr, 0, one);
+            }
+            let x = argument(b, 0);
+            let p = b.bin_imm(BinOp::Add, x, 16);
+            let q = b.bin_imm(BinOp::Sub, p, 8);
+            let r = b.load(q, 4, Width::B4);
+            b.ret(r);
+        },
+        &[
+            "r2 = memory[128]",
+            "r4 = 1",
+            "lock *(u64 *)(r2 + 0) += r4",
+            "lock *(u64 *)(r2 - 64) += r4",
+            "lock *(u64 *)(r2 + 2872) += r4",
+            "r0 = *(u64 *)(r1 + 0)",
+            "r0 = *(u32 *)(r0 + 12)",
+            "exit",
+        ],
+    );
+}

@@ -2,7 +2,7 @@
 
 use super::generator::{Shape, generate};
 use super::world::World;
-use super::{bpf_interpreter, ir_interpreter, limits, maps, place, text};
+use super::{bpf_interpreter, ir_interpreter, maps, place, sizes, text};
 use crate::bpf::Program;
 use crate::codegen::{CodegenError, compile};
 use crate::ir::{Function, verify};
@@ -15,7 +15,7 @@ use crumbs_grammar::span::Span;
 fn compiled(seed: u64, shape: Shape) -> (Function, Option<Program>) {
     let mut func = generate(seed, shape);
     place(&mut func);
-    let verified = verify(func.clone(), limits()).unwrap_or_else(|e| panic!("seed {seed}: {}\n{func}", e[0]));
+    let verified = verify(func.clone(), sizes()).unwrap_or_else(|e| panic!("seed {seed}: {}\n{func}", e[0]));
     match compile(&verified) {
         Ok(program) => (func, Some(program)),
         Err(CodegenError::FrameTooLarge { .. }) => (func, None),
