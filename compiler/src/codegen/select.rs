@@ -8,12 +8,14 @@ use super::machine::{Access, Clamp, Compare, MachOp};
 use super::{RESULT, argument};
 use crate::bpf::{Reg, op};
 use crate::helper::Helper;
-use crate::ir::cfg::Cfg;
-use crate::ir::{AtomicOp, BinOp, Cond, Function, Home, Inst, Op, Slot, Terminator, Value, Width};
+use crate::ir::{AtomicOp, BinOp, Cond, Function, Inst, Op, Value, Width};
 use crate::plan::BpfMapId;
+use codes::{alu_code, half_imm, is_commutative, jump_code, size, swapped};
+use facts::Uses;
 
-/// How many additions of constants to an address are folded.
-const MAX_CHAIN: u32 = 8;
+mod address;
+mod codes;
+mod facts;
 
 /// Where an operand's value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,249 +86,7 @@ pub(super) struct Selector<'a> {
     uses: Vec<Uses>,
 }
 
-/// How often a value is used, and how often in ways that fold its definition away.
-#[derive(Clone, Copy, Default)]
-struct Uses {
-    all: u32,
-    /// As the address of an access.
-    address: u32,
-    /// Compared with 0 for equality by a branch.
-    tested: u32,
-    /// Compared with a constant by a branch or comparison.
-    compared: u32,
-}
-
 impl<'a> Selector<'a> {
-    pub(super) fn of(func: &'a Function, cfg: &Cfg) -> Self {
-        let mut selector = Self {
-            func,
-            definitions: vec![None; func.values as usize],
-            aliases: vec![None; func.values as usize],
-            uses: vec![Uses::default(); func.values as usize],
-        };
-        for &block in &cfg.order {
-            for &inst in &func.blocks[block.0 as usize].insts {
-                if let Some(result) = func.insts[inst.0 as usize].result {
-                    selector.definitions[result.0 as usize] = Some(inst);
-                }
-            }
-        }
-        selector.find_aliases(cfg);
-        for &block in &cfg.order {
-            let data = &func.blocks[block.0 as usize];
-            for &inst in &data.insts {
-                selector.count_uses(&func.insts[inst.0 as usize].op);
-            }
-            if let Some(terminator) = &data.terminator {
-                selector.count_terminator(terminator);
-            }
-        }
-        selector
-    }
-
-    /// A parameter of a block that one edge enters equals the argument; an element of a single-element array is its
-    /// base.
-    fn find_aliases(&mut self, cfg: &Cfg) {
-        let func = self.func;
-        // Definitions come before uses in this order, so aliases of aliases are resolved at once.
-        for &block in &cfg.order {
-            let data = &func.blocks[block.0 as usize];
-            for &inst in &data.insts {
-                let data = &func.insts[inst.0 as usize];
-                if let (Op::ElementAddr { base, count: 1, .. }, Some(result)) = (&data.op, data.result) {
-                    self.aliases[result.0 as usize] = Some(self.root(*base));
-                }
-            }
-            for target in data.terminator.iter().flat_map(Terminator::targets) {
-                if cfg.predecessors(target.block).len() == 1 {
-                    let params = &func.blocks[target.block.0 as usize].params;
-                    for (param, arg) in params.iter().zip(&target.args) {
-                        self.aliases[param.0 as usize] = Some(self.root(*arg));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The value that `value` stands for.
-    pub(super) fn root(&self, value: Value) -> Value {
-        self.aliases[value.0 as usize].unwrap_or(value)
-    }
-
-    pub(super) fn is_alias(&self, value: Value) -> bool {
-        self.aliases[value.0 as usize].is_some()
-    }
-
-    /// The instruction that defines a value; `None` for parameters.
-    pub(super) fn definition(&self, value: Value) -> Option<Inst> {
-        self.definitions[value.0 as usize]
-    }
-
-    fn op(&self, value: Value) -> Option<&'a Op> {
-        let inst = self.definition(self.root(value))?;
-        Some(&self.func.insts[inst.0 as usize].op)
-    }
-
-    fn constant(&self, value: Value) -> Option<i64> {
-        match self.op(value)? {
-            Op::Const(c) => Some(*c),
-            _ => None,
-        }
-    }
-
-    fn uses_mut(&mut self, value: Value) -> &mut Uses {
-        let root = self.root(value);
-        &mut self.uses[root.0 as usize]
-    }
-
-    fn count_uses(&mut self, op: &Op) {
-        for value in op.operands() {
-            self.uses_mut(value).all += 1;
-        }
-        match op {
-            Op::Load { addr, .. }
-            | Op::Store { addr, .. }
-            | Op::Atomic { addr, .. }
-            | Op::CompareExchange { addr, .. } => self.uses_mut(*addr).address += 1,
-            Op::Cmp(_, a, b) if self.constant(*b).is_some() => self.uses_mut(*a).compared += 1,
-            _ => {}
-        }
-    }
-
-    fn count_terminator(&mut self, terminator: &Terminator) {
-        for target in terminator.targets() {
-            for &arg in &target.args {
-                self.uses_mut(arg).all += 1;
-            }
-        }
-        match terminator {
-            Terminator::Jump(_) => {}
-            Terminator::Return(value) => self.uses_mut(*value).all += 1,
-            Terminator::Branch { cond, a, b, .. } => {
-                let b_is = self.constant(*b);
-                self.uses_mut(*b).all += 1;
-                let a = self.uses_mut(*a);
-                a.all += 1;
-                a.compared += u32::from(b_is.is_some());
-                a.tested += u32::from(b_is == Some(0) && matches!(cond, Cond::Eq | Cond::Ne));
-            }
-        }
-    }
-
-    /// How an operand gets its value.
-    pub(super) fn source(&self, value: Value) -> Source {
-        let value = self.root(value);
-        match self.op(value) {
-            Some(Op::Const(c)) => Source::Const(*c),
-            Some(Op::Ctx) => Source::Ctx,
-            Some(Op::MapPtr(map)) => Source::Map(*map),
-            Some(_) => match self.place(value) {
-                (Place::Frame, offset) => i16::try_from(offset).map_or(Source::Value(value), Source::Frame),
-                (Place::Memory, offset) => u32::try_from(offset).map_or(Source::Value(value), Source::Memory),
-                (Place::At(_), _) => Source::Value(value),
-            },
-            None => Source::Value(value),
-        }
-    }
-
-    /// An address as a base and a constant, looking through additions of constants.
-    fn place(&self, value: Value) -> (Place, i64) {
-        let mut value = self.root(value);
-        let mut offset = 0i64;
-        // Longer chains are left to the optimiser; following them for every link would take quadratic time.
-        for _ in 0..MAX_CHAIN {
-            match self.op(value) {
-                Some(Op::SlotAddr(slot, at)) => {
-                    let at = i64::from(self.home(*slot)) + i64::from(*at);
-                    return (Place::Frame, offset.saturating_add(at));
-                }
-                Some(Op::Memory(at)) => return (Place::Memory, offset.saturating_add(i64::from(*at))),
-                op => {
-                    let Some((base, by)) = op.and_then(|op| self.displaced(op)) else {
-                        break;
-                    };
-                    let Some(sum) = offset.checked_add(by) else {
-                        break;
-                    };
-                    offset = sum;
-                    value = self.root(base);
-                }
-            }
-        }
-        (Place::At(value), offset)
-    }
-
-    /// What `op` adds a constant to, and the constant.
-    fn displaced(&self, op: &Op) -> Option<(Value, i64)> {
-        match *op {
-            Op::Bin(BinOp::Add, a, b) => match self.constant(b) {
-                Some(c) => Some((a, c)),
-                None => Some((b, self.constant(a)?)),
-            },
-            Op::Bin(BinOp::Sub, a, b) => Some((a, self.constant(b)?.checked_neg()?)),
-            Op::ElementAddr {
-                base,
-                index,
-                count,
-                stride,
-            } => {
-                let index = self.constant(index)? & (i64::from(count) - 1);
-                Some((base, index * i64::from(stride)))
-            }
-            _ => None,
-        }
-    }
-
-    /// Where a slot is on the frame.
-    fn home(&self, slot: Slot) -> i16 {
-        match self.func.slots[slot.0 as usize].home {
-            Home::Frame(at) => at,
-            Home::Unplaced | Home::Scratch(_) => {
-                unreachable!("verified functions have their slots on the frame")
-            }
-        }
-    }
-
-    /// The base operand, if any, and the rest of an access to `addr + offset`.
-    fn access(&self, addr: Value, offset: i16) -> (Option<(Source, Use)>, Access) {
-        let frame = |offset| (None, Access { frame: true, offset });
-        let based = |source, offset| (Some((source, Use::Reg)), Access { frame: false, offset });
-        let (place, at) = self.place(addr);
-        let total = at.saturating_add(i64::from(offset));
-        match (place, i16::try_from(total)) {
-            (Place::Frame, Ok(total)) => frame(total),
-            // A base that is the same for neighbouring accesses can be used for all of them.
-            (Place::Memory, _) => match u32::try_from(total) {
-                Ok(total) => based(Source::Memory(total), 0),
-                Err(_) => based(self.source(addr), offset),
-            },
-            (Place::At(base), Ok(total)) if self.only_addresses(addr, base) => {
-                based(self.source(base), total)
-            }
-            _ => based(self.source(addr), offset),
-        }
-    }
-
-    /// Whether nothing but accesses uses any of the sums on the way from `addr` down to `base`: else they are in
-    /// registers anyway.
-    fn only_addresses(&self, addr: Value, base: Value) -> bool {
-        let mut value = self.root(addr);
-        let mut inner = false;
-        while value != base {
-            let uses = self.uses[value.0 as usize];
-            // The inner sums of a chain are used by the outer ones.
-            if uses.all != uses.address + u32::from(inner) {
-                return false;
-            }
-            inner = true;
-            match self.op(value).and_then(|op| self.displaced(op)) {
-                Some((next, _)) => value = self.root(next),
-                None => return false,
-            }
-        }
-        true
-    }
-
     /// Whether an operation must be there even if nothing uses its result.
     pub(super) fn has_effect(op: &Op) -> bool {
         matches!(
@@ -346,15 +106,7 @@ impl<'a> Selector<'a> {
             Op::Const(_) | Op::Ctx | Op::MapPtr(_) | Op::Memory(_) | Op::SlotAddr(..) => Vec::new(),
             Op::Bin(op, a, b) => vec![self.bin(*op, *a, *b)],
             Op::Extend { bits, signed, value } => extend(*bits, *signed, self.source(*value)),
-            Op::Cmp(cond, a, b) => {
-                let (compare, mut uses) = self.compare(*cond, *a, *b);
-                uses.iter_mut().for_each(|(_, kind)| *kind = Use::Late);
-                vec![Selected {
-                    op: MachOp::SetIf(compare),
-                    uses,
-                    def: Def::Reg,
-                }]
-            }
+            Op::Cmp(cond, a, b) => vec![self.set_if(*cond, *a, *b)],
             Op::Load {
                 addr,
                 offset,
@@ -392,17 +144,7 @@ impl<'a> Selector<'a> {
                 offset,
                 expected,
                 new,
-            } => {
-                let (base, at) = self.access(*addr, *offset);
-                let mut uses: Vec<_> = base.into_iter().collect();
-                uses.push((self.source(*expected), Use::Fixed(RESULT)));
-                uses.push((self.source(*new), Use::Reg));
-                vec![Selected {
-                    op: MachOp::CompareExchange { at },
-                    uses,
-                    def: Def::Fixed(RESULT),
-                }]
-            }
+            } => vec![self.compare_exchange(*addr, *offset, *expected, *new)],
             Op::MapSelect { selector, maps } => vec![Selected {
                 op: MachOp::MapSelect(*maps),
                 uses: vec![(self.source(*selector), Use::Late)],
@@ -499,6 +241,28 @@ impl<'a> Selector<'a> {
             value = *inner;
         }
         value
+    }
+
+    fn set_if(&self, cond: Cond, a: Value, b: Value) -> Selected {
+        let (compare, mut uses) = self.compare(cond, a, b);
+        uses.iter_mut().for_each(|(_, kind)| *kind = Use::Late);
+        Selected {
+            op: MachOp::SetIf(compare),
+            uses,
+            def: Def::Reg,
+        }
+    }
+
+    fn compare_exchange(&self, addr: Value, offset: i16, expected: Value, new: Value) -> Selected {
+        let (base, at) = self.access(addr, offset);
+        let mut uses: Vec<_> = base.into_iter().collect();
+        uses.push((self.source(expected), Use::Fixed(RESULT)));
+        uses.push((self.source(new), Use::Reg));
+        Selected {
+            op: MachOp::CompareExchange { at },
+            uses,
+            def: Def::Fixed(RESULT),
+        }
     }
 
     fn atomic(&self, operation: AtomicOp, addr: Value, offset: i16, value: Value, needed: bool) -> Selected {
@@ -647,28 +411,6 @@ impl<'a> Selector<'a> {
     }
 }
 
-/// What an address is based on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// The frame pointer.
-    Frame,
-    /// The start of the program memory.
-    Memory,
-    /// A value.
-    At(Value),
-}
-
-/// The immediate by which the low half of a register is compared like its extension to 64 bits with `c`.
-fn half_imm(cond: Cond, signed: bool, c: i64) -> Option<i32> {
-    use Cond::*;
-    match (cond, signed) {
-        // Sign extension keeps the order of unsigned numbers too.
-        (_, true) => i32::try_from(c).ok(),
-        (Eq | Ne | ULt | ULe | UGt | UGe, false) => u32::try_from(c).ok().map(|c| c as i32),
-        _ => None,
-    }
-}
-
 fn alu_imm(code: u8, a: Source, imm: i32) -> Selected {
     Selected {
         op: MachOp::AluImm { code, imm },
@@ -739,66 +481,4 @@ fn load(base: Option<(Source, Use)>, at: Access, width: Width, signed: bool) -> 
         selected.extend(extend(width.bytes() as u8 * 8, true, Source::Previous));
     }
     selected
-}
-
-fn is_commutative(operation: BinOp) -> bool {
-    matches!(
-        operation,
-        BinOp::Add | BinOp::Mul | BinOp::And | BinOp::Or | BinOp::Xor
-    )
-}
-
-fn alu_code(operation: BinOp) -> u8 {
-    match operation {
-        BinOp::Add => op::ADD,
-        BinOp::Sub => op::SUB,
-        BinOp::Mul => op::MUL,
-        BinOp::UDiv => op::DIV,
-        BinOp::URem => op::MOD,
-        BinOp::And => op::AND,
-        BinOp::Or => op::OR,
-        BinOp::Xor => op::XOR,
-        BinOp::Shl => op::LSH,
-        BinOp::LShr => op::RSH,
-        BinOp::AShr => op::ARSH,
-    }
-}
-
-fn jump_code(cond: Cond) -> u8 {
-    match cond {
-        Cond::Eq => op::JEQ,
-        Cond::Ne => op::JNE,
-        Cond::ULt => op::JLT,
-        Cond::ULe => op::JLE,
-        Cond::UGt => op::JGT,
-        Cond::UGe => op::JGE,
-        Cond::SLt => op::JSLT,
-        Cond::SLe => op::JSLE,
-        Cond::SGt => op::JSGT,
-        Cond::SGe => op::JSGE,
-    }
-}
-
-/// The condition that holds of `b, a` when `cond` holds of `a, b`.
-fn swapped(cond: Cond) -> Cond {
-    match cond {
-        Cond::Eq | Cond::Ne => cond,
-        Cond::ULt => Cond::UGt,
-        Cond::ULe => Cond::UGe,
-        Cond::UGt => Cond::ULt,
-        Cond::UGe => Cond::ULe,
-        Cond::SLt => Cond::SGt,
-        Cond::SLe => Cond::SGe,
-        Cond::SGt => Cond::SLt,
-        Cond::SGe => Cond::SLe,
-    }
-}
-
-fn size(width: Width) -> u8 {
-    match width {
-        Width::B1 => op::B,
-        Width::B2 => op::H,
-        Width::B4 => op::W,
-        Width::B8 => op::DW,
-    }
 }

@@ -166,9 +166,9 @@ impl Generator {
     fn digest(&mut self) -> Value {
         let mut sum = self.b.iconst(1);
         let live = self.scalars.len().min(self.shape.live);
-        for value in self.scalars[self.scalars.len() - live..].to_vec() {
+        for i in self.scalars.len() - live..self.scalars.len() {
             let product = self.b.bin_imm(BinOp::Mul, sum, 31);
-            sum = self.b.bin(BinOp::Add, product, value);
+            sum = self.b.bin(BinOp::Add, product, self.scalars[i]);
         }
         // The kernel returns the low half only.
         let high = self.b.bin_imm(BinOp::LShr, sum, 32);
