@@ -64,18 +64,21 @@ const MAX_ROUNDS: usize = 10;
 /// Makes `func` smaller and faster.
 pub fn optimise(mut func: Function, facts: &Facts) -> Function {
     for _ in 0..MAX_ROUNDS {
-        // All passes run in every round: `|`, not `||`.
-        let changed = gvn::run(&mut func)
-            | simplify::run(&mut func)
-            | conditions::run(&mut func)
-            | reuse::run(&mut func, facts)
-            | dead_stores::run(&mut func)
-            | dce::run(&mut func)
-            | blocks::run(&mut func);
-        if !changed {
+        if !round(&mut func, facts) {
             break;
         }
     }
-    dce::run(&mut func);
     compact::run(func)
+}
+
+/// Runs every pass once. Says whether any changed anything.
+fn round(func: &mut Function, facts: &Facts) -> bool {
+    // `|`, not `||`: all passes run in every round.
+    gvn::run(func)
+        | simplify::run(func)
+        | conditions::run(func)
+        | reuse::run(func, facts)
+        | dead_stores::run(func)
+        | dce::run(func)
+        | blocks::run(func)
 }

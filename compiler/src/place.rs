@@ -184,7 +184,7 @@ impl Layout {
 /// Bytes that are given to slots.
 struct Area {
     budget: u32,
-    /// What is taken: offset, size, and the live range for which.
+    /// What is taken, by ascending offset: offset, size, and the live range for which.
     taken: Vec<(u32, u32, (u32, u32))>,
 }
 
@@ -198,25 +198,20 @@ impl Area {
 
     /// The lowest `size` bytes that are free for all of `live`.
     fn take(&mut self, size: u32, live: (u32, u32)) -> Option<u32> {
-        let overlaps = |other: &(u32, u32)| other.0 <= live.1 && live.0 <= other.1;
-        let mut busy: Vec<(u32, u32)> = self
-            .taken
-            .iter()
-            .filter(|(_, _, other)| overlaps(other))
-            .map(|&(at, size, _)| (at, at + size))
-            .collect();
-        busy.sort_unstable();
         let mut at = 0;
-        for (start, end) in busy {
+        for &(start, size_there, other) in &self.taken {
             if start >= at + size {
                 break;
             }
-            at = at.max(end);
+            if other.0 <= live.1 && live.0 <= other.1 {
+                at = at.max(start + size_there);
+            }
         }
         if at.checked_add(size)? > self.budget {
             return None;
         }
-        self.taken.push((at, size, live));
+        let place = self.taken.partition_point(|&(start, ..)| start < at);
+        self.taken.insert(place, (at, size, live));
         Some(at)
     }
 }

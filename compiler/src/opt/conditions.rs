@@ -11,6 +11,9 @@ use std::collections::HashMap;
 /// How two values can compare: a set of the five outcomes below.
 type Outcomes = u8;
 
+/// Two values, and how they can compare.
+type Known = ((Value, Value), Outcomes);
+
 const EQUAL: Outcomes = 1;
 /// Less both as unsigned and as signed numbers.
 const LESS: Outcomes = 2;
@@ -53,7 +56,7 @@ pub(crate) fn run(func: &mut Function) -> bool {
     let bounds = Bounds::new(func);
     let mut known: HashMap<(Value, Value), Outcomes> = HashMap::new();
     // Blocks of the dominator tree that are being visited, with what their entering changed in `known`.
-    let mut path: Vec<(Block, Option<((Value, Value), Outcomes)>)> = Vec::new();
+    let mut path: Vec<(Block, Option<Known>)> = Vec::new();
     let mut changed = false;
     for &block in &cfg.preorder {
         while let Some(&(above, undo)) = path.last() {
@@ -90,7 +93,7 @@ pub(crate) fn run(func: &mut Function) -> bool {
 }
 
 /// What entering `block` tells of a pair of values: its only way in is one side of a branch.
-fn learned(func: &Function, cfg: &Cfg, block: Block) -> Option<((Value, Value), Outcomes)> {
+fn learned(func: &Function, cfg: &Cfg, block: Block) -> Option<Known> {
     let &[pred] = cfg.predecessors(block) else {
         return None;
     };

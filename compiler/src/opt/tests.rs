@@ -1,5 +1,7 @@
 //! Random programs mean the same before and after.
 
+mod passes;
+
 use super::*;
 use crate::ir::testing::{GENERATED_MAPS, Machine, generate};
 use crate::ir::verify::{Limits, Stage, check};
@@ -46,4 +48,26 @@ fn random_programs_mean_the_same() {
     }
     // If less than a third were saved, some pass would have stopped working.
     assert!(saved.1 * 3 < saved.0 * 2, "{saved:?}");
+}
+
+/// The rounds that it takes until nothing changes.
+fn rounds(mut func: Function) -> usize {
+    (1..).find(|_| !round(&mut func, &facts())).unwrap_or(usize::MAX)
+}
+
+/// Each pass is linear in the size of the program (or nearly), so the whole is if the number of rounds does not grow.
+#[test]
+fn the_number_of_rounds_does_not_grow_with_the_program() {
+    let most = |size| (0..20).map(|seed| rounds(generate(seed, size))).max();
+    let (small, large) = (most(50), most(2000));
+    assert!(large <= Some(MAX_ROUNDS), "{small:?} {large:?}");
+}
+
+#[test]
+fn optimised_programs_are_left_alone() {
+    for seed in 0..200 {
+        let once = optimise(generate(seed, 30), &facts());
+        let twice = optimise(once.clone(), &facts());
+        assert_eq!(once.to_string(), twice.to_string(), "seed {seed}");
+    }
 }
