@@ -284,17 +284,12 @@ impl Generator {
                 self.scalars.push(value);
             }
             6 => {
-                let value = self.scalar();
-                let value = self.b.emit(Op::Extend {
-                    bits: self.rng.pick(&[8, 16, 32]),
-                    signed: self.rng.chance(50),
-                    value,
-                });
+                let value = self.extend();
                 self.scalars.push(value);
             }
             7 => {
-                let (cond, a, b) = (self.rng.pick(CONDS), self.scalar(), self.scalar());
-                let value = self.b.cmp(cond, a, b);
+                let (a, b) = self.compared();
+                let value = self.b.cmp(self.rng.pick(CONDS), a, b);
                 self.scalars.push(value);
             }
             8 => self.place(),
@@ -435,9 +430,33 @@ impl Generator {
         self.answer(result);
     }
 
+    fn extend(&mut self) -> Value {
+        let value = self.scalar();
+        self.b.emit(Op::Extend {
+            bits: self.rng.pick(&[8, 16, 32, 32]),
+            signed: self.rng.chance(50),
+            value,
+        })
+    }
+
+    /// Two values that are worth comparing: often near each other.
+    fn compared(&mut self) -> (Value, Value) {
+        let (a, b) = match self.rng.below(4) {
+            0 => (self.extend(), self.constant()),
+            1 => {
+                let value = self.scalar();
+                let few = self.b.bin_imm(BinOp::And, value, 3);
+                let near = self.rng.below(4) as i64;
+                (few, self.b.iconst(near))
+            }
+            _ => (self.scalar(), self.scalar()),
+        };
+        if self.rng.chance(50) { (a, b) } else { (b, a) }
+    }
+
     /// What a branch asks.
     fn condition(&mut self) -> (Cond, Value, Value) {
-        let (a, b) = (self.scalar(), self.scalar());
+        let (a, b) = self.compared();
         match self.rng.below(3) {
             0 => (self.rng.pick(CONDS), a, b),
             1 => {
