@@ -27,6 +27,8 @@ pub struct Builtin {
     pub example: &'static str,
     /// Its type.
     pub ty: Type,
+    /// Whether no two threads that run at the same time have the same value.
+    pub identifies_thread: bool,
     /// Emits it. Scalars are the value itself, everything else the address of memory laid out as [`crate::types`] says.
     pub lower: fn(&mut BodyCx<'_>) -> ir::Value,
 }
@@ -47,6 +49,7 @@ pub static ALL: &[Builtin] = &[
         doc: "process id of the current thread (its thread group), in crumbs' pid namespace",
         example: "interval:s:1 { print(pid); }",
         ty: Type::U32,
+        identifies_thread: false,
         lower: |cx| cx.pid(),
     },
     Builtin {
@@ -54,6 +57,7 @@ pub static ALL: &[Builtin] = &[
         doc: "id of the current thread, in crumbs' pid namespace",
         example: "interval:s:1 { print(tid); }",
         ty: Type::U32,
+        identifies_thread: true,
         lower: |cx| cx.tid(),
     },
     Builtin {
@@ -61,6 +65,7 @@ pub static ALL: &[Builtin] = &[
         doc: "real user id of the current process, in the initial user namespace",
         example: "interval:s:1 { print(uid); }",
         ty: Type::U64,
+        identifies_thread: false,
         lower: |cx| cx.uid(),
     },
     Builtin {
@@ -68,6 +73,7 @@ pub static ALL: &[Builtin] = &[
         doc: "real group id of the current process, in the initial user namespace",
         example: "interval:s:1 { print(gid); }",
         ty: Type::U64,
+        identifies_thread: false,
         lower: |cx| cx.gid(),
     },
     Builtin {
@@ -75,6 +81,7 @@ pub static ALL: &[Builtin] = &[
         doc: "name of the current thread, at most 15 bytes",
         example: "interval:s:1 { print(comm); }",
         ty: Type::Str(COMM_SIZE),
+        identifies_thread: false,
         lower: |cx| cx.comm(),
     },
     Builtin {
@@ -82,6 +89,7 @@ pub static ALL: &[Builtin] = &[
         doc: "nanoseconds since boot, suspended time included",
         example: "interval:s:1 { print(nsecs); }",
         ty: Type::U64,
+        identifies_thread: false,
         lower: |cx| cx.nsecs(),
     },
     Builtin {
@@ -89,6 +97,7 @@ pub static ALL: &[Builtin] = &[
         doc: "nanoseconds since the run began",
         example: "interval:s:1 { print(elapsed); }",
         ty: Type::U64,
+        identifies_thread: false,
         lower: |cx| cx.elapsed(),
     },
     Builtin {
@@ -96,6 +105,7 @@ pub static ALL: &[Builtin] = &[
         doc: "number of the current CPU",
         example: "interval:s:1 { print(cpu); }",
         ty: Type::U32,
+        identifies_thread: false,
         lower: |cx| cx.cpu(),
     },
     Builtin {
@@ -103,6 +113,7 @@ pub static ALL: &[Builtin] = &[
         doc: "how many CPUs there can be",
         example: "begin { print(ncpus); }",
         ty: Type::U64,
+        identifies_thread: false,
         lower: |cx| cx.ncpus(),
     },
     Builtin {
@@ -110,6 +121,7 @@ pub static ALL: &[Builtin] = &[
         doc: "a random number of 32 bits",
         example: "begin { print(rand); }",
         ty: Type::U32,
+        identifies_thread: false,
         lower: |cx| cx.rand(),
     },
 ];

@@ -50,12 +50,13 @@ impl Layout {
             .expect("every kind of loss has a counter")
     }
 
-    /// Reserves the scratch slots, once it is known that a program needs `bytes` of scratch besides the claim word.
-    pub fn reserve_scratch(&mut self, bytes: u32) {
-        let memory = &mut self.plan.memory;
+    /// Reserves the scratch slots in a copy of the plan, once it is known how many bytes of scratch a program needs,
+    /// claim word included; none if that is 0.
+    pub fn reserve_scratch(&self, plan: &mut Plan, bytes: u32) {
         if bytes == 0 {
             return;
         }
+        let memory = &mut plan.memory;
         let slots = memory.stripes.count * SCRATCH_PER_CPU;
         let slot_size = align_to(bytes, 64);
         memory.scratch = Scratch {

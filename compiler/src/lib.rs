@@ -10,6 +10,7 @@ pub mod check;
 pub mod codegen;
 pub mod codes;
 pub mod config;
+pub mod driver;
 pub mod format;
 pub mod function;
 pub mod glob;

@@ -97,7 +97,8 @@ fn touch(cx: &mut dyn UpdateCx, addr: Value) {
 }
 
 /// `min(n)` and `max(n)`. State: the extreme so far, encoded so that a greater word means a more extreme number and 0
-/// the least extreme one there is; and 1 once there was a number.
+/// the least extreme one there is; and 1 once that one itself was seen. So each update writes one word, and a reader that
+/// takes the words one after the other sees every number or none of it.
 #[derive(Debug)]
 pub(super) struct Extreme {
     least: bool,
@@ -145,15 +146,21 @@ impl Aggregation for Extreme {
     fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
         let Some(value) = value else { return };
         let (addr, touched) = (cx.word(0), cx.word(1));
-        touch(cx, touched);
         let exchange = cx.has_compare_exchange();
         let ir = cx.ir();
         let word = ir.bin_imm(BinOp::Xor, value, self.key(ty) as i64);
+        let (least, some) = (ir.block(), ir.block());
         let (head, better, retry, exhausted, done) =
             (ir.block(), ir.block(), ir.block(), ir.block(), ir.block());
+        let zero = ir.iconst(0);
+        ir.branch(Cond::Eq, word, zero, least, some);
+        ir.switch_to(least);
+        touch(cx, touched);
+        let ir = cx.ir();
+        ir.jump(done, &[]);
+        ir.switch_to(some);
         let (old, tries) = (ir.param(head), ir.param(head));
         let first = ir.load(addr, 0, Width::B8);
-        let zero = ir.iconst(0);
         ir.jump(head, &[first, zero]);
         ir.switch_to(head);
         ir.branch(Cond::UGt, word, old, better, done);
@@ -187,9 +194,13 @@ impl Aggregation for Extreme {
         into[1] |= from[1];
     }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
-        // Not touched: zeroed, and no number since.
-        let word = if state[1] == 0 { 0 } else { state[0] ^ self.key(ty) };
-        Shown::Int(number(ty, word))
+        // All zeros: zeroed, and no number since.
+        let shown = if state[0] == 0 && state[1] == 0 {
+            0
+        } else {
+            state[0] ^ self.key(ty)
+        };
+        Shown::Int(number(ty, shown))
     }
 }
 

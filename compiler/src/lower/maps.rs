@@ -417,6 +417,7 @@ impl<'a> BodyCx<'a> {
                     let first = cx.delete_element(maps, key);
                     cx.subtract_from_length(map, first);
                     let second = cx.delete_element(overflow, key);
+                    cx.subtract_from_length(map, second);
                     cx.ir.bin(BinOp::Or, first, second)
                 });
                 was_there

@@ -1,0 +1,257 @@
+//! From a checked script to an object that can be loaded: the stages behind the checker, in order.
+//!
+//! In: typed HIR, its source and a target. Out: [`Compiled`]. What the machine cannot do is a diagnostic; a fault of the
+//! compiler itself is one too ([`INTERNAL`]), never a panic.
+
+mod facts;
+
+use crate::bpf::Program;
+use crate::codegen::{self, CodegenError};
+use crate::hir;
+use crate::ir::Function;
+use crate::ir::verify::{Limits, Stage, check, verify};
+use crate::layout::{Layout, layout};
+use crate::lower::lower;
+use crate::object::{self, SourceInfo};
+use crate::opt;
+use crate::place;
+use crate::place::{Oversized, PlaceError};
+use crate::plan::{LossKind, Plan, ProgramPlan};
+use crate::target::{FEATURES, Feature, Target};
+use crumbs_grammar::diagnostic::{Code, Diagnostic};
+
+/// A compiled script.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// What it needs around its code.
+    pub plan: Plan,
+    /// Its code, as [`Plan::programs`].
+    pub programs: Vec<Program>,
+    /// Its IR as it went into code generation.
+    pub functions: Vec<Function>,
+}
+
+/// A kernel feature is missing.
+pub static NEEDS_KERNEL: Code = Code {
+    id: "E0201",
+    title: "this needs a newer kernel",
+    explanation: "Part of the script can only be done by kernels that have a certain feature. The message names the \
+                  feature and the first kernel release with it. Run the script on such a kernel, or leave that part \
+                  out.",
+    example: "begin { @x = 1; print(@x++); }",
+};
+
+/// A program does not fit.
+pub static TOO_LARGE: Code = Code {
+    id: "E0202",
+    title: "a probe block is too large",
+    explanation: "A probe block becomes one BPF program, and a jump in it spans at most 32,767 instructions. Split the \
+                  block in two with the same attach point: both run on every event, in the order of the script.",
+    example: "",
+};
+
+/// More memory is needed than a program has.
+pub static NO_ROOM: Code = Code {
+    id: "E0203",
+    title: "values are too large for this kernel",
+    explanation: "A BPF program has 512 bytes of stack. Larger values are kept in scratch memory, which needs kernel \
+                  5.12 or newer. On older kernels, read shorter text: str(pointer, 64), or a smaller max_strlen.",
+    example: "",
+};
+
+/// The compiler is at fault.
+pub static INTERNAL: Code = Code {
+    id: "E0299",
+    title: "the compiler made a mistake",
+    explanation: "crumbs checks its own work, and here it found it wrong. Please report the script; meanwhile, writing \
+                  the named statement in another way may help.",
+    example: "",
+};
+
+/// Every code that is reported here.
+pub static CODES: &[&Code] = &[&NEEDS_KERNEL, &TOO_LARGE, &NO_ROOM, &INTERNAL];
+
+/// Stack bytes that slots may take at first: the rest is for spilled values.
+const FRAME_BUDGET: u32 = place::DEFAULT_FRAME_BUDGET;
+/// What the budget is cut by each time that spilled values do not fit.
+const FRAME_STEP: u32 = 64;
+
+/// Compiles a checked script.
+///
+/// # Errors
+/// What the target cannot do.
+pub fn compile(script: &hir::Script, target: &dyn Target) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut layout = layout(script, target);
+    let lowered = lower(script, &layout, target).map_err(|missing| {
+        let mut diagnostics: Vec<Diagnostic> =
+            missing.iter().map(|m| needs(m.feature, m.span, target)).collect();
+        diagnostics.dedup_by_key(|d| (d.primary.span, d.message.clone()));
+        diagnostics
+    })?;
+    let mut functions = Vec::new();
+    let limits = Limits::from(&layout.plan);
+    let facts = facts::facts(script, &layout.plan);
+    for ((function, sleepable), program) in lowered.into_iter().zip(&mut layout.plan.programs) {
+        program.sleepable = sleepable;
+        sound(&function, limits, program)?;
+        let function = opt::optimise(function, &facts);
+        functions.push(function);
+    }
+    generate(functions, layout, &facts, target)
+}
+
+/// Places slots and generates code, with less stack for slots each time that spilled values need more.
+fn generate(
+    functions: Vec<Function>,
+    layout: Layout,
+    facts: &opt::Facts,
+    target: &dyn Target,
+) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut budgets = vec![FRAME_BUDGET; functions.len()];
+    loop {
+        match try_generate(&functions, &budgets, &layout, facts, target)? {
+            Ok(compiled) => return Ok(compiled),
+            Err(index) if budgets[index] > 0 => {
+                budgets[index] = budgets[index].saturating_sub(FRAME_STEP);
+            }
+            Err(index) => {
+                let span = layout.plan.programs[index].span;
+                return Err(vec![
+                    Diagnostic::error(
+                        &TOO_LARGE,
+                        span,
+                        "this probe block keeps too many values at once for BPF's 512 bytes of stack",
+                    )
+                    .help("split the block in two with the same attach point"),
+                ]);
+            }
+        }
+    }
+}
+
+/// One try. The inner error is a program whose frame is too large.
+fn try_generate(
+    functions: &[Function],
+    budgets: &[u32],
+    layout: &Layout,
+    facts: &opt::Facts,
+    target: &dyn Target,
+) -> Result<Result<Compiled, usize>, Vec<Diagnostic>> {
+    let mut plan = layout.plan.clone();
+    let demand = functions
+        .iter()
+        .zip(budgets)
+        .map(|(f, &budget)| place::scratch_demand(f, budget))
+        .max();
+    layout.reserve_scratch(&mut plan, demand.unwrap_or(0));
+    let mut compiled = Compiled {
+        plan,
+        programs: Vec::new(),
+        functions: Vec::new(),
+    };
+    let limits = Limits::from(&compiled.plan);
+    for (index, (function, &frame_budget)) in functions.iter().zip(budgets).enumerate() {
+        let program = &compiled.plan.programs[index];
+        let options = place::Options {
+            frame_budget,
+            scratch: compiled.plan.memory.scratch,
+            stripes: compiled.plan.memory.stripes,
+            loss: layout.loss(LossKind::Scratch).offset,
+            full_atomics: target.has(Feature::FullAtomics),
+        };
+        let placed = match place::place(function.clone(), &options) {
+            Ok(placed) => placed,
+            Err(PlaceError::NeedsFullAtomics(slots)) => return Err(vec![no_room(&slots, program)]),
+            Err(error @ PlaceError::ScratchTooSmall { .. }) => {
+                return Err(vec![internal(program, &error.to_string())]);
+            }
+        };
+        // Addresses in scratch memory are arithmetic now; what that made the same is merged.
+        let function = if placed.scratch > 0 {
+            opt::optimise(placed.func, facts)
+        } else {
+            placed.func
+        };
+        let verified = verify(function, limits).map_err(|errors| {
+            let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            vec![internal(program, &reasons.join("; "))]
+        })?;
+        match codegen::compile(&verified) {
+            Ok(code) => compiled.programs.push(code),
+            Err(CodegenError::FrameTooLarge { .. }) => return Ok(Err(index)),
+            Err(error @ CodegenError::JumpTooFar { .. }) => {
+                return Err(vec![
+                    Diagnostic::error(&TOO_LARGE, program.span, error.to_string())
+                        .help("split the block in two with the same attach point"),
+                ]);
+            }
+            Err(error @ CodegenError::Allocation(_)) => {
+                return Err(vec![internal(program, &error.to_string())]);
+            }
+        }
+        compiled.functions.push(verified.into_inner());
+    }
+    Ok(Ok(compiled))
+}
+
+/// Writes the object of a compiled script.
+///
+/// # Errors
+/// A fault of the compiler.
+pub fn write_object(compiled: &Compiled, source: &SourceInfo<'_>) -> Result<Vec<u8>, Vec<Diagnostic>> {
+    object::write(&compiled.plan, &compiled.programs, source).map_err(|error| {
+        compiled
+            .plan
+            .programs
+            .first()
+            .map(|program| internal(program, &error.to_string()))
+            .into_iter()
+            .collect()
+    })
+}
+
+fn sound(function: &Function, limits: Limits, program: &ProgramPlan) -> Result<(), Vec<Diagnostic>> {
+    match check(function, limits, Stage::Lowered).first() {
+        Some(error) => Err(vec![internal(program, &error.to_string())]),
+        None => Ok(()),
+    }
+}
+
+fn internal(program: &ProgramPlan, reason: &str) -> Diagnostic {
+    Diagnostic::error(
+        &INTERNAL,
+        program.span,
+        format!("crumbs compiled this wrongly: {reason}"),
+    )
+    .help("this is a bug of crumbs: please report it with the script")
+}
+
+fn needs(feature: Feature, span: crumbs_grammar::span::Span, target: &dyn Target) -> Diagnostic {
+    // Every feature has a row.
+    let row = FEATURES.iter().find(|row| row.feature == feature);
+    let (name, since) = row.map_or(("a feature", None), |row| (row.name, Some(row.since)));
+    let since = since.map(|s| s.to_string()).unwrap_or_default();
+    Diagnostic::error(
+        &NEEDS_KERNEL,
+        span,
+        format!("this needs kernel {since} or newer ({name})"),
+    )
+    .label(format!("this kernel is {}", target.kernel()))
+    .help("leave this out here, or run it on a newer kernel")
+}
+
+fn no_room(slots: &[Oversized], program: &ProgramPlan) -> Diagnostic {
+    let sizes: Vec<String> = slots.iter().map(|slot| slot.size.to_string()).collect();
+    let span = slots.first().map_or(program.span, |slot| slot.span);
+    let message = format!(
+        "values of {} bytes do not fit the 512 bytes of stack that this kernel gives",
+        sizes.join(", ")
+    );
+    slots
+        .iter()
+        .skip(1)
+        .fold(Diagnostic::error(&NO_ROOM, span, message), |d, slot| {
+            d.also(slot.span, format!("{} bytes", slot.size))
+        })
+        .help("read shorter text, for example str(pointer, 64), or set max_strlen in a config block")
+}

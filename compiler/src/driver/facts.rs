@@ -1,0 +1,110 @@
+//! What the optimiser may assume of the kernel maps, read from typed HIR.
+
+use crate::hir::{Expr, ExprKind, Place, Script, Stmt, StmtKind};
+use crate::opt::{Facts, MapFacts};
+use crate::plan::{BpfMapId, BpfMapKind, Generations, MapId, Plan, Storage};
+use crate::types::Type;
+use crate::visit;
+
+/// The facts of every kernel map.
+pub(super) fn facts(script: &Script, plan: &Plan) -> Facts {
+    let mut facts = Facts {
+        maps: vec![MapFacts::default(); plan.bpf_maps.len()],
+    };
+    for (row, map) in facts.maps.iter_mut().zip(&plan.bpf_maps) {
+        row.key_size = map.key_size;
+    }
+    let uses = Uses::of(script);
+    for (index, map) in plan.maps.iter().enumerate() {
+        let stays = !script.maps[index].deleted_from && !script.maps[index].cleared && !uses.replaced[index];
+        let of_one_thread = !script.maps[index].cleared && uses.keyed_by_thread[index];
+        for BpfMapId(id) in bpf_maps(&map.storage) {
+            let kind = plan.bpf_maps[id as usize].kind;
+            facts.maps[id as usize].lookup_reusable = kind != BpfMapKind::LruHash && (stays || of_one_thread);
+        }
+    }
+    facts
+}
+
+fn bpf_maps(storage: &Storage) -> Vec<BpfMapId> {
+    let of = |generations: &Generations| match generations {
+        Generations::One(map) => vec![*map],
+        Generations::Two { maps, .. } => maps.to_vec(),
+    };
+    match storage {
+        Storage::Words { .. } | Storage::Striped { .. } => Vec::new(),
+        Storage::Hash(maps) => of(maps),
+        Storage::PerCpu { maps, overflow, .. } => of(maps).into_iter().chain(of(overflow)).collect(),
+    }
+}
+
+/// How the script uses its maps, by [`MapId`].
+struct Uses {
+    /// Whether an assignment replaces elements.
+    replaced: Vec<bool>,
+    /// Whether every key contains the id of the thread, so that only the thread itself touches an element.
+    keyed_by_thread: Vec<bool>,
+}
+
+impl Uses {
+    fn of(script: &Script) -> Self {
+        let count = script.maps.len();
+        let mut uses = Self {
+            replaced: vec![false; count],
+            keyed_by_thread: vec![true; count],
+        };
+        for probe in &script.probes {
+            visit::any_expr(probe, &mut |expr| {
+                match &expr.kind {
+                    ExprKind::MapValue { map, key }
+                    | ExprKind::HasKey { map, key }
+                    | ExprKind::Delete { map, key }
+                    | ExprKind::Increment {
+                        place: Place::Map { map, key },
+                        ..
+                    } => uses.key(*map, key.as_deref()),
+                    _ => {}
+                }
+                false
+            });
+            uses.statements(&probe.body);
+        }
+        uses
+    }
+
+    fn statements(&mut self, stmts: &[Stmt]) {
+        for stmt in stmts {
+            match &stmt.kind {
+                StmtKind::SetMap { map, key, .. } => {
+                    self.replaced[map.0 as usize] = true;
+                    self.key(*map, key.as_ref());
+                }
+                StmtKind::UpdateMap { map, key, .. } | StmtKind::Aggregate { map, key, .. } => {
+                    self.key(*map, key.as_ref());
+                }
+                StmtKind::If { then, otherwise, .. } => {
+                    self.statements(then);
+                    self.statements(otherwise);
+                }
+                StmtKind::Eval(_) | StmtKind::SetVar(..) | StmtKind::Return => {}
+            }
+        }
+    }
+
+    fn key(&mut self, map: MapId, key: Option<&Expr>) {
+        self.keyed_by_thread[map.0 as usize] &= key.is_some_and(names_thread);
+    }
+}
+
+/// Whether equal values imply the same thread.
+fn names_thread(key: &Expr) -> bool {
+    match &key.kind {
+        ExprKind::Builtin(id) => id.row().identifies_thread,
+        ExprKind::Tuple(members) => members.iter().any(names_thread),
+        // A narrower type could make two threads' ids equal.
+        ExprKind::Convert(inner) => {
+            inner.ty.size() <= key.ty.size() && key.ty != Type::Bool && names_thread(inner)
+        }
+        _ => false,
+    }
+}
