@@ -265,6 +265,20 @@ impl Drop for Child {
     }
 }
 
+/// The programs that a command is known to run: its own, and those of its words that are paths of executable files, as in
+/// `mpirun -n 4 ./app`. Empty where the command cannot be run, which [`Child::spawn`] reports.
+pub fn programs(command: &str) -> Vec<PathBuf> {
+    let words = words(command).unwrap_or_default();
+    let environment = environment(Identity::of_sudo_caller().as_ref());
+    let is_candidate = |(index, word): &(usize, &String)| *index == 0 || word.contains('/');
+    words
+        .iter()
+        .enumerate()
+        .filter(is_candidate)
+        .filter_map(|(_, word)| find_program(word, &environment).ok())
+        .collect()
+}
+
 /// Where a program is: a path with a slash as it stands, else the first match on the PATH that the child will have.
 fn find_program(name: &str, environment: &[CString]) -> Result<PathBuf, String> {
     let runnable =

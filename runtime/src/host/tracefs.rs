@@ -4,6 +4,7 @@
 //! user can do. Names never leave the `events` directory.
 
 use super::refusal::unreadable;
+use crate::sys::mount;
 use crumbs_compiler::glob::Glob;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{TargetError, TracepointFormat, tracepoint_format};
@@ -11,6 +12,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fs;
 use std::io::{ErrorKind, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub(crate) struct Tracefs {
     /// Where to look; where empty, [`ROOTS`] and then the mount table.
     given: Option<PathBuf>,
     root: OnceCell<PathBuf>,
+    /// A mount of our own, where there was none.
+    mount: OnceCell<OwnedFd>,
     events: OnceCell<Vec<(String, String)>>,
     formats: RefCell<HashMap<(String, String), Arc<TracepointFormat>>>,
 }
@@ -40,6 +44,7 @@ impl Tracefs {
         Self {
             given,
             root: OnceCell::new(),
+            mount: OnceCell::new(),
             events: OnceCell::new(),
             formats: RefCell::default(),
         }
@@ -171,6 +176,12 @@ impl Tracefs {
                 Err(_) => {}
             }
         }
+        if denied.is_none()
+            && self.given.is_none()
+            && let Some(root) = self.mount()
+        {
+            return Ok(self.root.get_or_init(|| root));
+        }
         Err(denied.unwrap_or_else(|| {
             let root = candidates
                 .first()
@@ -182,6 +193,17 @@ impl Tracefs {
                 help,
             )
         }))
+    }
+}
+
+impl Tracefs {
+    /// Mounts tracefs for this process alone, so that a machine without the mount can be traced and is left as it was.
+    fn mount(&self) -> Option<PathBuf> {
+        let fd = mount::detached(c"tracefs").ok()?;
+        let root = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        fs::metadata(root.join("events")).ok()?;
+        self.mount.get_or_init(|| fd);
+        Some(root)
     }
 }
 
