@@ -1,0 +1,114 @@
+//! The command line.
+
+use clap::{CommandFactory, Parser, ValueEnum};
+use std::io;
+use std::path::PathBuf;
+
+/// What a command ends with other than an exit code of its own.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The command line makes no sense, for this reason.
+    Usage(String),
+    /// It failed, which has been reported.
+    Failed,
+}
+
+/// A stage of the compiler whose result can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StageName {
+    /// The tokens of the script
+    Tokens,
+    /// The syntax tree
+    Ast,
+    /// The typed program: types of maps and variables, expanded attach points
+    Hir,
+    /// The intermediate code after optimisation
+    Ir,
+    /// The eBPF instructions under the lines they were made for
+    Asm,
+    /// The ELF object, as bytes on standard output (use -o FILE)
+    Elf,
+    /// The kernel verifier's log (needs root)
+    Verifier,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  How large are this command's writes?
+    crumbs -e 'uprobe:libc:write < @bytes = hist(arg2) >' -c 'dd if=/dev/zero of=/dev/null bs=4096 count=1000'
+
+  Which processes make the most system calls? (Ctrl-C ends it and prints)
+    crumbs -e 'tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }'
+
+  Which files does process 1234 open?
+    crumbs -p 1234 -e 'tracepoint:syscalls:sys_enter_openat { printf(\"%s\\n\", str(args.filename)); }'
+
+  How long do reads take, in microseconds?
+    crumbs -e 'uprobe:libc:read { @start[tid] = nsecs; }
+               uretprobe:libc:read /@start[tid]/ { @us = hist((nsecs - @start[tid]) / 1000); delete(@start, tid); }'
+
+  What can be traced?
+    crumbs -l 'uprobe:libc:*read*'        crumbs -l -v 'tracepoint:syscalls:sys_enter_openat'
+
+  What does a line become? (needs no root)
+    crumbs -d asm -e 'begin { printf(\"%d\\n\", 6 * 7); }'
+
+Exit status: 0, or the script's exit(code); 1 for a mistake in the script or its run; 2 for wrong usage.";
+
+/// Traces Linux with scripts of a few lines, compiled straight to eBPF.
+#[derive(Debug, Parser)]
+#[command(name = "crumbs", version, after_help = EXAMPLES, max_term_width = 110)]
+pub(crate) struct Args {
+    /// The script, `-` for standard input; without -e. What follows are its parameters $1, $2, …
+    #[arg(value_name = "FILE|PARAM")]
+    pub(crate) words: Vec<String>,
+
+    /// The script itself
+    #[arg(short = 'e', value_name = "PROG")]
+    pub(crate) program: Option<String>,
+
+    /// Run this command, traced from its first instruction on; its end ends the run
+    #[arg(short = 'c', long = "cmd", value_name = "CMD", conflicts_with = "pid")]
+    pub(crate) command: Option<String>,
+
+    /// Trace this process only; its end ends the run
+    #[arg(short = 'p', long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pid: Option<u32>,
+
+    /// List what can be traced, by a pattern such as `uprobe:libc:*`; with -v also the arguments
+    #[arg(short = 'l', long, value_name = "PATTERN", num_args = 0..=1, conflicts_with_all = ["program", "command"])]
+    pub(crate) list: Option<Option<String>>,
+
+    /// Write results to this file instead of standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Do not say how many probes are attached
+    #[arg(short = 'q', long)]
+    pub(crate) quiet: bool,
+
+    /// Say more: arguments with -l, the verifier's log where it refuses a program
+    #[arg(short = 'v', long)]
+    pub(crate) verbose: bool,
+
+    /// Show what a stage of the compiler made of the script, and stop
+    #[arg(short = 'd', long = "debug", value_name = "STAGE")]
+    pub(crate) stage: Option<StageName>,
+
+    /// Compile and load, attach nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Write a line `attached` to this file descriptor once every probe is attached
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    pub(crate) ready_fd: Option<i32>,
+
+    /// Print completions for a shell
+    #[arg(long, value_name = "SHELL")]
+    pub(crate) completions: Option<clap_complete::Shell>,
+}
+
+/// Prints the completions of a shell.
+pub(crate) fn write_completions(shell: clap_complete::Shell) {
+    clap_complete::generate(shell, &mut Args::command(), "crumbs", &mut io::stdout());
+}

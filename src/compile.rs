@@ -1,0 +1,238 @@
+//! From the command line to a compiled script, and the stages in between for `-d`.
+
+use crate::cli::{Args, StageName, Stop};
+use crate::report;
+use crumbs_compiler::bpf::disasm;
+use crumbs_compiler::driver::{self, Compiled};
+use crumbs_compiler::hir;
+use crumbs_compiler::object::SourceInfo;
+use crumbs_compiler::options::Options;
+use crumbs_compiler::target::Target;
+use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use std::io::{Read, Write};
+
+/// Stack for the compiler: it walks the script recursively, and the parser bounds how deep a script can nest.
+const STACK: usize = 256 << 20;
+
+/// A script as it was given.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// What messages call it.
+    pub(crate) name: String,
+    /// Its text.
+    pub(crate) text: String,
+    /// Its positional parameters.
+    pub(crate) params: Vec<String>,
+}
+
+/// Reads the script.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
+    if let Some(text) = &args.program {
+        return Ok(Source {
+            name: "-e".into(),
+            text: text.clone(),
+            params: args.words.clone(),
+        });
+    }
+    let Some((file, params)) = args.words.split_first() else {
+        return Err(Stop::Usage(
+            "there is no script: give one with -e 'PROG', or name a FILE".into(),
+        ));
+    };
+    let failed = |error: &dyn std::fmt::Display| {
+        report::message(&format!("error: cannot read the script `{file}`: {error}"));
+        if !file.contains(['/', '.']) && file.contains(['{', '<', ':']) {
+            report::message(&format!(
+                "  = help: to run a script given on the command line, use -e: crumbs -e '{file}'"
+            ));
+        }
+        Stop::Failed
+    };
+    let mut bytes = Vec::new();
+    let read = if file == "-" {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ())
+    } else {
+        std::fs::read(file).map(|content| bytes = content)
+    };
+    read.map_err(|error| failed(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        failed(&format!("it is no text: byte {at} is not valid UTF-8"))
+    })?;
+    let name = if file == "-" { "stdin".into() } else { file.clone() };
+    Ok(Source {
+        name,
+        text,
+        params: params.to_vec(),
+    })
+}
+
+/// What a stage left to do.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The compiled script and its object.
+    Compiled(Box<Compiled>, Vec<u8>),
+    /// A stage was asked for and has been shown.
+    Shown,
+}
+
+/// Compiles a script, or shows a stage of it.
+///
+/// # Errors
+/// When the script has mistakes, which have been reported.
+pub(crate) fn compile<T: Target>(
+    source: &Source,
+    args: &Args,
+    target: impl FnOnce() -> T + Send,
+) -> Result<Outcome, Stop> {
+    let work = || compile_here(source, args, &target());
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, work);
+        match thread.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Stop::Failed),
+            Err(error) => {
+                report::message(&format!("error: cannot start a thread for the compiler: {error}"));
+                Err(Stop::Failed)
+            }
+        }
+    })
+}
+
+fn compile_here(source: &Source, args: &Args, target: &dyn Target) -> Result<Outcome, Stop> {
+    let stage = args.stage;
+    if stage == Some(StageName::Tokens) {
+        let tokens = crumbs_grammar::lexer::tokens(&source.text);
+        return show(args, |out| {
+            tokens
+                .into_iter()
+                .try_for_each(|(token, span)| writeln!(out, "{span:?} {token}"))
+        });
+    }
+    let parsed = crumbs_grammar::parse(&source.text);
+    if stage == Some(StageName::Ast) {
+        accept(source, &parsed.diagnostics)?;
+        return show(args, |out| {
+            out.write_all(crumbs_grammar::dump::dump(&parsed.script).as_bytes())
+        });
+    }
+    let mut diagnostics = parsed.diagnostics;
+    // What a parser had to skip would only give errors of the checker that are none.
+    accept(source, &diagnostics)?;
+    let options = Options {
+        params: source.params.clone(),
+        pid: args.pid,
+        config: environment(),
+    };
+    let (script, more) = crumbs_compiler::check::check(&parsed.script, &source.text, target, &options);
+    diagnostics.extend(more);
+    accept(source, &diagnostics)?;
+    let Some(script) = script else {
+        return Err(Stop::Failed);
+    };
+    if stage == Some(StageName::Hir) {
+        return show(args, |out| write!(out, "{script}"));
+    }
+    let compiled = refuse(source, driver::compile(&script, target))?;
+    match stage {
+        Some(StageName::Ir) => show(args, |out| {
+            compiled.functions.iter().try_for_each(|f| write!(out, "{f}"))
+        }),
+        Some(StageName::Asm) => show(args, |out| {
+            out.write_all(listing(&script, &compiled, &source.text).as_bytes())
+        }),
+        _ => {
+            let info = SourceInfo {
+                name: &source.name,
+                text: &source.text,
+            };
+            let object = refuse(source, driver::write_object(&compiled, &info))?;
+            if stage == Some(StageName::Elf) {
+                return show(args, |out| out.write_all(&object));
+            }
+            Ok(Outcome::Compiled(Box::new(compiled), object))
+        }
+    }
+}
+
+/// Every program under its script lines.
+fn listing(script: &hir::Script, compiled: &Compiled, text: &str) -> String {
+    let mut all = String::new();
+    for (program, probe) in compiled.programs.iter().zip(&script.probes) {
+        if !all.is_empty() {
+            all.push('\n');
+        }
+        let insns = program.insns.len();
+        all.push_str(&format!(
+            "{} ({}): {insns} instructions\n",
+            program.symbol, probe.kind_name
+        ));
+        all.push_str(&disasm::listing(program, text, &compiled.plan.bpf_maps));
+    }
+    all
+}
+
+/// Config variables from the environment: `CRUMBS_MAX_STRLEN`, or `BPFTRACE_MAX_STRLEN` as bpftrace users set it.
+fn environment() -> Vec<(String, String)> {
+    let named = |prefix: &str| {
+        let prefix = prefix.to_owned();
+        std::env::vars_os().filter_map(move |(name, value)| {
+            let name = name.to_str()?.strip_prefix(&prefix)?.to_lowercase();
+            Some((name, value.to_str()?.to_owned()))
+        })
+    };
+    named("BPFTRACE_").chain(named("CRUMBS_")).collect()
+}
+
+/// Reports what there is to report; stops at errors.
+fn accept(source: &Source, diagnostics: &[Diagnostic]) -> Result<(), Stop> {
+    let failed = diagnostics.iter().any(|d| d.severity == Severity::Error);
+    if failed {
+        report::diagnostics(&source.name, &source.text, diagnostics);
+        return Err(Stop::Failed);
+    }
+    Ok(())
+}
+
+fn refuse<T>(source: &Source, result: Result<T, Vec<Diagnostic>>) -> Result<T, Stop> {
+    result.map_err(|diagnostics| {
+        report::diagnostics(&source.name, &source.text, &diagnostics);
+        Stop::Failed
+    })
+}
+
+/// Writes a stage to standard output or the file of `-o`.
+fn show(args: &Args, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<Outcome, Stop> {
+    let mut out = output(args)?;
+    match write(&mut out).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Outcome::Shown),
+        // A reader such as `head` has had enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Outcome::Shown),
+        Err(error) => {
+            report::message(&format!("error: cannot write the output: {error}"));
+            Err(Stop::Failed)
+        }
+    }
+}
+
+/// Where results go.
+///
+/// # Errors
+/// When the file of `-o` cannot be made, which has been reported.
+pub(crate) fn output(args: &Args) -> Result<Box<dyn Write>, Stop> {
+    let Some(path) = &args.output else {
+        return Ok(Box::new(std::io::BufWriter::new(std::io::stdout())));
+    };
+    match std::fs::File::create(path) {
+        Ok(file) => Ok(Box::new(std::io::BufWriter::new(file))),
+        Err(error) => {
+            report::message(&format!("error: cannot write to `{}`: {error}", path.display()));
+            Err(Stop::Failed)
+        }
+    }
+}

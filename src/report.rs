@@ -1,0 +1,108 @@
+//! What goes to standard error: diagnostics with the script's text, and errors of the machine.
+
+use codespan_reporting::diagnostic as shown;
+use codespan_reporting::files::SimpleFile;
+use codespan_reporting::term::termcolor::{ColorChoice, StandardStream, WriteColor};
+use codespan_reporting::term::{self, Config};
+use crumbs_grammar::diagnostic::{Diagnostic, Label, Severity};
+use crumbs_runtime::backend::Error;
+use crumbs_runtime::kernel::reject::Rejection;
+use std::io::{IsTerminal, Write};
+
+/// Colour only on a terminal, and never against the user's `NO_COLOR` (no-color.org).
+fn standard_error() -> StandardStream {
+    let wanted = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    StandardStream::stderr(if wanted {
+        ColorChoice::Auto
+    } else {
+        ColorChoice::Never
+    })
+}
+
+/// Prints a line.
+pub(crate) fn message(text: &str) {
+    // Nobody is left to tell when standard error cannot be written.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints an error of the machine: what failed, why, and the way out.
+pub(crate) fn error(error: &Error) {
+    message(&format!("error: {error}"));
+    if let Some(help) = &error.help {
+        message(&format!("  = help: {help}"));
+    }
+}
+
+/// Prints diagnostics in the order of the script.
+pub(crate) fn diagnostics(name: &str, text: &str, diagnostics: &[Diagnostic]) {
+    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
+    sorted.sort_by_key(|d| d.primary.span.start);
+    let out = standard_error();
+    for diagnostic in sorted {
+        render(&mut out.lock(), name, text, diagnostic);
+    }
+}
+
+fn render(out: &mut impl WriteColor, name: &str, text: &str, diagnostic: &Diagnostic) {
+    let file = SimpleFile::new(name, text);
+    let severity = match diagnostic.severity {
+        Severity::Error => shown::Severity::Error,
+        Severity::Warning => shown::Severity::Warning,
+    };
+    let label = |style, label: &Label| {
+        shown::Label::new(style, (), within(text, label.span.range())).with_message(&label.message)
+    };
+    let mut labels = vec![label(shown::LabelStyle::Primary, &diagnostic.primary)];
+    labels.extend(
+        diagnostic
+            .secondary
+            .iter()
+            .map(|l| label(shown::LabelStyle::Secondary, l)),
+    );
+    let diagnostic = shown::Diagnostic::new(severity)
+        .with_code(diagnostic.code.id)
+        .with_message(&diagnostic.message)
+        .with_labels(labels)
+        .with_notes(
+            diagnostic
+                .help
+                .iter()
+                .map(|help| format!("help: {help}"))
+                .collect(),
+        );
+    let _ = term::emit_to_write_style(out, &Config::default(), &file, &diagnostic);
+}
+
+/// A range that lies within the text, at character boundaries.
+fn within(text: &str, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let start = text.floor_char_boundary(range.start.min(text.len()));
+    let end = text.ceil_char_boundary(range.end.clamp(start, text.len()));
+    start..end
+}
+
+/// Prints what the kernel's verifier refused, at its place in the script.
+pub(crate) fn rejection(name: &str, text: &str, rejection: &Rejection, verbose: bool) {
+    message(&format!(
+        "error: cannot load {}: the kernel's verifier refused it",
+        rejection.probe
+    ));
+    if let Some((line, column)) = rejection.position {
+        let source = text
+            .lines()
+            .nth(line.saturating_sub(1) as usize)
+            .unwrap_or_default();
+        message(&format!("  --> {name}:{line}:{column}\n   | {source}"));
+    }
+    message(&format!("  = reason: {}", rejection.reason));
+    if verbose {
+        message(&rejection.log);
+    }
+    let more = if verbose {
+        "with this output"
+    } else {
+        "with the output of -v"
+    };
+    message(&format!(
+        "  = help: this is a fault of crumbs: please report the script {more}"
+    ));
+}

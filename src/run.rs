@@ -1,0 +1,154 @@
+//! Running a script on this machine's kernel.
+
+use crate::cli::{Args, StageName, Stop};
+use crate::compile::{self, Outcome};
+use crate::report;
+use crumbs_compiler::plan::Plan;
+use crumbs_runtime::backend::Error;
+use crumbs_runtime::child::{self, Child, Watch};
+use crumbs_runtime::host::{HostOptions, HostTarget};
+use crumbs_runtime::kernel::load::LoadError;
+use crumbs_runtime::kernel::{KernelBackend, Options};
+use crumbs_runtime::session::{self, Host};
+use crumbs_runtime::show::text::TextOutput;
+use crumbs_runtime::sys_time;
+use std::io::Write;
+
+/// Level of the verifier's log for `-d verifier`: every instruction (`BPF_LOG_LEVEL1`) and statistics
+/// (`BPF_LOG_STATS`), kernel/bpf/verifier.c.
+const VERIFIER_LOG: u32 = 1 | 4;
+
+/// Runs the script; gives its exit code.
+///
+/// # Errors
+/// When it cannot be compiled or run, which has been reported.
+pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
+    let source = compile::source(args)?;
+    let is_run = args.stage.is_none() && !args.dry_run;
+    let target_process = args
+        .pid
+        .filter(|_| is_run)
+        .map(child::watch_process)
+        .transpose()
+        .map_err(failed)?;
+    let mut child = match &args.command {
+        Some(command) if is_run => Some(Child::spawn(command).map_err(failed)?),
+        _ => None,
+    };
+    let target = || {
+        HostTarget::new(HostOptions {
+            pid: args.pid,
+            programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
+            ..HostOptions::from_environment()
+        })
+    };
+    let (compiled, object) = match compile::compile(&source, args, target)? {
+        Outcome::Compiled(compiled, object) => (compiled, object),
+        Outcome::Shown => return Ok(0),
+    };
+    let options = Options {
+        verifier_log: if args.stage == Some(StageName::Verifier) {
+            VERIFIER_LOG
+        } else {
+            0
+        },
+        pid: child.as_ref().map(Child::pid).or(args.pid),
+        catch_signals: is_run,
+    };
+    let mut backend = KernelBackend::load(&compiled.plan, &object, options)
+        .map_err(|error| not_loaded(error, args, &source))?;
+    if args.stage == Some(StageName::Verifier) {
+        let mut out = compile::output(args)?;
+        let logs = backend.verifier_logs().join("\n");
+        return out
+            .write_all(logs.as_bytes())
+            .and_then(|()| out.flush())
+            .map(|()| 0)
+            .map_err(|_| Stop::Failed);
+    }
+    if args.dry_run {
+        return Ok(0);
+    }
+    let outcome = trace(&compiled.plan, &mut backend, args, child.as_mut(), target_process);
+    // Its programs are detached by now; a command that still runs has nothing left to be measured.
+    if let Some(child) = &mut child {
+        child.end();
+    }
+    // An exit status has 8 bits.
+    outcome.map(|code| code as u8).map_err(failed)
+}
+
+fn trace(
+    plan: &Plan,
+    backend: &mut KernelBackend,
+    args: &Args,
+    child: Option<&mut Child>,
+    target_process: Option<Watch>,
+) -> Result<i32, Error> {
+    let results = compile::output(args).map_err(|_| Error {
+        what: "write the results".into(),
+        reason: "their file cannot be made".into(),
+        help: None,
+    })?;
+    let mut output = TextOutput::new(results, std::io::stderr(), args.quiet);
+    let watch = child.as_ref().map(|child| child.watch()).or(target_process);
+    let mut host = Surroundings {
+        child,
+        watch,
+        ready_fd: args.ready_fd,
+    };
+    session::run(plan, backend, &mut host, &mut output, sys_time::boot_clock_ns())
+}
+
+/// The traced command or process, and who waits for the probes.
+struct Surroundings<'a> {
+    child: Option<&'a mut Child>,
+    watch: Option<Watch>,
+    ready_fd: Option<i32>,
+}
+
+impl Host<KernelBackend> for Surroundings<'_> {
+    fn attach(&mut self, backend: &mut KernelBackend) -> Result<(), Error> {
+        if let Some(watch) = self.watch.take() {
+            backend.watch(watch)?;
+        }
+        backend.attach_all()
+    }
+
+    fn ready(&mut self) -> Result<(), Error> {
+        if let Some(fd) = self.ready_fd {
+            announce(fd)?;
+        }
+        self.child.as_mut().map_or(Ok(()), |child| child.release())
+    }
+}
+
+/// Writes `attached` to a file descriptor that was inherited.
+fn announce(fd: i32) -> Result<(), Error> {
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .open(format!("/proc/self/fd/{fd}"))
+        .and_then(|mut file| file.write_all(b"attached\n"));
+    written.map_err(|error| Error {
+        what: format!("write to file descriptor {fd}"),
+        reason: error.to_string(),
+        help: Some(format!(
+            "open it for crumbs, for example: crumbs --ready-fd {fd} … {fd}>ready"
+        )),
+    })
+}
+
+fn failed(error: Error) -> Stop {
+    report::error(&error);
+    Stop::Failed
+}
+
+fn not_loaded(error: LoadError, args: &Args, source: &compile::Source) -> Stop {
+    match error {
+        LoadError::Refused(error) => failed(error),
+        LoadError::Rejected(rejection) => {
+            report::rejection(&source.name, &source.text, &rejection, args.verbose);
+            Stop::Failed
+        }
+    }
+}
