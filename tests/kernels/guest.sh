@@ -1,0 +1,58 @@
+#!/bin/sh
+# Runs inside a guest (busybox): tries the static binary end to end, and runs test binaries of the workspace.
+#
+#   guest.sh TEST…     TEST is `BINARY ARGUMENTS`: a test binary with libtest's arguments
+#
+# Prints `passed NAME`, `failed NAME` and `skipped NAME: REASON`; what the test binaries print comes between lines
+# `GUEST-TEST NAME` and `GUEST-STATUS N`.
+
+crumbs=/crumbs
+
+check() { # NAME COMMAND…: passes when the command succeeds
+  name=$1; shift
+  if "$@"; then echo "passed $name"; else echo "failed $name"; fi
+}
+
+one_file() { $crumbs --version | grep -q '^crumbs [0-9]'; }
+
+# The one-liner of the README, with a dynamically linked dd.
+flagship() {
+  $crumbs -e 'uprobe:libc:write < @bytes = hist(arg2) >' \
+    -c '/usr/local/bin/dd if=/dev/zero of=/dev/null bs=4096 count=1000' > /tmp/out 2> /tmp/err
+  status=$?
+  grep -q '^\[4K, 8K) *1000 |@*|$' /tmp/out && [ $status -eq 0 ] || { cat /tmp/out /tmp/err; return 1; }
+}
+
+# Every system call of a child that makes a known number.
+tracepoint() {
+  $crumbs -e 'tracepoint:syscalls:sys_enter_write /comm == "dd" && args.count == 512/ { @n = count(); }' \
+    -c '/usr/local/bin/dd if=/dev/zero of=/dev/null bs=512 count=77' > /tmp/out 2> /tmp/err
+  grep -q '^@n: 77$' /tmp/out || { cat /tmp/out /tmp/err; return 1; }
+}
+
+timers() {
+  $crumbs -e 'interval:ms:50 { @ticks = count(); } interval:s:2 { printf("done\n"); exit(3); }' > /tmp/out 2> /tmp/err
+  status=$?
+  [ $status -eq 3 ] && grep -q '^done$' /tmp/out && grep -q '^@ticks: [1-9]' /tmp/out ||
+    { echo "status $status"; cat /tmp/out /tmp/err; return 1; }
+}
+
+returns() {
+  $crumbs -e 'uprobe:libc:read { @in = count(); } uretprobe:libc:read /retval == 512/ { @out = count(); }' \
+    -c '/usr/local/bin/dd if=/dev/zero of=/dev/null bs=512 count=33' > /tmp/out 2> /tmp/err
+  grep -q '^@out: 33$' /tmp/out || { cat /tmp/out /tmp/err; return 1; }
+}
+
+check 'static binary starts' one_file
+check 'flagship one-liner' flagship
+check 'tracepoint' tracepoint
+check 'interval and exit code' timers
+check 'return probe' returns
+
+for test in "$@"; do
+  echo "GUEST-TEST $test"
+  # shellcheck disable=SC2086
+  $test --show-output --test-threads=1 2>&1
+  echo "GUEST-STATUS $?"
+done
+exit 0
