@@ -43,7 +43,7 @@ read_release() {
   local state=$cache/apt-$suite mirror
   [ "$suite" != host ] || return 0
   mkdir -p "$state/lists/partial"
-  mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE)' | awk '$2 !~ /security|updates/ { print $1; exit }')
+  mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE)' | awk '$2 !~ /security|updates/ && !n++ { print $1 }' || true)
   local signed='[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
   mirror=${mirror:-http://deb.debian.org/debian}
   echo "deb $signed $mirror $suite main" > "$state/src.list"
@@ -80,7 +80,7 @@ fetch() {
 }
 
 # A kernel that the cache has under a name that matches will do.
-image=$(find "$cache/$suite" -mindepth 1 -maxdepth 1 -type d -regex ".*/$package" 2> /dev/null | sort -V | tail -1)
+image=$(find "$cache/$suite" -mindepth 1 -maxdepth 1 -type d -regex ".*/$package" 2> /dev/null | sort -V | tail -1 || true)
 [ -n "$image" ] || fetch
 [ -z "$only_fetch" ] || exit 0
 vmlinuz=$(find "$image" -name 'vmlinuz*' | head -1)
