@@ -2,17 +2,13 @@
 
 use crate::cli::{Args, StageName, Stop};
 use crate::report;
-use crumbs_compiler::bpf::disasm;
+use crumbs::stages;
 use crumbs_compiler::driver::{self, Compiled};
-use crumbs_compiler::hir;
 use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
-use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use crumbs_grammar::diagnostic::Diagnostic;
 use std::io::{Read, Write};
-
-/// Stack for the compiler: it walks the script recursively, and the parser bounds how deep a script can nest.
-const STACK: usize = 256 << 20;
 
 /// A script as it was given.
 #[derive(Debug)]
@@ -89,18 +85,9 @@ pub(crate) fn compile<T: Target>(
     target: impl FnOnce() -> T + Send,
 ) -> Result<Outcome, Stop> {
     let work = || compile_here(source, args, &target());
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .stack_size(STACK)
-            .spawn_scoped(scope, work);
-        match thread.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(Stop::Failed),
-            Err(error) => {
-                report::message(&format!("error: cannot start a thread for the compiler: {error}"));
-                Err(Stop::Failed)
-            }
-        }
+    stages::on_large_stack(work).unwrap_or_else(|error| {
+        report::message(&format!("error: cannot start a thread for the compiler: {error}"));
+        Err(Stop::Failed)
     })
 }
 
@@ -114,27 +101,23 @@ fn compile_here(source: &Source, args: &Args, target: &dyn Target) -> Result<Out
                 .try_for_each(|(token, span)| writeln!(out, "{span:?} {token}"))
         });
     }
-    let parsed = crumbs_grammar::parse(&source.text);
     if stage == Some(StageName::Ast) {
-        accept(source, &parsed.diagnostics)?;
+        let parsed = crumbs_grammar::parse(&source.text);
+        if stages::has_error(&parsed.diagnostics) {
+            return refuse(source, Err(parsed.diagnostics));
+        }
         return show(args, |out| {
             out.write_all(crumbs_grammar::dump::dump(&parsed.script).as_bytes())
         });
     }
-    let mut diagnostics = parsed.diagnostics;
-    // What a parser had to skip would only give errors of the checker that are none.
-    accept(source, &diagnostics)?;
     let options = Options {
         params: source.params.clone(),
         pid: args.pid,
         config: environment(),
     };
-    let (script, more) = crumbs_compiler::check::check(&parsed.script, &source.text, target, &options);
-    diagnostics.extend(more);
-    accept(source, &diagnostics)?;
-    let Some(script) = script else {
-        return Err(Stop::Failed);
-    };
+    let checked = refuse(source, stages::check(&source.text, target, &options))?;
+    report::diagnostics(&source.name, &source.text, &checked.warnings);
+    let script = checked.script;
     if stage == Some(StageName::Hir) {
         return show(args, |out| write!(out, "{script}"));
     }
@@ -144,7 +127,7 @@ fn compile_here(source: &Source, args: &Args, target: &dyn Target) -> Result<Out
             compiled.functions.iter().try_for_each(|f| write!(out, "{f}"))
         }),
         Some(StageName::Asm) => show(args, |out| {
-            out.write_all(listing(&script, &compiled, &source.text).as_bytes())
+            out.write_all(stages::listing(&script, &compiled, &source.text).as_bytes())
         }),
         _ => {
             let info = SourceInfo {
@@ -160,23 +143,6 @@ fn compile_here(source: &Source, args: &Args, target: &dyn Target) -> Result<Out
     }
 }
 
-/// Every program under its script lines.
-fn listing(script: &hir::Script, compiled: &Compiled, text: &str) -> String {
-    let mut all = String::new();
-    for (program, probe) in compiled.programs.iter().zip(&script.probes) {
-        if !all.is_empty() {
-            all.push('\n');
-        }
-        let insns = program.insns.len();
-        all.push_str(&format!(
-            "{} ({}): {insns} instructions\n",
-            program.symbol, probe.kind_name
-        ));
-        all.push_str(&disasm::listing(program, text, &compiled.plan.bpf_maps));
-    }
-    all
-}
-
 /// Config variables from the environment: `CRUMBS_MAX_STRLEN`, or `BPFTRACE_MAX_STRLEN` as bpftrace users set it.
 fn environment() -> Vec<(String, String)> {
     let named = |prefix: &str| {
@@ -187,16 +153,6 @@ fn environment() -> Vec<(String, String)> {
         })
     };
     named("BPFTRACE_").chain(named("CRUMBS_")).collect()
-}
-
-/// Reports what there is to report; stops at errors.
-fn accept(source: &Source, diagnostics: &[Diagnostic]) -> Result<(), Stop> {
-    let failed = diagnostics.iter().any(|d| d.severity == Severity::Error);
-    if failed {
-        report::diagnostics(&source.name, &source.text, diagnostics);
-        return Err(Stop::Failed);
-    }
-    Ok(())
 }
 
 fn refuse<T>(source: &Source, result: Result<T, Vec<Diagnostic>>) -> Result<T, Stop> {

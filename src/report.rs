@@ -1,10 +1,8 @@
 //! What goes to standard error: diagnostics with the script's text, and errors of the machine.
 
-use codespan_reporting::diagnostic as shown;
-use codespan_reporting::files::SimpleFile;
-use codespan_reporting::term::termcolor::{ColorChoice, StandardStream, WriteColor};
-use codespan_reporting::term::{self, Config};
-use crumbs_grammar::diagnostic::{Diagnostic, Label, Severity};
+use codespan_reporting::term::termcolor::{ColorChoice, StandardStream};
+use crumbs::render;
+use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::kernel::reject::Rejection;
 use std::io::{IsTerminal, Write};
@@ -35,49 +33,7 @@ pub(crate) fn error(error: &Error) {
 
 /// Prints diagnostics in the order of the script.
 pub(crate) fn diagnostics(name: &str, text: &str, diagnostics: &[Diagnostic]) {
-    let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
-    sorted.sort_by_key(|d| d.primary.span.start);
-    let out = standard_error();
-    for diagnostic in sorted {
-        render(&mut out.lock(), name, text, diagnostic);
-    }
-}
-
-fn render(out: &mut impl WriteColor, name: &str, text: &str, diagnostic: &Diagnostic) {
-    let file = SimpleFile::new(name, text);
-    let severity = match diagnostic.severity {
-        Severity::Error => shown::Severity::Error,
-        Severity::Warning => shown::Severity::Warning,
-    };
-    let label = |style, label: &Label| {
-        shown::Label::new(style, (), within(text, label.span.range())).with_message(&label.message)
-    };
-    let mut labels = vec![label(shown::LabelStyle::Primary, &diagnostic.primary)];
-    labels.extend(
-        diagnostic
-            .secondary
-            .iter()
-            .map(|l| label(shown::LabelStyle::Secondary, l)),
-    );
-    let diagnostic = shown::Diagnostic::new(severity)
-        .with_code(diagnostic.code.id)
-        .with_message(&diagnostic.message)
-        .with_labels(labels)
-        .with_notes(
-            diagnostic
-                .help
-                .iter()
-                .map(|help| format!("help: {help}"))
-                .collect(),
-        );
-    let _ = term::emit_to_write_style(out, &Config::default(), &file, &diagnostic);
-}
-
-/// A range that lies within the text, at character boundaries.
-fn within(text: &str, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
-    let start = text.floor_char_boundary(range.start.min(text.len()));
-    let end = text.ceil_char_boundary(range.end.clamp(start, text.len()));
-    start..end
+    render::diagnostics(&mut standard_error().lock(), name, text, diagnostics);
 }
 
 /// Prints what the kernel's verifier refused, at its place in the script.

@@ -1,0 +1,5 @@
+//! What the `crumbs` command and its tests share: the way from a script's text to a compiled script, and the text in which
+//! mistakes are shown.
+
+pub mod render;
+pub mod stages;

@@ -1,0 +1,82 @@
+//! The stages of a compilation, for whoever needs their results: the command, tests.
+//!
+//! In: a script's text and a [`Target`]. Out: the result of each stage, or every mistake found up to it.
+
+use crumbs_compiler::bpf::disasm;
+use crumbs_compiler::check;
+use crumbs_compiler::driver::Compiled;
+use crumbs_compiler::hir;
+use crumbs_compiler::options::Options;
+use crumbs_compiler::target::Target;
+use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+
+/// Stack for the compiler: it walks the script recursively, and the parser bounds how deep a script can nest.
+const STACK: usize = 256 << 20;
+
+/// A script without mistakes.
+#[derive(Debug)]
+pub struct Checked {
+    /// The typed program.
+    pub script: hir::Script,
+    /// What its author probably wants to know.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Parses and checks a script.
+///
+/// # Errors
+/// Every mistake and warning, at least one of them an error.
+pub fn check(text: &str, target: &dyn Target, options: &Options) -> Result<Checked, Vec<Diagnostic>> {
+    let parsed = crumbs_grammar::parse(text);
+    let mut diagnostics = parsed.diagnostics;
+    // What the parser had to skip would only give errors of the checker that are none.
+    if has_error(&diagnostics) {
+        return Err(diagnostics);
+    }
+    let (script, more) = check::check(&parsed.script, text, target, options);
+    diagnostics.extend(more);
+    match script {
+        Some(script) if !has_error(&diagnostics) => Ok(Checked {
+            script,
+            warnings: diagnostics,
+        }),
+        _ => Err(diagnostics),
+    }
+}
+
+/// Whether one of them is an error.
+pub fn has_error(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|d| d.severity == Severity::Error)
+}
+
+/// The instructions of every program under the lines of the script that they were made for.
+pub fn listing(script: &hir::Script, compiled: &Compiled, text: &str) -> String {
+    let mut all = String::new();
+    for (program, probe) in compiled.programs.iter().zip(&script.probes) {
+        if !all.is_empty() {
+            all.push('\n');
+        }
+        let insns = program.insns.len();
+        all.push_str(&format!(
+            "{} ({}): {insns} instructions\n",
+            program.symbol, probe.kind_name
+        ));
+        all.push_str(&disasm::listing(program, text, &compiled.plan.bpf_maps));
+    }
+    all
+}
+
+/// Runs the compiler on a thread whose stack suffices for every script that the parser accepts.
+///
+/// # Errors
+/// When no thread can be started. A panic goes on in the caller.
+pub fn on_large_stack<R: Send>(work: impl FnOnce() -> R + Send) -> std::io::Result<R> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, work)?;
+        Ok(thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
+}
