@@ -24,9 +24,10 @@ use crate::probe_kind::did_you_mean;
 use crate::similar::similar;
 use crate::target::Target;
 use crate::types::Type;
-use crumbs_grammar::ast;
+use crumbs_grammar::codes::TOO_MANY;
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
 use crumbs_grammar::span::Span;
+use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
 use cx::{ProgramCx, Stage};
 use facts::{Facts, KeyFact};
 use places::Planned;
@@ -50,8 +51,11 @@ mod tests;
 
 pub use cx::Cx;
 
-/// Types that are not known after this many readings stay unknown.
+/// Types that are not known after this many readings stay unknown, unless the script is short.
 const MAX_READINGS: usize = 64;
+
+/// So many bytes are read in any case, to follow long chains of maps in short scripts.
+const MIN_READ: usize = 1 << 22;
 
 /// The kernel refuses keys with values above this size in bytes.
 const MAX_ELEMENT: u32 = 1 << 16;
@@ -90,6 +94,7 @@ pub fn check(
         diagnostics,
         program: ProgramCx::default(),
         ends: 0,
+        undefined_maps: HashSet::new(),
     };
     cx.facts.vars.resize_with(places.programs.len(), Vec::new);
     cx.infer(&places.programs);
@@ -119,7 +124,8 @@ impl<'a> Cx<'a> {
                     self.build(index, planned);
                 }
                 readings += 1;
-                if !self.facts.grew || readings >= MAX_READINGS {
+                let is_enough = readings >= MAX_READINGS && readings * self.source.len() >= MIN_READ;
+                if !self.facts.grew || is_enough {
                     break;
                 }
             }
@@ -231,11 +237,28 @@ impl<'a> Cx<'a> {
     }
 }
 
-/// In the order of the text; a mistake that several programs share is told once.
+/// In the order of the text, and no more than a user reads. A mistake that several programs share is told once.
 fn ordered(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut known = HashSet::new();
-    diagnostics.retain(|d| known.insert((d.code.id, d.primary.span)));
+    let no_place = |d: &Diagnostic| d.primary.span == Span::default();
+    diagnostics.retain(|d| no_place(d) || known.insert((d.code.id, d.primary.span)));
     diagnostics.sort_by_key(|d| d.primary.span.start);
+    if diagnostics.len() > MAX_DIAGNOSTICS {
+        // Errors first: they are why nothing runs.
+        diagnostics.sort_by_key(|d| d.severity == Severity::Warning);
+        diagnostics.truncate(MAX_DIAGNOSTICS);
+        let all_warnings = diagnostics.iter().all(|d| d.severity == Severity::Warning);
+        diagnostics.sort_by_key(|d| d.primary.span.start);
+        let last = diagnostics
+            .last()
+            .map_or(Span::default(), |last| last.primary.span);
+        let mut more = Diagnostic::error(&TOO_MANY, last, "there are more mistakes than are shown")
+            .help("correct the first ones and try again");
+        if all_warnings {
+            more.severity = Severity::Warning;
+        }
+        diagnostics.push(more);
+    }
     diagnostics
 }
 

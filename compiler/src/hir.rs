@@ -231,7 +231,9 @@ pub enum ExprKind {
         /// Whether the locator counts from behind itself.
         relative: bool,
     },
-    /// `func` or `probe`: the attach cookie, or a constant index where the program has one site.
+    /// `func` or `probe` in a program with several names: the attach cookie, which is the index of the first site of
+    /// that name, so that equal names are equal values in all programs. A program with one name has that index as a
+    /// [`ExprKind::Const`].
     SiteName,
     /// `-e`, `~e`, `!e`. `!` gives a bool and takes any scalar.
     Unary(UnaryOp, Box<Expr>),

@@ -78,6 +78,11 @@ pub static ALL: &[ProbeValue] = &[
     },
 ];
 
+/// What scripts call a role.
+pub fn name_of(role: Role) -> &'static str {
+    ALL.iter().find(|row| row.role == role).map_or("", |row| row.name)
+}
+
 /// The row that `name` means, and the number behind it for [`Role::Argument`] (0 for the others).
 pub fn by_name(name: &str) -> Option<(&'static ProbeValue, u32)> {
     ALL.iter().find_map(|row| match row.role {

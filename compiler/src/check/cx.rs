@@ -11,10 +11,10 @@ use crate::probe_kind::tracepoint::Record;
 use crate::probe_kind::{Offers, ProbeKind};
 use crate::target::Target;
 use crate::types::{Space, Type, align_to};
-use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
-use std::collections::HashMap;
+use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
+use std::collections::{HashMap, HashSet};
 
 /// Why the script is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Cx<'a> {
     pub(super) program: ProgramCx,
     /// How many statements that end a program have been read.
     pub(super) ends: u64,
+    /// Names of maps that have been reported as undefined: once is enough.
+    pub(super) undefined_maps: HashSet<String>,
 }
 
 /// The program that is being read.
@@ -62,6 +64,8 @@ pub(super) struct ProgramCx {
     names: HashMap<String, VarId>,
     /// The names that each open block declares.
     scopes: Vec<Vec<String>>,
+    /// Names of variables that have been reported as undefined: once is enough.
+    pub undefined: HashSet<String>,
 }
 
 impl ProgramCx {
@@ -112,9 +116,14 @@ impl<'a> Cx<'a> {
         self.stage == Stage::Infer { optimistic: true }
     }
 
+    /// Whether nothing would be reported: then there is no need to look for advice.
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_inferring() || self.diagnostics.len() > 2 * MAX_DIAGNOSTICS
+    }
+
     /// Reports a mistake, once all types are known. Gives `None`, the value of what is in error.
     pub fn report<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
-        if self.stage == Stage::Build {
+        if !self.is_silent() {
             self.diagnostics.push(diagnostic);
         }
         None

@@ -159,6 +159,9 @@ impl Cx<'_> {
         if let Some(var) = self.program.lookup(name) {
             return Some(var);
         }
+        if self.is_silent() || !self.program.undefined.insert(name.to_owned()) {
+            return None;
+        }
         let mut diagnostic = Diagnostic::error(
             &codes::UNDEFINED_VARIABLE,
             span,

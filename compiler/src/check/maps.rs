@@ -43,6 +43,10 @@ impl Cx<'_> {
         if fact.assigned || self.is_inferring() {
             return Some(());
         }
+        if self.is_silent() || !self.undefined_maps.insert(name.to_owned()) {
+            return None;
+        }
+        let fact = &self.facts.maps[id as usize];
         let diagnostic = Diagnostic::error(
             &codes::UNDEFINED_MAP,
             span,
@@ -101,20 +105,39 @@ impl Cx<'_> {
         let (known, key) = (known?, key?);
         let to = known.ty.as_ref()?;
         if !converts(&key.ty, to) {
-            let message = format!(
-                "the key of `@{name}` is {}, but this is {}",
-                described(to),
-                described(&key.ty)
-            );
-            return self.report(
-                Diagnostic::error(&codes::MISMATCHED_KEY, key.span, message)
-                    .also(known.span, format!("{} since here", described(to))),
-            );
+            return self.mismatched_key(name, &key, to, known.span);
         }
         Some(Element {
             map,
             key: Some(as_type(key, to)),
         })
+    }
+
+    fn mismatched_key<T>(&mut self, name: &str, key: &Expr, to: &Type, first: Span) -> Option<T> {
+        let count = |ty: &Type| match ty {
+            Type::Tuple(members) => members.len(),
+            _ => 1,
+        };
+        let keys = |n: usize| {
+            if n == 1 {
+                "1 key".to_owned()
+            } else {
+                format!("{n} keys")
+            }
+        };
+        let (here, there) = (count(&key.ty), count(to));
+        let (message, label) = if here == there {
+            let message = format!(
+                "the key of `@{name}` is {}, but this is {}",
+                described(to),
+                described(&key.ty)
+            );
+            (message, format!("{} since here", described(to)))
+        } else {
+            let message = format!("`@{name}` has {} here and {} elsewhere", keys(here), keys(there));
+            (message, keys(there))
+        };
+        self.report(Diagnostic::error(&codes::MISMATCHED_KEY, key.span, message).also(first, label))
     }
 
     fn keyed_and_not<T>(&mut self, name: &str, span: Span, first: Span, keyed: bool) -> Option<T> {

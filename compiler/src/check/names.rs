@@ -33,6 +33,9 @@ impl Cx<'_> {
         if later::VALUES.contains(&name) || later::FUNCTIONS.contains(&name) {
             return self.later(span, &format!("`{name}`"));
         }
+        if self.is_silent() {
+            return None;
+        }
         let mut meant = Vec::new();
         if self.facts.maps.iter().any(|map| map.name == name && map.assigned) {
             meant.push(format!("@{name}"));
@@ -101,11 +104,33 @@ impl Cx<'_> {
             .map(|kind| kind.name())
             .collect();
         let message = format!("`{name}` does not exist in {} probes", kind.name());
-        self.report(
-            Diagnostic::error(&codes::NOT_OFFERED, span, message)
-                .label(row.doc.to_owned())
-                .help(format!("it exists in {} probes", having.join(", "))),
-        )
+        let diagnostic = Diagnostic::error(&codes::NOT_OFFERED, span, message)
+            .label(row.doc.to_owned())
+            .help(format!("it exists in {} probes", having.join(", ")));
+        let offers = kind.offers();
+        let argument = probe_value::name_of(Role::Argument).trim_end_matches('N');
+        let record = probe_value::name_of(Role::Record);
+        self.report(match row.role {
+            Role::Record if offers.arguments => {
+                diagnostic.help(format!("here the arguments are `{argument}0`, `{argument}1`, …"))
+            }
+            Role::Argument if offers.record => {
+                let fields: Vec<_> = self
+                    .program
+                    .record
+                    .iter()
+                    .flat_map(|(record, _)| record.field_names())
+                    .collect();
+                diagnostic.help(format!(
+                    "here the fields of the record are `{record}.NAME`: {}",
+                    fields.join(", ")
+                ))
+            }
+            Role::Argument if offers.return_value => {
+                diagnostic.help("keep it in a map at the function's entry: `@x[tid] = …`")
+            }
+            _ => diagnostic,
+        })
     }
 
     /// `name(arg, …)`.
@@ -128,6 +153,9 @@ impl Cx<'_> {
             if let ast::Arg::Expr(arg) = arg {
                 self.expr(arg);
             }
+        }
+        if self.is_silent() {
+            return None;
         }
         let functions = function::ALL.iter().map(|row| row.name);
         let functions = functions.chain(aggregation::ALL.iter().map(|row| row.name()));
@@ -224,6 +252,9 @@ impl Cx<'_> {
         }
         let (record, place) = self.program.record.clone()?;
         let Some((field, value)) = record.field(&name.node) else {
+            if self.is_silent() {
+                return None;
+            }
             let message = format!("{place} has no field `{}`", name.node);
             let names = similar(&name.node, record.field_names(), 3);
             let diagnostic = Diagnostic::error(&codes::UNKNOWN_FIELD, name.span, message);

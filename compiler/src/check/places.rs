@@ -175,6 +175,10 @@ impl<'a> PlaceCx<'a, '_> {
         &mut self,
         point: &ast::AttachPoint,
     ) -> Result<(&'static dyn ProbeKind, Vec<Place>), (Option<&'static dyn ProbeKind>, bool)> {
+        if let Some(diagnostic) = missing_parameter(point, &self.options.params) {
+            self.out.diagnostics.push(diagnostic);
+            return Err((None, false));
+        }
         let parts = substituted(&point.parts, &self.options.params);
         let Some((kind_part, parts)) = parts.split_first() else {
             return Err((None, false));
@@ -418,6 +422,21 @@ fn substitute(text: &str, params: &[String]) -> String {
         }
     }
     out
+}
+
+/// What is said where an attach point needs a parameter that is not given: the place would be another one.
+fn missing_parameter(point: &ast::AttachPoint, params: &[String]) -> Option<Diagnostic> {
+    let unquoted = point.parts.iter().filter(|part| !part.quoted);
+    let mut numbers = unquoted.flat_map(|part| part.text.split('$').skip(1).map(move |rest| (part, rest)));
+    numbers.find_map(|(part, rest)| {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let n: usize = rest[..digits].parse().ok().filter(|&n| n > params.len())?;
+        let message = format!("the attach point needs parameter `${n}`, which is not given");
+        Some(
+            Diagnostic::error(&codes::MALFORMED_ATTACH_POINT, part.span, message)
+                .help("parameters follow the script on the command line"),
+        )
+    })
 }
 
 fn unknown_kind(part: &AttachPart) -> Diagnostic {

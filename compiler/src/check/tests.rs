@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::plan::{AfterPrint, Attach, EventKind};
+use crate::plan::Attach;
 use crate::target::Feature;
 use crate::target::fixture::FixtureTarget;
 use crate::{aggregation, builtin, function, probe_kind, probe_value};
