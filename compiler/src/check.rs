@@ -94,7 +94,7 @@ pub fn check(
         diagnostics,
         program: ProgramCx::default(),
         ends: 0,
-        undefined_maps: HashSet::new(),
+        told: HashSet::new(),
     };
     cx.facts.vars.resize_with(places.programs.len(), Vec::new);
     cx.infer(&places.programs);

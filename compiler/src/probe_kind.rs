@@ -158,11 +158,8 @@ impl Failure {
                 point.span,
                 format!("this is not the form of a {} probe", kind.name()),
             )
-            .help(format!(
-                "write `{}`, for example `{}`",
-                kind.syntax(),
-                first_point(kind.example())
-            )),
+            .help(format!("its form: {}", kind.syntax()))
+            .help(format!("for example `{}`", first_point(kind.example()))),
         )
     }
 

@@ -130,7 +130,7 @@ impl Cx<'_> {
             };
             return self.report(
                 Diagnostic::error(&codes::BAD_AGGREGATION_PARAMETER, span, message)
-                    .help(format!("it is called `{}`", syntax(aggregation))),
+                    .help(format!("its form: {}", syntax(aggregation))),
             );
         }
         Some((value, numbers))

@@ -45,8 +45,8 @@ pub struct Cx<'a> {
     pub(super) program: ProgramCx,
     /// How many statements that end a program have been read.
     pub(super) ends: u64,
-    /// Names of maps that have been reported as undefined: once is enough.
-    pub(super) undefined_maps: HashSet<String>,
+    /// What has been said of a map and need not be said again: the code's id and the map's name.
+    pub(super) told: HashSet<(&'static str, String)>,
 }
 
 /// The program that is being read.

@@ -43,7 +43,7 @@ impl Cx<'_> {
         if fact.assigned || self.is_inferring() {
             return Some(());
         }
-        if self.is_silent() || !self.undefined_maps.insert(name.to_owned()) {
+        if self.is_silent() || !self.told.insert((codes::UNDEFINED_MAP.id, name.to_owned())) {
             return None;
         }
         let fact = &self.facts.maps[id as usize];
@@ -141,6 +141,9 @@ impl Cx<'_> {
     }
 
     fn keyed_and_not<T>(&mut self, name: &str, span: Span, first: Span, keyed: bool) -> Option<T> {
+        if self.is_silent() || !self.told.insert((codes::KEYED_AND_NOT.id, name.to_owned())) {
+            return None;
+        }
         let (here, there) = if keyed {
             ("with a key", "without a key")
         } else {

@@ -221,7 +221,7 @@ impl Cx<'_> {
         };
         let message = format!("`{name}` takes {expected}, and {given}");
         self.report(
-            Diagnostic::error(&codes::ARGUMENT_COUNT, span, message).help(format!("it is called `{syntax}`")),
+            Diagnostic::error(&codes::ARGUMENT_COUNT, span, message).help(format!("its form: {syntax}")),
         )
     }
 

@@ -5,9 +5,9 @@ use super::cx::Cx;
 use super::facts::Fact;
 use super::uses::{alike, alike_keys};
 use crate::codes;
-use crate::hir::{Expr, ExprKind, Stmt, StmtKind, VarId};
+use crate::hir::{ArithOp, Expr, ExprKind, Stmt, StmtKind, VarId};
 use crate::plan::{AfterPrint, EventId, EventKind, MapId};
-use crate::types::Type;
+use crate::types::{IntType, Type};
 use crumbs_grammar::ast::{self, BinaryOp};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
@@ -334,11 +334,12 @@ pub(super) fn described(ty: &Type) -> String {
 /// Whether a value that a place of declared type is given keeps its worth.
 fn fits(value: &Expr, to: &Type) -> bool {
     match (&value.ty, to) {
+        (from, to) if from == to => true,
         (Type::Int(from), Type::Int(int)) => match const_value(value) {
             // A constant of unsigned type above the range of int64 reads as negative.
             Some(n) if from.signed || n >= 0 => int.wrap(n) == n && (int.signed || n >= 0),
             Some(_) => !int.signed && int.bits == 64,
-            None => from.bits < int.bits || from.bits == int.bits && from.signed == int.signed,
+            None => natural(value).is_some_and(|natural| natural.fits(*int)),
         },
         (Type::Str(_), Type::Str(n)) => match &value.kind {
             ExprKind::Str(text) => text.len() < *n as usize,
@@ -346,6 +347,76 @@ fn fits(value: &Expr, to: &Type) -> bool {
         },
         _ => true,
     }
+}
+
+/// How many bits a number takes, and its sign where it has one, if literals are taken to be as narrow as their values:
+/// otherwise `$x + 1` would never fit the type of `$x`.
+#[derive(Clone, Copy)]
+struct Natural {
+    bits: u8,
+    signed: Option<bool>,
+}
+
+impl Natural {
+    fn fits(self, to: IntType) -> bool {
+        match self.signed {
+            Some(false) if to.signed => self.bits < to.bits,
+            Some(true) if !to.signed => false,
+            _ => self.bits <= to.bits,
+        }
+    }
+
+    fn join(self, other: Self) -> Self {
+        let bits = self.bits.max(other.bits);
+        match (self.signed, other.signed) {
+            (Some(a), Some(b)) if a != b => Self {
+                bits: bits.saturating_mul(2).min(64),
+                signed: Some(true),
+            },
+            (a, b) => Self {
+                bits,
+                signed: a.or(b),
+            },
+        }
+    }
+}
+
+fn natural(expr: &Expr) -> Option<Natural> {
+    let Type::Int(int) = expr.ty else {
+        return (expr.ty == Type::Bool).then_some(Natural {
+            bits: 8,
+            signed: None,
+        });
+    };
+    let own = Natural {
+        bits: int.bits,
+        signed: Some(int.signed),
+    };
+    Some(match &expr.kind {
+        ExprKind::Const(n) if int.signed || *n >= 0 => {
+            let fits = |bits: &u8| {
+                IntType {
+                    bits: *bits,
+                    signed: true,
+                }
+                .wrap(*n)
+                    == *n
+            };
+            Natural {
+                bits: [8, 16, 32].into_iter().find(fits).unwrap_or(64),
+                signed: (*n < 0).then_some(true),
+            }
+        }
+        ExprKind::Convert(of) => match natural(of) {
+            // What was widened for an operation is as narrow as it was.
+            Some(inner) if inner.bits <= int.bits => inner,
+            _ => own,
+        },
+        ExprKind::Arith(ArithOp::Shl | ArithOp::Shr, a, _) => natural(a)?,
+        ExprKind::Arith(_, a, b) => natural(a)?.join(natural(b)?),
+        ExprKind::Ternary(_, a, b) => natural(a)?.join(natural(b)?),
+        _ => own,
+    })
 }
 
 /// The operation and operand of `@x = @x op e` and, where the operation commutes, `@x = e op @x`.

@@ -43,7 +43,7 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         let message = "only a whole map is printed in part or divided";
         return cx.report(
             Diagnostic::error(&codes::ARGUMENT_TYPE, second.span, message)
-                .help(format!("it is called `{}`", FUNCTION.syntax)),
+                .help(format!("its form: {}", FUNCTION.syntax)),
         );
     }
     let value = cx.value(what)?;

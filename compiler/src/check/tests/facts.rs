@@ -99,6 +99,15 @@ fn statements() {
         ("@x = 1; $y = @x++; @x = $y;", "@x = 1; $y = @x++; @x = $y"),
         ("$x = 1; $x <<= 3; $x++;", "$x = 1; $x = ($x << 3):int64; $x++"),
         ("let $x: int8 = 1; $x = -3;", "$x = 1; $x = -3"),
+        (
+            "let $x: int32 = 1; $x += 1; $x = $x * 2 - 1;",
+            "$x = 1; $x = (int32)((int64)$x + 1):int64; $x = (int32)(((int64)$x * 2):int64 - 1):int64",
+        ),
+        ("let $x: int64 = nsecs - 1;", "$x = ((int64)nsecs - 1):int64"),
+        (
+            "let $x: uint64 = pid; $x = nsecs - 1;",
+            "$x = (uint64)pid; $x = (uint64)((int64)nsecs - 1):int64",
+        ),
         ("let $x: string[9] = comm;", "$x = (string[9])comm"),
         ("{ $x = 1; } { $x = comm; }", "$x.0 = 1; $x.1 = comm"),
         ("print((uint8)300 + (int8)200);", "emit 0((44 + -56):int16)"),

@@ -137,7 +137,7 @@ fn messages() {
         (
             "begin { print(has_key(@x)); @x[1] = 1; }",
             "`has_key` takes 2 arguments, and 1 is given".into(),
-            "it is called",
+            "its form: has_key(@map, key)",
         ),
         (
             "uretprobe:libc:write /retval < 0/ { }",
@@ -219,6 +219,7 @@ fn no_cascades() {
         "tracepoint:sched:* { print(args.nosuch + 1); }",
         "uprobe:nosuch:f { @x = arg0; print(@x); } end { print(@x); }",
         "begin { @x[nosuch] = 1; print(@x[1]); delete(@x, 1); }",
+        "begin { @x = 1; print(@x[1]); @x[2] = 3; delete(@x, 4); }",
         "begin { $t = (nosuch, 1); print($t.0); print($t.7); }",
     ] {
         let said = said(source);
