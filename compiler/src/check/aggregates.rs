@@ -52,10 +52,9 @@ impl Cx<'_> {
         key: Option<&[ast::Expr]>,
         call: &AggCall<'_>,
     ) -> Option<StmtKind> {
-        self.mark_assigned(name, target);
+        let map = self.mark_assigned(name, target);
         let element = self.element(name, target, key);
-        let arguments = self.aggregate_arguments(call);
-        let (element, (value, params)) = (element?, arguments?);
+        let (value, params) = self.aggregate_arguments(call)?;
         let signed = matches!(&value, Some(Expr { ty: Type::Int(int), .. }) if int.signed);
         let agg = AggType {
             id: call.id,
@@ -63,10 +62,11 @@ impl Cx<'_> {
             params,
         };
         let flexible = value.as_ref().is_some_and(is_flexible);
-        self.learn_map(element.map, &Type::Agg(agg.clone()), flexible, call.span);
+        self.learn_map(map, &Type::Agg(agg.clone()), flexible, call.span);
         if self.is_inferring() {
             return None;
         }
+        let element = element?;
         let fact = self.facts.maps[element.map.0 as usize].value.clone();
         let known = match fact.ty? {
             Type::Agg(known) if known.id == agg.id && known.params == agg.params => known,

@@ -180,10 +180,11 @@ impl Cx<'_> {
         }
     }
 
-    /// Notes that a map is assigned to, whatever the value is.
-    pub(super) fn mark_assigned(&mut self, name: &str, span: Span) {
+    /// Notes that a map is assigned to, whatever the value is. Gives the map.
+    pub(super) fn mark_assigned(&mut self, name: &str, span: Span) -> MapId {
         let id = self.facts.map(name, span);
         self.facts.maps[id as usize].assigned = true;
+        MapId(id)
     }
 
     /// `@name[key]` as a value.
@@ -224,14 +225,15 @@ impl Cx<'_> {
         key: Option<&[ast::Expr]>,
         value: &ast::Expr,
     ) -> Option<StmtKind> {
-        self.mark_assigned(name, span);
+        let map = self.mark_assigned(name, span);
         let element = self.element(name, span, key);
-        let value = self.value(value);
-        let (element, value) = (element?, value?);
-        self.learn_map(element.map, &value.ty, is_flexible(&value), value.span);
+        let value = self.value(value)?;
+        // Also where nothing is known of the key yet: it may be a value of this very map.
+        self.learn_map(map, &value.ty, is_flexible(&value), value.span);
         if self.is_inferring() {
             return None;
         }
+        let element = element?;
         let fact = self.facts.maps[element.map.0 as usize].value.clone();
         let value = self.stored(value, &fact, &format!("@{name}"))?;
         Some(StmtKind::SetMap {
@@ -251,10 +253,9 @@ impl Cx<'_> {
         value: &ast::Expr,
         span: Span,
     ) -> Option<StmtKind> {
-        self.mark_assigned(name, target);
+        let map = self.mark_assigned(name, target);
         let element = self.element(name, target, key);
-        let value = self.value(value);
-        let (element, value) = (element?, value?);
+        let value = self.value(value)?;
         let op = arith_op(op)?;
         let (Type::Int(_) | Type::Bool) = value.ty else {
             let message = format!(
@@ -264,10 +265,11 @@ impl Cx<'_> {
             return self.report(Diagnostic::error(&codes::BAD_OPERANDS, value.span, message));
         };
         let (ty, flexible) = updated_type(op, &value);
-        self.learn_map(element.map, &Type::Int(ty), flexible, span);
+        self.learn_map(map, &Type::Int(ty), flexible, span);
         if self.is_inferring() {
             return None;
         }
+        let element = element?;
         self.must_be_number(element.map, target)?;
         let to = self.facts.maps[element.map.0 as usize].value.ty.clone()?;
         Some(StmtKind::UpdateMap {

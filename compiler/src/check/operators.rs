@@ -388,9 +388,9 @@ impl Cx<'_> {
                 (Place::Var(var), ty)
             }
             ast::ExprKind::Map { name, key } => {
-                self.mark_assigned(name, target.span);
+                let map = self.mark_assigned(name, target.span);
+                self.learn_map(map, &Type::I64, increment, span);
                 let element = self.element(name, target.span, key.as_deref())?;
-                self.learn_map(element.map, &Type::I64, increment, span);
                 self.must_be_number(element.map, target.span)?;
                 let ty = self.facts.maps[element.map.0 as usize].value.ty.clone()?;
                 let key = element.key.map(Box::new);

@@ -15,7 +15,8 @@
 //!   what is clamped is a number, and so that its greatest value fits an immediate;
 //! - `Extend` is from 8, 16 or 32 bits; a signed access is of less than 8 bytes;
 //! - an `ElementAddr`'s count is a power of two, its stride not 0, and the whole array below 2 GiB;
-//! - context reads are at offsets from 0 on; the context pointer goes nowhere but to helpers that want it;
+//! - context reads are at offsets from 0 on; the context pointer goes nowhere but to helpers that want it
+//!   and into a sum, which is an address for helpers that read any;
 //! - map pointers go nowhere but to helpers, directly, not through block parameters;
 //! - slot addresses stay inside their slot, and so do accesses at constant offsets; the same for program memory;
 //! - nothing is read from or written to a constant address;
@@ -26,7 +27,7 @@
 //! 512 bytes. Offsets of accesses fit 16 bits by their type.
 
 use super::cfg::Cfg;
-use super::{Block, Function, Home, Inst, Op, Slot, Target, Terminator, Value, Width};
+use super::{BinOp, Block, Function, Home, Inst, Op, Slot, Target, Terminator, Value, Width};
 use crate::helper::Arg;
 use crate::plan::Plan;
 use std::fmt;
@@ -286,11 +287,15 @@ impl Checker<'_> {
         matches!(self.origin(value), Some(Op::MapPtr(_) | Op::MapSelect { .. }))
     }
 
+    fn is_ctx(&self, value: Value) -> bool {
+        matches!(self.origin(value), Some(Op::Ctx))
+    }
+
     /// That `value` is neither a map nor the context, both of which only helpers take.
     fn ordinary(&mut self, value: Value) {
         if self.is_map(value) {
             self.fault(format!("{value} is a map and can only be given to a helper"));
-        } else if matches!(self.origin(value), Some(Op::Ctx)) {
+        } else if self.is_ctx(value) {
             self.fault(format!(
                 "{value} is the context and can only be given to a helper"
             ));
@@ -311,7 +316,10 @@ impl Checker<'_> {
         }
         if !matches!(data.op, Op::Call(..) | Op::CallBounded { .. }) {
             for value in data.op.operands() {
-                self.ordinary(value);
+                // The address of a part of the context, to be read by helpers that take any address.
+                if !(matches!(data.op, Op::Bin(BinOp::Add, ..)) && self.is_ctx(value)) {
+                    self.ordinary(value);
+                }
             }
         }
         match &data.op {
@@ -412,6 +420,10 @@ impl Checker<'_> {
     fn access(&mut self, addr: Value, offset: i16, width: Width, atomic: bool) {
         let (what, start, size) = match self.origin(addr) {
             Some(Op::Const(_)) => return self.fault("accesses a constant address"),
+            Some(Op::Bin(_, a, b)) if self.is_ctx(*a) || self.is_ctx(*b) => {
+                return self
+                    .fault("accesses the context through an address: only helpers and loads of it can");
+            }
             Some(Op::SlotAddr(slot, start)) => match self.func.slots.get(slot.0 as usize) {
                 Some(data) => (slot.to_string(), *start, data.size),
                 None => return,
@@ -438,7 +450,7 @@ impl Checker<'_> {
         }
         for (param, &arg) in params.iter().zip(args) {
             let is_map = self.is_map(arg);
-            let is_ctx = matches!(self.origin(arg), Some(Op::Ctx));
+            let is_ctx = self.is_ctx(arg);
             if (*param == Arg::Map) != is_map {
                 self.fault(format!(
                     "{name}: {arg} {} a map",

@@ -154,8 +154,16 @@ fn helpers_and_their_arguments() {
     });
     rejects("v0 is the context and can only be given to a helper", |b| {
         let ctx = b.emit(Op::Ctx);
-        b.bin_imm(BinOp::Add, ctx, 8);
+        b.bin_imm(BinOp::Sub, ctx, 8);
     });
+    rejects(
+        "accesses the context through an address: only helpers and loads of it can",
+        |b| {
+            let ctx = b.emit(Op::Ctx);
+            let field = b.bin_imm(BinOp::Add, ctx, 8);
+            b.load(field, 0, Width::B8);
+        },
+    );
     rejects("v1 is a map and can only be given to a helper", |b| {
         let next = b.block();
         b.param(next);

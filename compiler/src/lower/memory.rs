@@ -610,7 +610,8 @@ impl BodyCx<'_> {
             addr,
             offset,
             width,
-            signed: super::value::is_signed(ty),
+            // All 64 bits leave nothing to extend.
+            signed: width != Width::B8 && super::value::is_signed(ty),
         })
     }
 

@@ -149,7 +149,7 @@ impl BodyCx<'_> {
             (Ok(at), Some(width)) if offset.is_multiple_of(width.bytes()) => self.ir.emit(Op::CtxLoad {
                 offset: at,
                 width,
-                signed,
+                signed: signed && width != Width::B8,
             }),
             _ => self.record_bytes(offset, width, signed),
         }

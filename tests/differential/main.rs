@@ -1,0 +1,253 @@
+//! Random scripts mean the same to everyone: the user-space VM, the kernel, and a direct evaluator of typed HIR that
+//! shares no code with lowering.
+//!
+//! | test | what holds of every generated script |
+//! |---|---|
+//! | `scripts_are_valid` | the checker accepts it, and no stage panics |
+//! | `vm_agrees` | VM and evaluator print the same text, maps included |
+//!
+//! `PROPTEST_CASES` sets the number of scripts of each test, `PROPTEST_RNG_SEED` which ones. A failure prints the script
+//! that it shrank to; once it is understood, the script goes to `scripts.rs`.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod aggregation;
+mod evaluator;
+mod generator;
+mod run_vm;
+mod scripts;
+mod world;
+
+use crumbs_compiler::check::check;
+use crumbs_compiler::driver;
+use crumbs_compiler::hir;
+use crumbs_compiler::options::Options;
+use crumbs_compiler::plan::Attach;
+use crumbs_compiler::target::Target;
+use crumbs_compiler::target::fixture::FixtureTarget;
+use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use crumbs_runtime::show::text::TextOutput;
+use evaluator::Machine;
+use generator::{Case, Profile, Tape};
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestCaseError};
+use std::collections::BTreeMap;
+use world::{Event, Field};
+
+/// The machine that scripts are compiled for.
+pub fn fixture() -> FixtureTarget {
+    FixtureTarget::parse(include_str!("../golden/target.txt")).unwrap()
+}
+
+/// As many cases as `PROPTEST_CASES` says, `default` unless it does; always the same ones, unless `PROPTEST_RNG_SEED`
+/// gives another seed.
+fn config(default: u32) -> ProptestConfig {
+    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
+    ProptestConfig {
+        cases: number("PROPTEST_CASES")
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(default),
+        max_shrink_iters: 4000,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(1)),
+        ..ProptestConfig::default()
+    }
+}
+
+/// Any script.
+const ANY: Profile = Profile {
+    only_begin: false,
+    self_assignment: true,
+};
+
+/// Checks a script.
+pub fn checked(script: &str, target: &dyn Target) -> Result<hir::Script, String> {
+    let parsed = crumbs_grammar::parse(script);
+    let mut errors = errors(&parsed.diagnostics, script);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let (hir, diagnostics) = check(&parsed.script, script, target, &Options::default());
+    errors = self::errors(&diagnostics, script);
+    match hir {
+        Some(hir) if errors.is_empty() => Ok(hir),
+        _ => Err(errors),
+    }
+}
+
+/// Compiles a checked script.
+pub fn compiled(hir: &hir::Script, script: &str, target: &dyn Target) -> Result<driver::Compiled, String> {
+    driver::compile(hir, target).map_err(|diagnostics| errors(&diagnostics, script))
+}
+
+/// The errors among diagnostics as text, with the piece of script that each is about.
+fn errors(diagnostics: &[Diagnostic], script: &str) -> String {
+    let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error);
+    let lines: Vec<String> = errors
+        .map(|d| {
+            let span = d.primary.span;
+            let text = script.get(span.start as usize..span.end as usize).unwrap_or("");
+            format!(
+                "{} {}: {} {:?}\n    {text}",
+                d.code.id, d.message, d.primary.message, d.help
+            )
+        })
+        .collect();
+    lines.join("\n")
+}
+
+/// Addresses that events pass, and what is there. The last one is not mapped, nor is 0.
+const ADDRESSES: [u64; 7] = [0, 0x10000, 0x20000, 0x30000, 0x40000, 0x50000, 0x66600];
+
+fn memory() -> Vec<(u64, Vec<u8>)> {
+    let text = |text: &str| [text.as_bytes(), b"\0"].concat();
+    vec![
+        (ADDRESSES[1], text("hello")),
+        (ADDRESSES[2], text("")),
+        (ADDRESSES[3], text(&"0123456789".repeat(150))),
+        (ADDRESSES[4], text(&"a".repeat(63))),
+        (ADDRESSES[5], text("a")),
+    ]
+}
+
+/// The events of a case, at places that the script is attached to.
+pub fn events(case: &Case, script: &hir::Script, target: &dyn Target) -> Vec<(Event, world::Context)> {
+    let mut places: BTreeMap<&str, &Attach> = BTreeMap::new();
+    for attach in script.probes.iter().flat_map(|probe| &probe.attach) {
+        for cookie in evaluator::cookies(attach) {
+            places.insert(&script.sites[cookie as usize].probe, attach);
+        }
+    }
+    let places: Vec<_> = places.into_iter().collect();
+    if places.is_empty() {
+        return Vec::new();
+    }
+    let mut time = 1000;
+    let events = case.events.iter().map(|numbers| {
+        let mut tape = Tape::new(numbers);
+        let (probe, attach) = *tape.pick(&places);
+        time += 1 + u64::from(tape.next());
+        let mut event = random_event(&mut tape, probe, time);
+        let Attach::Tracepoint {
+            category,
+            event: name,
+            ..
+        } = attach
+        else {
+            return (event, world::Context::Registers);
+        };
+        let format = target.tracepoint(category, name).unwrap();
+        for field in &format.fields {
+            let value = match (field.array, field.size, field.location) {
+                (None, size, crumbs_compiler::target::FieldLocation::Inline) => {
+                    let number = if field.c_type.contains('*') {
+                        *tape.pick(&ADDRESSES) as i64
+                    } else {
+                        i64::from(tape.next() as i16) * [1, 1, 40_000][tape.below(3)]
+                    };
+                    let bits = 64 - 8 * size;
+                    Field::Number((number << bits) >> bits)
+                }
+                (Some(_), size, crumbs_compiler::target::FieldLocation::Inline) => {
+                    let mut bytes = text(&mut tape, size as usize - 1);
+                    bytes.resize(size as usize, 0);
+                    Field::Bytes(bytes)
+                }
+                _ => Field::Bytes([&text(&mut tape, 40)[..], b"\0"].concat()),
+            };
+            event.fields.push((field.name.clone(), value));
+        }
+        event.lay_out(&format);
+        (event, world::Context::Record)
+    });
+    events.collect()
+}
+
+fn text(tape: &mut Tape<'_>, most: usize) -> Vec<u8> {
+    let len = tape.below(most + 1);
+    (0..len).map(|i| b"abcdefghij/. -"[i % 14]).collect()
+}
+
+fn random_event(tape: &mut Tape<'_>, probe: &str, time: u64) -> Event {
+    let mut event = Event {
+        probe: probe.to_owned(),
+        pid: 1 + tape.below(3) as u32,
+        cpu: tape.below(4) as u32,
+        comm: text(tape, 15),
+        time,
+        memory: memory(),
+        ..Event::default()
+    };
+    event.tid = event.pid + tape.below(3) as u32;
+    (event.uid, event.gid) = (tape.below(3) as u32 * 1000, tape.below(2) as u32);
+    event.args[0] = tape.below(5) as u64;
+    event.args[1] = *tape.pick(&ADDRESSES);
+    event.args[2] = u64::from(tape.next()) >> tape.below(16);
+    event.args[3] = (tape.next() as i16) as u64;
+    event.args[4] = u64::from(tape.next()) << 48;
+    event.args[5] = *tape.pick(&ADDRESSES);
+    event.retval = *tape.pick(&[0, 1, u64::MAX, 100, 0x10000]);
+    event
+}
+
+/// What the evaluator prints.
+pub fn evaluated(script: &hir::Script, machine: &Machine, events: &[Event]) -> String {
+    let mut text = Vec::new();
+    let mut output = TextOutput::new(&mut text, std::io::sink(), true);
+    evaluator::run(script, machine, events, &mut output);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// VM and evaluator agree on a case.
+pub fn compare_with_vm(case: &Case) -> Result<(), String> {
+    let target = fixture();
+    let hir = checked(&case.script, &target)?;
+    let compiled = compiled(&hir, &case.script, &target)?;
+    let events = events(case, &hir, &target);
+    let machine = Machine {
+        cpus: target.possible_cpus(),
+        start: run_vm::START,
+        tracer: Event {
+            pid: 1,
+            tid: 1,
+            ..Event::default()
+        },
+    };
+    let plain: Vec<Event> = events.iter().map(|(event, _)| event.clone()).collect();
+    let expected = evaluated(&hir, &machine, &plain);
+    let found = run_vm::run(&compiled, &events, &target)?;
+    same(&expected, &found)
+}
+
+/// Shows the first difference.
+pub fn same(expected: &str, found: &str) -> Result<(), String> {
+    if expected == found {
+        return Ok(());
+    }
+    let lines = expected.lines().zip(found.lines()).position(|(a, b)| a != b);
+    let at = lines.map_or("the end".into(), |line| format!("line {}", line + 1));
+    Err(format!(
+        "the text differs at {at}\n--- evaluator\n{expected}\n--- programs\n{found}\n---"
+    ))
+}
+
+fn holds(result: Result<(), String>) -> Result<(), TestCaseError> {
+    result.map_err(TestCaseError::fail)
+}
+
+proptest! {
+    #![proptest_config(config(256))]
+    #[test]
+    fn scripts_are_valid(case in generator::cases(ANY)) {
+        let target = fixture();
+        let result = checked(&case.script, &target);
+        prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(config(128))]
+    #[test]
+    fn vm_agrees(case in generator::cases(ANY)) {
+        holds(compare_with_vm(&case))?;
+    }
+}

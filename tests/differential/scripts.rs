@@ -1,0 +1,46 @@
+//! Scripts that were once compiled wrongly, each as small as it gets.
+
+use crate::compare_with_vm;
+use crate::generator::Case;
+
+/// What was wrong, and the script.
+const SCRIPTS: &[(&str, &str)] = &[
+    (
+        "a member of 64 signed bits is not extended",
+        "begin { print((pid == 1 ? (1, -2) : (3, 4)).1); }",
+    ),
+    (
+        "text within a tracepoint's record is read by helper",
+        "tracepoint:sched:sched_switch { @b[args.prev_comm] = count(); print(args.next_comm); }",
+    ),
+    (
+        "the type of a map's values is known although its key is one of them",
+        "begin { @d[@d[0]] = 1 + 0; @e[@e[0]] += 2; @f[@f[0]]++; }",
+    ),
+];
+
+#[test]
+fn once_wrong_scripts_agree() {
+    for (what, script) in SCRIPTS {
+        let case = Case {
+            script: (*script).into(),
+            // One event at each of the first places, with different contents.
+            events: (0..4)
+                .map(|i| {
+                    vec![
+                        i * 16_000,
+                        30_000,
+                        40_000 * (i % 2),
+                        50_000,
+                        9_999,
+                        20_000,
+                        40_000,
+                    ]
+                })
+                .collect(),
+        };
+        if let Err(error) = compare_with_vm(&case) {
+            panic!("{what}: {error}\n{script}");
+        }
+    }
+}
