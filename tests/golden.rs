@@ -1,0 +1,311 @@
+//! Golden tests: scripts of `tests/golden` against what comes out of them, byte for byte.
+//!
+//! In: the cases of every file (their format is described in `tests/golden/cases.rs`) and the recorded machine
+//! `tests/golden/target.txt`. `BLESS=1` writes what came out instead of comparing. What compiles is loaded into the running
+//! kernel as well.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "golden/cases.rs"]
+mod cases;
+#[path = "golden/kernel.rs"]
+mod kernel;
+
+use cases::{Case, File};
+use crumbs::{render, stages};
+use crumbs_compiler::driver::{self, Compiled};
+use crumbs_compiler::hir;
+use crumbs_compiler::options::Options;
+use crumbs_compiler::target::fixture::FixtureTarget;
+use crumbs_compiler::target::{KernelVersion, Target};
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_runtime::backend::Error;
+use crumbs_runtime::session::{self, Host};
+use crumbs_runtime::show::text::TextOutput;
+use crumbs_runtime::vm::{VmBackend, event};
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+
+/// What a compiled case is called in its diagnostics.
+const SCRIPT_NAME: &str = "script";
+
+/// Where the cases are: `CRUMBS_GOLDEN` where the tests run away from their source, as in a guest.
+fn directory() -> PathBuf {
+    let away = std::env::var_os("CRUMBS_GOLDEN").map(PathBuf::from);
+    away.unwrap_or_else(|| [env!("CARGO_MANIFEST_DIR"), "tests", "golden"].iter().collect())
+}
+
+/// The recorded machine.
+fn target() -> FixtureTarget {
+    let text = fs::read_to_string(directory().join("target.txt")).unwrap();
+    FixtureTarget::parse(&text).unwrap()
+}
+
+/// The machine of a case.
+fn target_of(case: &Case, recorded: &FixtureTarget) -> FixtureTarget {
+    match case.section("kernel") {
+        None => recorded.clone(),
+        Some(version) => {
+            let (major, minor) = version.trim().split_once('.').unwrap();
+            recorded.clone().with_kernel(KernelVersion {
+                major: major.parse().unwrap(),
+                minor: minor.parse().unwrap(),
+            })
+        }
+    }
+}
+
+/// Every file of cases, by path.
+fn files() -> Vec<(PathBuf, File)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "golden") {
+            let file = File::parse(&fs::read_to_string(&path).unwrap());
+            let file = file.unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
+            found.push((path, file));
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    assert!(!found.is_empty(), "there is no case in {}", directory().display());
+    found
+}
+
+/// A case's compilation.
+struct Compilation {
+    script: hir::Script,
+    compiled: Compiled,
+    warnings: Vec<Diagnostic>,
+}
+
+/// What a case says about how it is compiled.
+fn options(case: &Case) -> Options {
+    let config = case.section("config").unwrap_or_default().lines();
+    Options {
+        params: case
+            .section("params")
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+        pid: None,
+        config: config
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    }
+}
+
+/// Compiles a case for a machine.
+fn compile(case: &Case, target: &dyn Target) -> Result<Compilation, Vec<Diagnostic>> {
+    let checked = stages::check(case.script(), target, &options(case))?;
+    let compiled = driver::compile(&checked.script, target)?;
+    Ok(Compilation {
+        script: checked.script,
+        compiled,
+        warnings: checked.warnings,
+    })
+}
+
+/// What a run gave.
+#[derive(Default)]
+struct Outcome {
+    output: String,
+    stderr: String,
+    exit: i32,
+}
+
+/// A machine that attaches everything and where it is always the same time.
+struct StoppedClock;
+
+impl Host<VmBackend> for StoppedClock {
+    fn attach(&mut self, _: &mut VmBackend) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn ready(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn strftime(&mut self, format: &str) -> Vec<u8> {
+        let known = [("%H", "09"), ("%M", "02"), ("%S", "17"), ("%Y", "2026")];
+        let text = known
+            .iter()
+            .fold(format.to_owned(), |text, (from, to)| text.replace(from, to));
+        text.into_bytes()
+    }
+}
+
+/// Runs a case in the VM.
+fn simulate(case: &Case, compilation: &Compilation, target: &dyn Target) -> Outcome {
+    let mut outcome = Outcome::default();
+    match try_simulate(case, compilation, target, &mut outcome) {
+        Ok(code) => outcome.exit = code,
+        Err(reason) => {
+            let _ = writeln!(outcome.stderr, "error: {reason}");
+            outcome.exit = 1;
+        }
+    }
+    outcome
+}
+
+fn try_simulate(
+    case: &Case,
+    compilation: &Compilation,
+    target: &dyn Target,
+    outcome: &mut Outcome,
+) -> Result<i32, String> {
+    let events = event::parse(case.section("events").unwrap_or_default()).map_err(|e| e.to_string())?;
+    let Compiled { plan, programs, .. } = &compilation.compiled;
+    let mut vm = VmBackend::new(plan, programs, &events, target).map_err(|e| e.to_string())?;
+    let (mut results, mut diagnostics) = (Vec::new(), Vec::new());
+    let mut output = TextOutput::new(&mut results, &mut diagnostics, true);
+    let start = vm.now();
+    let code = session::run(plan, &mut vm, &mut StoppedClock, &mut output, start);
+    outcome.output = String::from_utf8_lossy(&results).into_owned();
+    outcome.stderr = String::from_utf8_lossy(&diagnostics).into_owned();
+    if let Some(failure) = vm.failure() {
+        return Err(failure.to_string());
+    }
+    code.map_err(|e| e.to_string())
+}
+
+/// What came out of a case, as it should stand in its file.
+fn actual(case: &Case, recorded: &FixtureTarget) -> Case {
+    let mut actual = case.clone();
+    let target = target_of(case, recorded);
+    let wants = |kind| case.section(kind).is_some();
+    match compile(case, &target) {
+        Err(diagnostics) => {
+            let text = render::plain(SCRIPT_NAME, case.script(), &diagnostics);
+            actual.set("diagnostics", &text, true);
+            for kind in ["asm", "output", "stderr", "exit"] {
+                actual.set(kind, "", false);
+            }
+        }
+        Ok(compilation) => {
+            let text = render::plain(SCRIPT_NAME, case.script(), &compilation.warnings);
+            actual.set("diagnostics", &text, false);
+            if wants("asm") {
+                let text = stages::listing(&compilation.script, &compilation.compiled, case.script());
+                actual.set("asm", &text, true);
+            }
+            if wants("output") {
+                let outcome = simulate(case, &compilation, &target);
+                actual.set("output", &outcome.output, true);
+                actual.set("stderr", &outcome.stderr, false);
+                let exit = match outcome.exit {
+                    0 => String::new(),
+                    code => format!("{code}\n"),
+                };
+                actual.set("exit", &exit, false);
+            }
+        }
+    }
+    actual
+}
+
+/// The sections in which two cases differ, as lines to read.
+fn differences(expected: &Case, actual: &Case) -> String {
+    let mut text = String::new();
+    for kind in ["diagnostics", "asm", "output", "stderr", "exit"] {
+        let (want, got) = (expected.section(kind), actual.section(kind));
+        if want != got {
+            let show = |text: Option<&str>| text.map_or("(nothing)\n".to_owned(), str::to_owned);
+            let _ = write!(
+                text,
+                "--- {kind}, expected\n{}--- {kind}, came out\n{}",
+                show(want),
+                show(got)
+            );
+        }
+    }
+    text
+}
+
+/// Compares the cases of the files that `select` accepts by their name.
+fn check(select: impl Fn(&str) -> bool + Sync) {
+    let is_blessing = std::env::var_os("BLESS").is_some();
+    let work = || {
+        let recorded = target();
+        let mut broken = Vec::new();
+        let mut compared = 0;
+        for (path, file) in files() {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            if !select(&name) {
+                continue;
+            }
+            let mut blessed = file.clone();
+            for (case, blessed) in file.cases.iter().zip(&mut blessed.cases) {
+                let actual = actual(case, &recorded);
+                compared += 1;
+                let is_fixed = case.header("output") == Some("output (bpftrace)");
+                if is_blessing && !is_fixed {
+                    *blessed = actual;
+                } else if actual != *case {
+                    broken.push(format!(
+                        "{name}, {}:\n{}",
+                        case.name(),
+                        differences(case, &actual)
+                    ));
+                }
+            }
+            if is_blessing && blessed != file {
+                fs::write(&path, blessed.text()).unwrap();
+            }
+        }
+        assert!(compared > 0, "no case was compared");
+        broken
+    };
+    let broken = stages::on_large_stack(work).unwrap();
+    assert!(
+        broken.is_empty(),
+        "{} cases differ (BLESS=1 takes what came out over):\n\n{}",
+        broken.len(),
+        broken.join("\n")
+    );
+}
+
+#[test]
+fn instructions() {
+    check(|file| file.starts_with("asm"));
+}
+
+#[test]
+fn output_in_the_vm() {
+    check(|file| file.starts_with("output"));
+}
+
+#[test]
+fn samples_of_bpftrace() {
+    check(|file| file.starts_with("bpftrace"));
+}
+
+#[test]
+fn diagnostics() {
+    check(|file| file.starts_with("diagnostics"));
+}
+
+#[test]
+fn every_file_belongs_to_a_test() {
+    for (path, file) in files() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let kinds = ["asm", "output", "bpftrace", "diagnostics"];
+        assert!(
+            kinds.iter().any(|kind| name.starts_with(kind)),
+            "{name}: no test reads it"
+        );
+        assert_eq!(
+            File::parse(&file.text()).as_ref(),
+            Ok(&file),
+            "{name}: does not survive writing"
+        );
+        for case in &file.cases {
+            assert!(
+                case.sections.len() > 1,
+                "{name}, {}: expects nothing",
+                case.name()
+            );
+        }
+    }
+}
