@@ -10,7 +10,7 @@ mod losses;
 mod tests;
 
 use crate::backend::{Backend, Error, Wake};
-use crate::show::{self, Output, printf};
+use crate::show::{self, Entry, Output, printf};
 use crate::snapshot::{Leave, Maps};
 use crate::value::{Value, decode};
 use crumbs_compiler::plan::{AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, Plan};
@@ -158,7 +158,7 @@ impl<'a> Session<'a> {
             let mut order: Vec<usize> = (0..self.plan.maps.len()).collect();
             order.sort_by(|&a, &b| self.plan.maps[a].name.cmp(&self.plan.maps[b].name));
             for map in order {
-                self.print_map(backend, MapId(map as u32), 0, 0, Leave::AsIs)?;
+                self.print_map(backend, MapId(map as u32), (0, 0), Leave::AsIs, None)?;
             }
         }
         self.output.flush().map_err(unwritable)
@@ -211,7 +211,8 @@ impl<'a> Session<'a> {
                     AfterPrint::Clear => Leave::Empty,
                     AfterPrint::Zero => Leave::Zeroed,
                 };
-                self.print_map(backend, *map, *top, *div, leave)
+                let unset = self.maps.unset(*map);
+                self.print_map(backend, *map, (*top, *div), leave, unset)
             }
             EventKind::Clear(map) => self.change_map(backend, *map, Leave::Empty),
             EventKind::Zero(map) => self.change_map(backend, *map, Leave::Zeroed),
@@ -240,17 +241,23 @@ impl<'a> Session<'a> {
             .collect()
     }
 
+    /// Prints a map; `unset` is shown where it has no entry.
     fn print_map<B: Backend>(
         &mut self,
         backend: &mut B,
         map: MapId,
-        top: u32,
-        div: u32,
+        (top, div): (u32, u32),
         leave: Leave,
+        unset: Option<Entry>,
     ) -> Result<(), Error> {
         match self.maps.read(backend, map, leave) {
-            Ok(entries) if entries.is_empty() => Ok(()),
             Ok(mut entries) => {
+                if entries.is_empty() {
+                    entries.extend(unset);
+                }
+                if entries.is_empty() {
+                    return Ok(());
+                }
                 show::arrange(&mut entries, top, div);
                 let name = self.plan.maps[map.0 as usize].display_name();
                 self.output.map(&name, &entries).map_err(unwritable)

@@ -97,6 +97,27 @@ impl<'p> Maps<'p> {
         Ok(entries)
     }
 
+    /// What printing a map without key shows while it is not set: the number 0, the empty text. `None` for maps with keys
+    /// and for histograms, which then have nothing to show.
+    pub fn unset(&self, map: MapId) -> Option<Entry> {
+        let plan = self.plan.maps.get(map.0 as usize)?;
+        if plan.key.is_some() {
+            return None;
+        }
+        let value = match plan.aggregation() {
+            Some(ty) => {
+                let aggregation = (self.aggregation)(ty);
+                content(aggregation, ty, &vec![0; aggregation.words(ty) as usize])
+            }
+            None => {
+                let zeros = vec![0; plan.value.slot_size() as usize];
+                Content::Value(decode(&zeros, &plan.value, self.plan, true))
+            }
+        };
+        let has_nothing = matches!(&value, Content::Histogram { buckets, .. } if buckets.is_empty());
+        (!has_nothing).then_some(Entry { key: None, value })
+    }
+
     /// A scalar in program memory. A set flag or a value other than 0 says that it is set: between the two exchanges
     /// a program may set both anew, and its flag is then taken with the old value.
     fn words(&self, backend: &dyn Backend, plan: &MapPlan, offset: u32, leave: Leave) -> Vec<Entry> {

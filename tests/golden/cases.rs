@@ -16,7 +16,8 @@
 //! | `exit` | the exit code; left out where it is 0 |
 //! | `diagnostics` | what is to come out when the script is compiled: mistakes, warnings |
 //!
-//! `output (bpftrace)` is text that came from bpftrace: it is compared, and never rewritten. A section whose text does not end
+//! `output (bpftrace)` is text that came from bpftrace: it is compared but for line breaks at its end, and
+//! such a case is never rewritten. A section whose text does not end
 //! in a line break ends with a line `\ no line break at the end`.
 
 use std::fmt::Write;
@@ -69,12 +70,9 @@ impl Case {
         }
     }
 
-    /// The header of a section in full.
-    pub fn header(&self, kind: &str) -> Option<&str> {
-        self.sections
-            .iter()
-            .find(|s| s.kind() == kind)
-            .map(|s| s.header.as_str())
+    /// Whether its output came from bpftrace.
+    pub fn is_bpftrace(&self) -> bool {
+        self.sections.iter().any(|s| s.header == "output (bpftrace)")
     }
 
     /// Replaces a section, adds it, or takes it away where `text` is empty and `keep` is not set.
