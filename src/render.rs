@@ -10,11 +10,26 @@ use crumbs_grammar::diagnostic::{Diagnostic, Label, Severity};
 
 /// Writes diagnostics in the order of the script; `name` is what the script is called.
 pub fn diagnostics(out: &mut dyn WriteColor, name: &str, text: &str, diagnostics: &[Diagnostic]) {
+    let text = &visible(text);
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_key(|d| d.primary.span.start);
     for diagnostic in sorted {
         one(out, name, text, diagnostic);
     }
+}
+
+/// The text with a `.` in place of each byte of a control character: a file that was not meant to be a script must not
+/// write to the terminal. Positions stay what they are.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && !matches!(c, '\n' | '\r' | '\t') {
+            visible.extend(std::iter::repeat_n('.', c.len_utf8()));
+        } else {
+            visible.push(c);
+        }
+    }
+    visible
 }
 
 /// The same as text without colours.
