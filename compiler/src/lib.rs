@@ -2,6 +2,11 @@
 //!
 //! A pure function of source, options and [`target::Target`]: no file, clock, process or network is touched here.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests use files, clocks and processes")
+)]
+
 pub mod aggregation;
 pub mod arch;
 pub mod bpf;

@@ -256,8 +256,8 @@ impl<'a> BodyCx<'a> {
         let merge = self.ir.block();
         let results = results_then.iter().map(|_| self.ir.param(merge)).collect();
         let mut zeroed_then = Vec::new();
-        for i in 0..self.vars.len() {
-            match (vars_then[i], self.vars[i]) {
+        for (i, then) in vars_then.into_iter().enumerate() {
+            match (then, self.vars[i]) {
                 (VarHome::Value(then), VarHome::Value(now)) if now != then => {
                     results_then.push(then);
                     results_otherwise.push(now);

@@ -8,6 +8,11 @@
 //! lalrpop grammar (`parser.lalrpop`, with its actions in `build`) makes the tree; `recover` goes on after errors, which
 //! `explain` words.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests use files, clocks and processes")
+)]
+
 pub mod ast;
 mod attach;
 mod build;

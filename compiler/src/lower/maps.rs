@@ -412,16 +412,13 @@ impl<'a> BodyCx<'a> {
                 self.subtract_from_length(map, was_there);
                 was_there
             }
-            Storage::PerCpu { maps, overflow, .. } => {
-                let was_there = self.each_part(map, key, |cx, key| {
-                    let first = cx.delete_element(maps, key);
-                    cx.subtract_from_length(map, first);
-                    let second = cx.delete_element(overflow, key);
-                    cx.subtract_from_length(map, second);
-                    cx.ir.bin(BinOp::Or, first, second)
-                });
-                was_there
-            }
+            Storage::PerCpu { maps, overflow, .. } => self.each_part(map, key, |cx, key| {
+                let first = cx.delete_element(maps, key);
+                cx.subtract_from_length(map, first);
+                let second = cx.delete_element(overflow, key);
+                cx.subtract_from_length(map, second);
+                cx.ir.bin(BinOp::Or, first, second)
+            }),
             Storage::Striped { offset, bytes } => self.delete_stripes(offset, bytes),
         }
     }

@@ -1,5 +1,5 @@
 //! Tests of the whole front end. The cases stand in text files next to this one: a script, a line `=>`, and what is expected
-//! of it, up to a line of dashes. `CRUMBS_BLESS=1` writes what came out instead of comparing.
+//! of it, up to a line of dashes. `BLESS=1` writes what came out instead of comparing.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -30,7 +30,7 @@ fn check(file: &str, text: &str, of: impl Fn(&str) -> String) {
             );
         }
     }
-    if std::env::var_os("CRUMBS_BLESS").is_some() {
+    if std::env::var_os("BLESS").is_some() {
         let path = format!("{}/src/tests/{file}", env!("CARGO_MANIFEST_DIR"));
         std::fs::write(path, blessed).unwrap();
     } else {
