@@ -257,29 +257,6 @@ impl Evaluator<'_> {
             )),
             ExprKind::RecordDynamicText { offset, relative } => self.located(*offset, *relative, &expr.ty),
             ExprKind::SiteName => Datum::Number(i64::from(self.cookie)),
-            ExprKind::Unary(op, operand) => {
-                let value = self.number(operand)?;
-                Datum::Number(match op {
-                    UnaryOp::Not => i64::from(value == 0),
-                    UnaryOp::Neg => wrap_to(value.wrapping_neg(), &expr.ty),
-                    UnaryOp::BitNot => wrap_to(!value, &expr.ty),
-                })
-            }
-            ExprKind::Arith(op, a, b) => {
-                let (left, right) = (self.number(a)?, self.number(b)?);
-                Datum::Number(wrap_to(arith(*op, left, right, is_signed(&a.ty)), &expr.ty))
-            }
-            ExprKind::Compare(op, a, b) => {
-                let (left, right) = (self.eval(a)?, self.eval(b)?);
-                truth(compare(*op, &left, &right, is_signed(&a.ty)))
-            }
-            ExprKind::And(a, b) => truth(self.number(a)? != 0 && self.number(b)? != 0),
-            ExprKind::Or(a, b) => truth(self.number(a)? != 0 || self.number(b)? != 0),
-            ExprKind::Ternary(cond, a, b) => {
-                let chosen = if self.number(cond)? != 0 { a } else { b };
-                self.eval(chosen)?
-            }
-            ExprKind::Convert(of) => convert(self.eval(of)?, &of.ty, &expr.ty),
             ExprKind::Tuple(members) => {
                 let members = members.iter().map(|member| self.eval(member));
                 Datum::Tuple(members.collect::<Result<_, _>>()?)
@@ -317,6 +294,38 @@ impl Evaluator<'_> {
                 }
                 Datum::Nothing
             }
+            _ => self.operation(expr)?,
+        })
+    }
+
+    /// What is computed from operands and nothing else.
+    fn operation(&mut self, expr: &Expr) -> Result<Datum, Ended> {
+        let truth = |b: bool| Datum::Number(i64::from(b));
+        Ok(match &expr.kind {
+            ExprKind::Unary(op, operand) => {
+                let value = self.number(operand)?;
+                Datum::Number(match op {
+                    UnaryOp::Not => i64::from(value == 0),
+                    UnaryOp::Neg => wrap_to(value.wrapping_neg(), &expr.ty),
+                    UnaryOp::BitNot => wrap_to(!value, &expr.ty),
+                })
+            }
+            ExprKind::Arith(op, a, b) => {
+                let (left, right) = (self.number(a)?, self.number(b)?);
+                Datum::Number(wrap_to(arith(*op, left, right, is_signed(&a.ty)), &expr.ty))
+            }
+            ExprKind::Compare(op, a, b) => {
+                let (left, right) = (self.eval(a)?, self.eval(b)?);
+                truth(compare(*op, &left, &right, is_signed(&a.ty)))
+            }
+            ExprKind::And(a, b) => truth(self.number(a)? != 0 && self.number(b)? != 0),
+            ExprKind::Or(a, b) => truth(self.number(a)? != 0 || self.number(b)? != 0),
+            ExprKind::Ternary(cond, a, b) => {
+                let chosen = if self.number(cond)? != 0 { a } else { b };
+                self.eval(chosen)?
+            }
+            ExprKind::Convert(of) => convert(self.eval(of)?, &of.ty, &expr.ty),
+            other => panic!("no meaning of {other:?}: add it here"),
         })
     }
 

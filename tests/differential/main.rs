@@ -5,18 +5,24 @@
 //! |---|---|
 //! | `scripts_are_valid` | the checker accepts it, and no stage panics |
 //! | `vm_agrees` | VM and evaluator print the same text, maps included |
+//! | `kernel_agrees` | so does the kernel, for scripts that need no event |
+//! | `kernel_accepts` | the verifier accepts every program |
+//! | `no_plain_update` | no program reads, changes and writes map memory in separate steps |
 //!
 //! `PROPTEST_CASES` sets the number of scripts of each test, `PROPTEST_RNG_SEED` which ones. A failure prints the script
 //! that it shrank to; once it is understood, the script goes to `scripts.rs`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod aggregation;
+mod bytecode_rmw;
 mod evaluator;
 mod generator;
+mod run_kernel;
 mod run_vm;
 mod scripts;
 mod world;
 
+use crumbs_compiler::bpf::disasm::listing;
 use crumbs_compiler::check::check;
 use crumbs_compiler::driver;
 use crumbs_compiler::hir;
@@ -28,8 +34,8 @@ use crumbs_grammar::diagnostic::{Diagnostic, Severity};
 use crumbs_runtime::show::text::TextOutput;
 use evaluator::Machine;
 use generator::{Case, Profile, Tape};
-use proptest::prelude::*;
-use proptest::test_runner::{RngSeed, TestCaseError};
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
+use run_kernel::Here;
 use std::collections::BTreeMap;
 use world::{Event, Field};
 
@@ -40,16 +46,16 @@ pub fn fixture() -> FixtureTarget {
 
 /// As many cases as `PROPTEST_CASES` says, `default` unless it does; always the same ones, unless `PROPTEST_RNG_SEED`
 /// gives another seed.
-fn config(default: u32) -> ProptestConfig {
+fn config(default: u32) -> Config {
     let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    ProptestConfig {
+    Config {
         cases: number("PROPTEST_CASES")
             .and_then(|n| u32::try_from(n).ok())
             .unwrap_or(default),
         max_shrink_iters: 4000,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(1)),
-        ..ProptestConfig::default()
+        ..Config::default()
     }
 }
 
@@ -230,24 +236,78 @@ pub fn same(expected: &str, found: &str) -> Result<(), String> {
     ))
 }
 
-fn holds(result: Result<(), String>) -> Result<(), TestCaseError> {
-    result.map_err(TestCaseError::fail)
-}
-
-proptest! {
-    #![proptest_config(config(256))]
-    #[test]
-    fn scripts_are_valid(case in generator::cases(ANY)) {
-        let target = fixture();
-        let result = checked(&case.script, &target);
-        prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+/// Runs `check` on random cases of a profile.
+fn for_all(default: u32, profile: Profile, check: impl Fn(&Case) -> Result<(), String>) {
+    let mut runner = TestRunner::new(config(default));
+    let result = runner.run(&generator::cases(profile), |case| {
+        check(&case).map_err(TestCaseError::fail)
+    });
+    if let Err(error) = result {
+        panic!("{error}");
     }
 }
 
-proptest! {
-    #![proptest_config(config(128))]
-    #[test]
-    fn vm_agrees(case in generator::cases(ANY)) {
-        holds(compare_with_vm(&case))?;
-    }
+#[test]
+fn scripts_are_valid() {
+    let target = fixture();
+    for_all(256, ANY, |case| checked(&case.script, &target).map(drop));
+}
+
+#[test]
+fn vm_agrees() {
+    for_all(128, ANY, compare_with_vm);
+}
+
+/// This machine, if programs can be loaded; else says why the test is skipped.
+#[expect(
+    clippy::print_stdout,
+    reason = "the harness shows it, and a skipped test must be seen"
+)]
+fn here() -> Option<Here> {
+    Here::new().map_err(|reason| println!("skipped: {reason}")).ok()
+}
+
+#[test]
+fn kernel_agrees() {
+    let Some(here) = here() else { return };
+    let profile = Profile {
+        only_begin: true,
+        ..ANY
+    };
+    let machine = run_kernel::machine(&here);
+    for_all(64, profile, |case| {
+        let hir = checked(&case.script, &here)?;
+        let compiled = compiled(&hir, &case.script, &here)?;
+        let found = run_kernel::run(&compiled, &case.script)?;
+        same(&evaluated(&hir, &machine, &[]), &found)
+    });
+}
+
+#[test]
+fn kernel_accepts() {
+    let Some(here) = here() else { return };
+    for_all(64, ANY, |case| {
+        let hir = checked(&case.script, &here)?;
+        run_kernel::accepts(&compiled(&hir, &case.script, &here)?, &case.script)
+    });
+}
+
+#[test]
+fn no_plain_update() {
+    let target = fixture();
+    let profile = Profile {
+        self_assignment: false,
+        ..ANY
+    };
+    for_all(128, profile, |case| {
+        let hir = checked(&case.script, &target)?;
+        let compiled = compiled(&hir, &case.script, &target)?;
+        for program in &compiled.programs {
+            if let Some(update) = bytecode_rmw::plain_updates(program, &compiled.plan).first() {
+                let text = listing(program, &case.script, &compiled.plan.bpf_maps);
+                return Err(format!("{}: {update:?}\n{text}", program.symbol));
+            }
+        }
+        Ok(())
+    });
 }
