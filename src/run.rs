@@ -39,6 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
         HostTarget::new(HostOptions {
             pid: args.pid,
             programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
+            attaching: is_run,
             ..HostOptions::from_environment()
         })
     };

@@ -122,6 +122,9 @@ pub trait UpdateCx {
     /// Address of the word at run-time index `index`, which is below `words`; otherwise as [`UpdateCx::word`]. To be
     /// asked for once.
     fn word_at(&mut self, index: crate::ir::Value, words: u32) -> crate::ir::Value;
+    /// Says that a word at a run-time index will be asked for. Where the state's place does not depend on the index, it is
+    /// found now: finding it calls helpers, and what is computed afterwards then needs not be kept across them.
+    fn announce(&mut self);
     /// Counts an update that was given up because other writers changed the state again and again.
     fn contended(&mut self);
     /// Whether compare-and-exchange is available ([`crate::target::Feature::FullAtomics`]).

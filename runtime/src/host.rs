@@ -15,6 +15,7 @@ mod refusal;
 mod scratch;
 mod tracefs;
 
+use crate::kernel::attach::warm_up;
 use crate::kernel::probe;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{
@@ -23,7 +24,7 @@ use crumbs_compiler::target::{
 use elf::{Image, Images};
 use libraries::SearchPath;
 use refusal::{io_error, unreadable};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
@@ -51,6 +52,8 @@ pub struct HostOptions {
     pub loader_cache: Option<PathBuf>,
     /// The mount point of tracefs instead of the usual ones.
     pub tracefs: Option<PathBuf>,
+    /// Whether what is resolved will be attached to, so that the kernel can be told early.
+    pub attaching: bool,
 }
 
 impl HostOptions {
@@ -73,6 +76,8 @@ pub struct HostTarget {
     functions: RefCell<HashMap<String, Arc<[Function]>>>,
     loader_cache: OnceCell<Vec<ld_cache::Entry>>,
     loaded: OnceCell<Vec<PathBuf>>,
+    /// Whether the kernel was told that user probes will come.
+    warmed_up: Cell<bool>,
 }
 
 impl HostTarget {
@@ -87,6 +92,7 @@ impl HostTarget {
             functions: RefCell::default(),
             loader_cache: OnceCell::new(),
             loaded: OnceCell::new(),
+            warmed_up: Cell::new(false),
         }
     }
 
@@ -335,6 +341,9 @@ impl Target for HostTarget {
     }
 
     fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {
+        if self.options.attaching && !self.warmed_up.replace(true) {
+            warm_up();
+        }
         let found = if spec.contains('/') {
             self.by_path(spec)?
         } else {

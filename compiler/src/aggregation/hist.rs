@@ -87,6 +87,7 @@ impl Aggregation for Hist {
     }
     fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
         let Some(value) = value else { return };
+        cx.announce();
         let k = Self::bits(ty);
         let ir = cx.ir();
         let (small, large, found) = (ir.block(), ir.block(), ir.block());
@@ -95,16 +96,22 @@ impl Aggregation for Hist {
         ir.branch(Cond::SLt, value, limit, small, large);
         // Below 2^k a number has a bucket of its own; -1 and below share bucket 0.
         ir.switch_to(small);
-        let minus_one = ir.iconst(-1);
-        let negative = ir.block();
-        let own = ir.block();
-        ir.branch(Cond::SLe, value, minus_one, negative, own);
-        ir.switch_to(negative);
-        let zero = ir.iconst(0);
-        ir.jump(found, &[zero]);
-        ir.switch_to(own);
-        let own = ir.bin_imm(BinOp::Add, value, 1);
-        ir.jump(found, &[own]);
+        if k == 0 {
+            // 0 or less: the sign bit everywhere is -1 or 0.
+            let sign = ir.bin_imm(BinOp::AShr, value, 63);
+            let own = ir.bin_imm(BinOp::Add, sign, 1);
+            ir.jump(found, &[own]);
+        } else {
+            let minus_one = ir.iconst(-1);
+            let (negative, own) = (ir.block(), ir.block());
+            ir.branch(Cond::SLe, value, minus_one, negative, own);
+            ir.switch_to(negative);
+            let zero = ir.iconst(0);
+            ir.jump(found, &[zero]);
+            ir.switch_to(own);
+            let own = ir.bin_imm(BinOp::Add, value, 1);
+            ir.jump(found, &[own]);
+        }
         ir.switch_to(large);
         let at = if k == 0 {
             log2(ir, value, 2)
@@ -131,42 +138,32 @@ impl Aggregation for Hist {
     }
 }
 
-/// `start + floor(log2 value)` for a value of at least 1: a binary search, three instructions a step.
+/// `start + floor(log2 value)` for a value from 1 to 2^63 - 1: a binary search, three instructions a step. The first step
+/// is 31 and not 32, since 2^31 - 1 fits the immediate of a comparison; what is left then is below 2^32.
 fn log2(ir: &mut Builder, value: Value, start: i64) -> Value {
     let mut rest = value;
     let mut sum = ir.iconst(start);
-    for step in [32, 16, 8, 4, 2, 1] {
+    for step in [31, 16, 8, 4, 2] {
         let (above, next) = (ir.block(), ir.block());
-        let sum_next = ir.param(next);
-        let rest_next = (step > 1).then(|| ir.param(next));
-        // 2^32 - 1 is no 32-bit signed immediate, so the first step compares the shifted value.
-        let shifted = (step == 32).then(|| ir.bin_imm(BinOp::LShr, rest, 32));
-        let unchanged = [sum, rest];
-        let keep = if rest_next.is_some() {
-            &unchanged[..]
-        } else {
-            &unchanged[..1]
-        };
-        if let Some(shifted) = shifted {
-            let zero = ir.iconst(0);
-            ir.branch_with(Cond::Ne, shifted, zero, (above, &[]), (next, keep));
-        } else {
-            let limit = ir.iconst((1 << step) - 1);
-            ir.branch_with(Cond::UGt, rest, limit, (above, &[]), (next, keep));
-        }
+        let (sum_next, rest_next) = (ir.param(next), ir.param(next));
+        let limit = ir.iconst((1 << step) - 1);
+        ir.branch_with(Cond::UGt, rest, limit, (above, &[]), (next, &[sum, rest]));
         ir.switch_to(above);
         let more = ir.bin_imm(BinOp::Add, sum, step);
-        if rest_next.is_some() {
-            let less = shifted.unwrap_or_else(|| ir.bin_imm(BinOp::LShr, rest, step));
-            ir.jump(next, &[more, less]);
-        } else {
-            ir.jump(next, &[more]);
-        }
+        let less = ir.bin_imm(BinOp::LShr, rest, step);
+        ir.jump(next, &[more, less]);
         ir.switch_to(next);
-        sum = sum_next;
-        rest = rest_next.unwrap_or(rest);
+        (sum, rest) = (sum_next, rest_next);
     }
-    sum
+    let (above, done) = (ir.block(), ir.block());
+    let result = ir.param(done);
+    let one = ir.iconst(1);
+    ir.branch_with(Cond::UGt, rest, one, (above, &[]), (done, &[sum]));
+    ir.switch_to(above);
+    let more = ir.bin_imm(BinOp::Add, sum, 1);
+    ir.jump(done, &[more]);
+    ir.switch_to(done);
+    result
 }
 
 /// The bucket of a value of at least 2^k.
@@ -240,6 +237,7 @@ impl Aggregation for LinearHist {
     }
     fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
         let Some(value) = value else { return };
+        cx.announce();
         let (min, _, step) = Self::params(ty);
         let inner = Self::inner(ty);
         let ir = cx.ir();

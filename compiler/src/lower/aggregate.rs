@@ -159,6 +159,12 @@ impl UpdateCx for StateCx<'_, '_> {
         })
     }
 
+    fn announce(&mut self) {
+        if let StatePlace::Striped { .. } | StatePlace::PerCpu { chunk_at: None, .. } = self.place {
+            self.base();
+        }
+    }
+
     fn contended(&mut self) {
         self.cx.count_loss(LossKind::Contended(self.map));
     }

@@ -8,6 +8,7 @@ mod perf_uprobe;
 mod timer;
 mod tracepoint;
 mod uprobe_multi;
+mod warm_up;
 
 use super::probe;
 use crate::backend::Error;
@@ -20,6 +21,7 @@ pub(super) use perf_uprobe::pmu as uprobe_pmu;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
+pub use warm_up::warm_up;
 
 /// What keeps a program attached, in the order in which it must be closed (and is, when dropped).
 #[derive(Debug)]
