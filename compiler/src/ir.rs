@@ -212,6 +212,16 @@ pub enum Op {
     Const(i64),
     /// Arithmetic.
     Bin(BinOp, Value, Value),
+    /// Signed division by a constant other than 0 and -1, toward zero, or its remainder. Only for targets with
+    /// [`crate::target::Feature::SignedDivision`].
+    SignedDiv {
+        /// The dividend.
+        value: Value,
+        /// The divisor.
+        by: i32,
+        /// The remainder rather than the quotient.
+        remainder: bool,
+    },
     /// The low `bits` (8, 16, 32) of a value, extended to 64.
     Extend {
         /// How many bits count.
@@ -332,7 +342,7 @@ impl Op {
             | Self::MapPtr(_)
             | Self::SlotAddr(..) => Vec::new(),
             Self::Bin(_, a, b) | Self::Cmp(_, a, b) => vec![*a, *b],
-            Self::Extend { value, .. } => vec![*value],
+            Self::Extend { value, .. } | Self::SignedDiv { value, .. } => vec![*value],
             Self::Load { addr, .. } => vec![*addr],
             Self::Store { addr, value, .. } | Self::Atomic { addr, value, .. } => vec![*addr, *value],
             Self::CompareExchange {
@@ -357,7 +367,7 @@ impl Op {
                 *a = f(*a);
                 *b = f(*b);
             }
-            Self::Extend { value, .. } => *value = f(*value),
+            Self::Extend { value, .. } | Self::SignedDiv { value, .. } => *value = f(*value),
             Self::Load { addr, .. } => *addr = f(*addr),
             Self::Store { addr, value, .. } | Self::Atomic { addr, value, .. } => {
                 *addr = f(*addr);

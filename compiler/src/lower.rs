@@ -313,9 +313,11 @@ impl<'a> BodyCx<'a> {
     }
 
     /// Adds 1 to the counter of a loss.
+    ///
+    /// Always in the first CPU's stripe: a loss is rare, and code for it stands behind every update.
     fn count_loss(&mut self, kind: LossKind) {
-        let offset = self.layout.loss(kind).offset;
-        let addr = self.stripe_addr(offset);
+        let offset = self.layout.plan.memory.stripes.offset + self.layout.loss(kind).offset;
+        let addr = self.ir.emit(Op::Memory(offset));
         let one = self.ir.iconst(1);
         self.ir.atomic(crate::ir::AtomicOp::Add, addr, 0, one);
     }

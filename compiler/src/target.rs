@@ -70,6 +70,8 @@ features! {
     UprobeMulti = "uprobe_multi links", 6 . 6, "one perf event a function: slow to attach and to detach";
     /// uprobe_multi filters by process rather than by thread.
     UprobeMultiPid = "uprobe_multi process filter", 6 . 10, "the program itself compares the process";
+    /// Signed division and remainder (version 4 of the instruction set).
+    SignedDivision = "signed division", 6 . 6, "several instructions instead of one";
     /// Sleepable programs on user probes.
     SleepableUprobe = "sleepable user probes", 6 . 0, "strings on pages that are not resident cannot be read";
     /// Hash maps that are not preallocated, usable from every program type.

@@ -155,15 +155,9 @@ fn log2(ir: &mut Builder, value: Value, start: i64) -> Value {
         ir.switch_to(next);
         (sum, rest) = (sum_next, rest_next);
     }
-    let (above, done) = (ir.block(), ir.block());
-    let result = ir.param(done);
-    let one = ir.iconst(1);
-    ir.branch_with(Cond::UGt, rest, one, (above, &[]), (done, &[sum]));
-    ir.switch_to(above);
-    let more = ir.bin_imm(BinOp::Add, sum, 1);
-    ir.jump(done, &[more]);
-    ir.switch_to(done);
-    result
+    // From 1 to 3 are left.
+    let last = ir.bin_imm(BinOp::LShr, rest, 1);
+    ir.bin(BinOp::Add, sum, last)
 }
 
 /// The bucket of a value of at least 2^k.

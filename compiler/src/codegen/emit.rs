@@ -146,6 +146,14 @@ impl Emitter<'_> {
             MachOp::Move => self.push(Insn::mov(regs[1], regs[0])),
             MachOp::Move32 => self.push(Insn::alu_reg(op::ALU | op::MOV, regs[1], regs[0])),
             MachOp::AluImm { code, imm } => self.push(Insn::alu_imm(code, regs[0], imm)),
+            MachOp::SignedDivImm { imm, remainder } => {
+                let code = op::ALU64 | if remainder { op::MOD } else { op::DIV };
+                // The offset 1 marks a signed division (version 4 of the instruction set).
+                self.push(Insn {
+                    off: 1,
+                    ..Insn::alu_imm(code, regs[0], imm)
+                });
+            }
             MachOp::AluReg { code } => self.push(Insn::alu_reg(code, regs[0], regs[1])),
             MachOp::Load { size, at } => {
                 let (base, regs) = split(at, regs);

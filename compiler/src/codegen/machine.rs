@@ -30,6 +30,8 @@ pub(super) enum MachOp {
     Move32,
     /// `a → dst = a`: arithmetic with an immediate; `code` is class and operation.
     AluImm { code: u8, imm: i32 },
+    /// `a → dst = a`: signed division by an immediate, or its remainder.
+    SignedDivImm { imm: i32, remainder: bool },
     /// `a, b → dst = a`: arithmetic; `code` is class and operation.
     AluReg { code: u8 },
     /// `[base] → dst`.

@@ -106,6 +106,14 @@ impl<'a> Selector<'a> {
             Op::Const(_) | Op::Ctx | Op::MapPtr(_) | Op::Memory(_) | Op::SlotAddr(..) => Vec::new(),
             Op::Bin(op, a, b) => vec![self.bin(*op, *a, *b)],
             Op::Extend { bits, signed, value } => extend(*bits, *signed, self.source(*value)),
+            Op::SignedDiv { value, by, remainder } => vec![Selected {
+                op: MachOp::SignedDivImm {
+                    imm: *by,
+                    remainder: *remainder,
+                },
+                uses: vec![(self.source(*value), Use::Reg)],
+                def: Def::Reuse(0),
+            }],
             Op::Cmp(cond, a, b) => vec![self.set_if(*cond, *a, *b)],
             Op::Load {
                 addr,

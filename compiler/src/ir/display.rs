@@ -86,6 +86,9 @@ impl fmt::Display for Op {
             Self::Extend { bits, signed, value } => {
                 write!(f, "{}{bits} {value}", if *signed { 's' } else { 'u' })
             }
+            Self::SignedDiv { value, by, remainder } => {
+                write!(f, "{value} s{} {by}", if *remainder { '%' } else { '/' })
+            }
             Self::Cmp(cond, a, b) => write!(f, "{a} {cond} {b}"),
             Self::Load {
                 addr,

@@ -11,7 +11,7 @@ pub(crate) use generate::{GENERATED_MAPS, generate};
 
 use super::{AtomicOp, Block, Function, Home, Op, Slot, Terminator, Value, Width};
 use crate::helper::Helper;
-use crate::opt::bits::{eval_bin, eval_cmp, eval_extend};
+use crate::opt::bits::{eval_bin, eval_cmp, eval_extend, eval_signed_div};
 use crate::opt::edit::is_rootless;
 use std::collections::BTreeMap;
 
@@ -180,6 +180,7 @@ impl Machine {
             Op::Const(c) => *c,
             Op::Bin(op, a, b) => eval_bin(*op, get(*a), get(*b)),
             Op::Extend { bits, signed, value } => eval_extend(*bits, *signed, get(*value)),
+            Op::SignedDiv { value, by, remainder } => eval_signed_div(get(*value), *by, *remainder),
             Op::Cmp(cond, a, b) => i64::from(eval_cmp(*cond, get(*a), get(*b))),
             Op::Load {
                 addr,

@@ -323,6 +323,9 @@ impl Checker<'_> {
             }
         }
         match &data.op {
+            Op::SignedDiv { by, .. } if matches!(by, -1 | 0) => {
+                self.fault(format!("signed division by {by}"));
+            }
             Op::Extend { bits, .. } if !matches!(bits, 8 | 16 | 32) => {
                 self.fault(format!("extends from {bits} bits"));
             }

@@ -4,6 +4,7 @@ use super::memory::Prepared;
 use super::{BodyCx, VarHome};
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
 use crate::ir::{BinOp, Block, Cond, Op, Value, Width};
+use crate::target::Feature;
 use crate::types::{IntType, Type};
 use crate::visit;
 
@@ -35,8 +36,21 @@ impl BodyCx<'_> {
             ExprKind::SiteName => self.site(),
             ExprKind::Unary(op, operand) => self.unary(*op, operand, &expr.ty),
             ExprKind::Arith(op, a, b) => {
-                let (a_value, b_value) = (self.value(a), self.value(b));
-                let result = self.arith(*op, a_value, b_value, is_signed(&a.ty));
+                let a_value = self.value(a);
+                let result = match self.signed_divisor(*op, b) {
+                    Some(by) => {
+                        let remainder = *op == ArithOp::Mod;
+                        self.ir.emit(Op::SignedDiv {
+                            value: a_value,
+                            by,
+                            remainder,
+                        })
+                    }
+                    None => {
+                        let b_value = self.value(b);
+                        self.arith(*op, a_value, b_value, is_signed(&a.ty))
+                    }
+                };
                 self.wrap(result, &expr.ty)
             }
             ExprKind::Compare(op, a, b) if a.ty.is_scalar() => {
@@ -188,6 +202,17 @@ impl BodyCx<'_> {
             ArithOp::Xor => BinOp::Xor,
         };
         self.ir.bin(op, a, b)
+    }
+
+    /// The constant that a signed division is by, where the target can do it in one instruction. By -1 it is not left to
+    /// the kernel: before 6.12 the least number divided by it could stop the machine.
+    fn signed_divisor(&self, op: ArithOp, by: &Expr) -> Option<i32> {
+        let ExprKind::Const(by_value) = by.kind else {
+            return None;
+        };
+        let is_division = matches!(op, ArithOp::Div | ArithOp::Mod) && is_signed(&by.ty);
+        let by = i32::try_from(by_value).ok().filter(|by| !matches!(by, -1 | 0))?;
+        (is_division && self.target.has(Feature::SignedDivision)).then_some(by)
     }
 
     /// Division of magnitudes, with the sign put back: BPF has had signed division only since 6.6. The quotient's sign

@@ -22,6 +22,16 @@ pub(crate) fn eval_bin(op: BinOp, a: i64, b: i64) -> i64 {
     }
 }
 
+/// Signed division of constants, as [`crate::ir::Op::SignedDiv`]; by 0 as [`eval_bin`] divides by it.
+pub(crate) fn eval_signed_div(value: i64, by: i32, remainder: bool) -> i64 {
+    match (by, remainder) {
+        (0, false) => 0,
+        (0, true) => value,
+        (_, false) => value.wrapping_div(i64::from(by)),
+        (_, true) => value.wrapping_rem(i64::from(by)),
+    }
+}
+
 /// The low `bits` of a constant, extended.
 pub(crate) fn eval_extend(bits: u8, signed: bool, value: i64) -> i64 {
     crate::types::IntType { bits, signed }.wrap(value)

@@ -124,6 +124,7 @@ pub(crate) fn is_pure(op: &Op) -> bool {
         Op::Const(_)
         | Op::Bin(..)
         | Op::Extend { .. }
+        | Op::SignedDiv { .. }
         | Op::Cmp(..)
         | Op::Ctx
         | Op::CtxLoad { .. }

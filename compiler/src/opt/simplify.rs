@@ -5,7 +5,7 @@
 //! is already extended gone, branches on a comparison's truth made branches on the comparison. Blocks are visited in
 //! reverse postorder, so operands are in simplest form before their users; only block parameters are unknown.
 
-use super::bits::{self, eval_bin, eval_extend, fill, low};
+use super::bits::{self, eval_bin, eval_extend, eval_signed_div, fill, low};
 use super::bounds::Bounds;
 use super::compare::{self, Comparison};
 use super::edit::{Substitution, new_inst, new_value};
@@ -156,6 +156,7 @@ impl<'f> Cx<'f> {
                 _ => same_operands(op, a, b),
             },
             Op::Extend { bits, signed, value } => self.extend(bits, signed, value, is_bound),
+            Op::SignedDiv { value, by, remainder } => self.signed_div(value, by, remainder),
             Op::Cmp(cond, a, b) => match compare::simplify(self, cond, a, b) {
                 Comparison::Same => self.truth(op),
                 Comparison::Known(truth) => Outcome::Const(i64::from(truth)),
@@ -193,6 +194,22 @@ impl<'f> Cx<'f> {
                 if self.constant(b) == Some(0) && self.possible(a) & !1 == 0 =>
             {
                 Outcome::Value(a)
+            }
+            _ => Outcome::Same,
+        }
+    }
+
+    /// What cannot be negative is divided unsigned, for which there is more to simplify.
+    fn signed_div(&mut self, value: Value, by: i32, remainder: bool) -> Outcome {
+        if let Some(c) = self.constant(value) {
+            return Outcome::Const(eval_signed_div(c, by, remainder));
+        }
+        match (by, remainder) {
+            (1, false) => Outcome::Value(value),
+            (1, true) => Outcome::Const(0),
+            _ if by > 0 && self.possible(value) >> 63 == 0 => {
+                let op = if remainder { BinOp::URem } else { BinOp::UDiv };
+                Outcome::Op(Op::Bin(op, value, self.make_const(i64::from(by))))
             }
             _ => Outcome::Same,
         }

@@ -131,6 +131,8 @@ impl Machine<'_> {
             op::DIV | op::MOD if b == 0 && insn.code & op::X == 0 => {
                 return Err("divides by an immediate 0".into());
             }
+            op::DIV if insn.off == 1 => (a as i64).wrapping_div(b as i64) as u64,
+            op::MOD if insn.off == 1 => (a as i64).wrapping_rem(b as i64) as u64,
             op::DIV => a.checked_div(b).unwrap_or(0),
             op::MOD => a.checked_rem(b).unwrap_or(a),
             op::AND => a & b,

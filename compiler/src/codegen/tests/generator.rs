@@ -432,6 +432,14 @@ impl Generator {
 
     fn extend(&mut self) -> Value {
         let value = self.scalar();
+        if self.rng.chance(15) {
+            let by = self.rng.pick(&[1, 2, 3, -2, 7, 1000, -1000, i32::MAX, i32::MIN]);
+            return self.b.emit(Op::SignedDiv {
+                value,
+                by,
+                remainder: self.rng.chance(50),
+            });
+        }
         self.b.emit(Op::Extend {
             bits: self.rng.pick(&[8, 16, 32, 32]),
             signed: self.rng.chance(50),

@@ -82,6 +82,14 @@ impl Machine<'_> {
             Op::Const(c) => c as u64,
             Op::Bin(op, a, b) => arithmetic(op, self.get(a), self.get(b)),
             Op::Extend { bits, signed, value } => extend(bits.into(), signed, self.get(value)),
+            Op::SignedDiv { value, by, remainder } => {
+                let (a, b) = (self.get(value) as i64, i64::from(by));
+                (if remainder {
+                    a.wrapping_rem(b)
+                } else {
+                    a.wrapping_div(b)
+                }) as u64
+            }
             Op::Cmp(cond, a, b) => compare(cond, self.get(a), self.get(b)).into(),
             Op::Load {
                 addr,

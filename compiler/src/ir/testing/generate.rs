@@ -147,6 +147,11 @@ impl Gen {
                 let cond = self.rng.pick(&CONDS);
                 self.b.cmp(cond, a, b)
             }
+            1 if self.rng.below(4) == 0 => self.b.emit(Op::SignedDiv {
+                value: a,
+                by: self.rng.pick(&[1, 2, 3, -2, 7, 1000, -1000, i32::MAX, i32::MIN]),
+                remainder: self.rng.below(2) == 0,
+            }),
             1 => self.b.emit(Op::Extend {
                 bits: self.rng.pick(&[8, 16, 32]),
                 signed: self.rng.below(2) == 0,
