@@ -96,10 +96,6 @@ pub struct BodyCx<'a> {
     sleepable: bool,
     missing: Vec<Missing>,
     span: Span,
-    /// Slots that the current statement uses, and those that earlier ones have left, by size.
-    temporaries: Vec<Slot>,
-    free: HashMap<u32, Vec<Slot>>,
-    sizes: HashMap<Slot, u32>,
     /// The slot of each variable that has needed one.
     var_slots: HashMap<VarId, Slot>,
 }
@@ -126,9 +122,6 @@ impl<'a> BodyCx<'a> {
             sleepable: is_user && target.has(Feature::SleepableUprobe) && reads::user_text(probe),
             missing: Vec::new(),
             span: probe.span,
-            temporaries: Vec::new(),
-            free: HashMap::new(),
-            sizes: HashMap::new(),
             var_slots: HashMap::new(),
         }
     }
@@ -197,13 +190,7 @@ impl<'a> BodyCx<'a> {
         for stmt in stmts {
             let outer = std::mem::replace(&mut self.span, stmt.span);
             self.ir.set_span(stmt.span);
-            let temporaries = std::mem::take(&mut self.temporaries);
             self.statement(&stmt.kind);
-            for slot in std::mem::replace(&mut self.temporaries, temporaries) {
-                if let Some(&size) = self.sizes.get(&slot) {
-                    self.free.entry(size).or_default().push(slot);
-                }
-            }
             self.span = outer;
             self.ir.set_span(outer);
         }
@@ -286,18 +273,6 @@ impl<'a> BodyCx<'a> {
 
     fn var_value(&self, var: VarId) -> VarHome {
         self.vars[var.0 as usize]
-    }
-
-    /// A slot for the current statement.
-    fn temporary(&mut self, size: u32) -> Slot {
-        let size = crate::types::align_to(size.max(1), 8);
-        let slot = match self.free.get_mut(&size).and_then(Vec::pop) {
-            Some(slot) => slot,
-            None => self.ir.slot(size),
-        };
-        self.sizes.insert(slot, size);
-        self.temporaries.push(slot);
-        slot
     }
 
     /// Notes that the code here needs `feature`; whether it is there.

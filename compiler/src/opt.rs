@@ -18,6 +18,7 @@ mod dead_stores;
 pub(crate) mod edit;
 mod gvn;
 mod reuse;
+mod same_slots;
 mod simplify;
 pub(crate) mod slots;
 
@@ -78,6 +79,7 @@ fn round(func: &mut Function, facts: &Facts) -> bool {
         | simplify::run(func)
         | conditions::run(func)
         | reuse::run(func, facts)
+        | same_slots::run(func)
         | dead_stores::run(func)
         | dce::run(func)
         | blocks::run(func)

@@ -29,6 +29,16 @@ pub fn any_in_expr(expr: &Expr, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
     test(expr) || children(expr).into_iter().any(|child| any_in_expr(child, test))
 }
 
+/// Whether evaluating an expression can change a variable, a map or what user space sees.
+pub fn has_effects(expr: &Expr) -> bool {
+    any_in_expr(expr, &mut |e| {
+        matches!(
+            e.kind,
+            ExprKind::Increment { .. } | ExprKind::Delete { .. } | ExprKind::Emit { .. }
+        )
+    })
+}
+
 /// The expressions directly within an expression.
 pub fn children(expr: &Expr) -> Vec<&Expr> {
     match &expr.kind {

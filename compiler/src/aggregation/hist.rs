@@ -91,33 +91,39 @@ impl Aggregation for Hist {
         let k = Self::bits(ty);
         let ir = cx.ir();
         let (small, large, found) = (ir.block(), ir.block(), ir.block());
-        let index = ir.param(found);
         let limit = ir.iconst(1 << k);
         ir.branch(Cond::SLt, value, limit, small, large);
         // Below 2^k a number has a bucket of its own; -1 and below share bucket 0.
         ir.switch_to(small);
         if k == 0 {
-            // 0 or less: the sign bit everywhere is -1 or 0.
+            // Half of the sign, added to 1, is bucket 0 for negative numbers and bucket 1 for 0: the last step of the
+            // search does just that.
             let sign = ir.bin_imm(BinOp::AShr, value, 63);
-            let own = ir.bin_imm(BinOp::Add, sign, 1);
-            ir.jump(found, &[own]);
-        } else {
-            let minus_one = ir.iconst(-1);
-            let (negative, own) = (ir.block(), ir.block());
-            ir.branch(Cond::SLe, value, minus_one, negative, own);
-            ir.switch_to(negative);
-            let zero = ir.iconst(0);
-            ir.jump(found, &[zero]);
-            ir.switch_to(own);
-            let own = ir.bin_imm(BinOp::Add, value, 1);
-            ir.jump(found, &[own]);
+            let one = ir.iconst(1);
+            let last = Search { sum: one, rest: sign };
+            ir.switch_to(large);
+            let search = log2(ir, value, 2);
+            let (sum, rest) = (ir.param(found), ir.param(found));
+            ir.jump(found, &[search.sum, search.rest]);
+            ir.switch_to(small);
+            ir.jump(found, &[last.sum, last.rest]);
+            ir.switch_to(found);
+            let index = Search { sum, rest }.finish(ir);
+            add_one(cx, index, self.words(ty));
+            return;
         }
+        let index = ir.param(found);
+        let minus_one = ir.iconst(-1);
+        let (negative, own) = (ir.block(), ir.block());
+        ir.branch(Cond::SLe, value, minus_one, negative, own);
+        ir.switch_to(negative);
+        let zero = ir.iconst(0);
+        ir.jump(found, &[zero]);
+        ir.switch_to(own);
+        let own = ir.bin_imm(BinOp::Add, value, 1);
+        ir.jump(found, &[own]);
         ir.switch_to(large);
-        let at = if k == 0 {
-            log2(ir, value, 2)
-        } else {
-            scaled_index(ir, value, k)
-        };
+        let at = scaled_index(ir, value, k);
         ir.jump(found, &[at]);
         ir.switch_to(found);
         add_one(cx, index, self.words(ty));
@@ -138,9 +144,24 @@ impl Aggregation for Hist {
     }
 }
 
+/// A binary search for a logarithm before its last step.
+struct Search {
+    sum: Value,
+    /// From 1 to 3; or a sign, 0 or -1.
+    rest: Value,
+}
+
+impl Search {
+    /// Adds half of the rest, rounded down.
+    fn finish(self, ir: &mut Builder) -> Value {
+        let half = ir.bin_imm(BinOp::AShr, self.rest, 1);
+        ir.bin(BinOp::Add, self.sum, half)
+    }
+}
+
 /// `start + floor(log2 value)` for a value from 1 to 2^63 - 1: a binary search, three instructions a step. The first step
 /// is 31 and not 32, since 2^31 - 1 fits the immediate of a comparison; what is left then is below 2^32.
-fn log2(ir: &mut Builder, value: Value, start: i64) -> Value {
+fn log2(ir: &mut Builder, value: Value, start: i64) -> Search {
     let mut rest = value;
     let mut sum = ir.iconst(start);
     for step in [31, 16, 8, 4, 2] {
@@ -155,14 +176,12 @@ fn log2(ir: &mut Builder, value: Value, start: i64) -> Value {
         ir.switch_to(next);
         (sum, rest) = (sum_next, rest_next);
     }
-    // From 1 to 3 are left.
-    let last = ir.bin_imm(BinOp::LShr, rest, 1);
-    ir.bin(BinOp::Add, sum, last)
+    Search { sum, rest }
 }
 
 /// The bucket of a value of at least 2^k.
 fn scaled_index(ir: &mut Builder, value: Value, k: u32) -> Value {
-    let shift = log2(ir, value, -i64::from(k));
+    let shift = log2(ir, value, -i64::from(k)).finish(ir);
     let mantissa = ir.bin(BinOp::LShr, value, shift);
     let scaled = ir.bin_imm(BinOp::Shl, shift, i64::from(k));
     let sum = ir.bin(BinOp::Add, mantissa, scaled);

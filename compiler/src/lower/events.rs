@@ -121,7 +121,7 @@ impl BodyCx<'_> {
         done: Block,
         refused: Block,
     ) {
-        let slot = self.temporary(event.size);
+        let slot = self.ir.slot(event.size);
         let record = self.ir.slot_addr(slot, 0);
         let length = self.fill_record(record, event, args, header);
         let map = self.ir.emit(Op::MapPtr(ring));

@@ -141,7 +141,7 @@ impl<'a> BodyCx<'a> {
                 self.mark_present(offset);
             }
             Storage::Hash(generations) => {
-                let slot = self.temporary(plan.value.slot_size());
+                let slot = self.ir.slot(plan.value.slot_size());
                 let value = self.ir.slot_addr(slot, 0);
                 self.fill_slot(&prepared, &plan.value, value, 0, true);
                 let key = self.key(map, key);

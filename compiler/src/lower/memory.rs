@@ -134,7 +134,7 @@ impl BodyCx<'_> {
                 self.convert_members(prepared, &inner.ty, &expr.ty)
             }
             ExprKind::Ternary(cond, a, b) => {
-                let slot = self.temporary(size);
+                let slot = self.ir.slot(size);
                 let (yes, no) = (self.ir.block(), self.ir.block());
                 self.branch_on(cond, yes, no);
                 let write = |e| {
@@ -232,7 +232,7 @@ impl BodyCx<'_> {
 
     /// A value written to a slot of the current statement, canonical.
     pub(super) fn in_temporary(&mut self, prepared: &Prepared, ty: &Type) -> Prepared {
-        let slot = self.temporary(ty.size());
+        let slot = self.ir.slot(ty.size());
         let addr = self.ir.slot_addr(slot, 0);
         self.fill(prepared, ty, addr, 0, true);
         Prepared::Memory {
@@ -439,7 +439,7 @@ impl BodyCx<'_> {
 
     /// Waits for the page of an address and the one behind it.
     fn fault_in(&mut self, address: Value) {
-        let slot = self.temporary(8);
+        let slot = self.ir.slot(8);
         let to = self.ir.slot_addr(slot, 0);
         let one = self.ir.iconst(1);
         self.ir.call_effect(Helper::CopyFromUser, &[to, one, address]);
@@ -474,7 +474,7 @@ impl BodyCx<'_> {
 
     /// A scalar of the record that cannot be loaded at once, read by helper.
     pub(super) fn record_bytes(&mut self, offset: u32, width: u8, signed: bool) -> Value {
-        let slot = self.temporary(8);
+        let slot = self.ir.slot(8);
         let to = self.ir.slot_addr(slot, 0);
         let size = self.ir.iconst(i64::from(width));
         let from = self.ctx_addr(offset);
@@ -594,7 +594,7 @@ impl BodyCx<'_> {
         {
             return self.address_at(*addr, *offset);
         }
-        let slot = self.temporary(ty.slot_size() + extra);
+        let slot = self.ir.slot(ty.slot_size() + extra);
         let addr = self.ir.slot_addr(slot, 0);
         self.fill_slot(prepared, ty, addr, 0, true);
         addr

@@ -36,18 +36,13 @@ impl BodyCx<'_> {
             ExprKind::SiteName => self.site(),
             ExprKind::Unary(op, operand) => self.unary(*op, operand, &expr.ty),
             ExprKind::Arith(op, a, b) => {
-                let a_value = self.value(a);
                 let result = match self.signed_divisor(*op, b) {
                     Some(by) => {
-                        let remainder = *op == ArithOp::Mod;
-                        self.ir.emit(Op::SignedDiv {
-                            value: a_value,
-                            by,
-                            remainder,
-                        })
+                        let (value, remainder) = (self.value(a), *op == ArithOp::Mod);
+                        self.ir.emit(Op::SignedDiv { value, by, remainder })
                     }
                     None => {
-                        let b_value = self.value(b);
+                        let (a_value, b_value) = self.operands(a, b);
                         self.arith(*op, a_value, b_value, is_signed(&a.ty))
                     }
                 };
@@ -202,6 +197,16 @@ impl BodyCx<'_> {
             ArithOp::Xor => BinOp::Xor,
         };
         self.ir.bin(op, a, b)
+    }
+
+    /// Both operands. A builtin on the left comes second where nobody can tell: it is often a helper call, whose result
+    /// can then be used where it is, and what was there before is one value instead of its parts.
+    fn operands(&mut self, a: &Expr, b: &Expr) -> (Value, Value) {
+        if is_builtin(a) && !visit::has_effects(b) {
+            let b_value = self.value(b);
+            return (self.value(a), b_value);
+        }
+        (self.value(a), self.value(b))
     }
 
     /// The constant that a signed division is by, where the target can do it in one instruction. By -1 it is not left to
@@ -362,6 +367,14 @@ impl BodyCx<'_> {
         self.ir.switch_to(second);
         self.branch_on(b, yes, no);
         self.cache = between;
+    }
+}
+
+fn is_builtin(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Builtin(_) => true,
+        ExprKind::Convert(inner) => is_builtin(inner),
+        _ => false,
     }
 }
 
