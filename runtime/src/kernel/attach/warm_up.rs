@@ -10,9 +10,6 @@ use crate::sys::bpf::{self, ProgramSpec, UprobeMulti, prog_type};
 use crumbs_compiler::target::Feature;
 use std::os::fd::AsFd;
 
-/// `r0 = 0; exit`.
-const NOTHING: [u8; 16] = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
-
 /// Begins the grace period that the first user probe will need. Returns at once. What goes wrong does not matter: the
 /// probe itself will then wait for all of it, or say what is wrong.
 pub fn warm_up() {
@@ -22,7 +19,7 @@ pub fn warm_up() {
             attach_type: bpf::ATTACH_UPROBE_MULTI,
             flags: 0,
             name: "warm_up",
-            code: &NOTHING,
+            code: &probe::RETURN_0,
             btf: None,
         };
         let Ok(program) = bpf::prog_load(&spec, None) else {
