@@ -74,7 +74,7 @@ impl<'p> Maps<'p> {
                 self.striped(backend, plan, (*offset, *bytes), was_zeroed, leave)
             }
             Storage::Hash(generations) => {
-                let raw = take(backend, &[*generations], plan.length, leave)?;
+                let raw = take(backend, &[*generations], plan.length, false, leave)?;
                 raw.into_iter()
                     .flatten()
                     .map(|raw| self.element(plan, &raw))
@@ -85,7 +85,7 @@ impl<'p> Maps<'p> {
                 overflow,
                 chunked,
             } => {
-                let raw = take(backend, &[*maps, *overflow], plan.length, leave)?;
+                let raw = take(backend, &[*maps, *overflow], plan.length, *chunked, leave)?;
                 self.merge(plan, &raw, *chunked, was_zeroed)
             }
         };
@@ -267,11 +267,12 @@ fn read_word(bytes: &[u8]) -> u64 {
 }
 
 /// Reads the kernel maps that hold one script map between them, and leaves them as `leave` says. `length`: where their
-/// elements are counted, a word per generation.
+/// elements are counted, a word per generation. `chunked`: whether keys end in a chunk number, where the chunk 0 counts.
 fn take(
     backend: &mut dyn Backend,
     maps: &[Generations],
     length: Option<u32>,
+    chunked: bool,
     leave: Leave,
 ) -> Result<Vec<Vec<RawEntry>>, Error> {
     if leave == Leave::AsIs {
@@ -311,7 +312,7 @@ fn take(
         backend.store(length + 8 * old as u32, 0);
     }
     if leave == Leave::Zeroed {
-        let inserted = insert_zeros(backend, maps, &contents)?;
+        let inserted = insert_zeros(backend, maps, &contents, chunked)?;
         if let Some(length) = length {
             add(backend, length + 8 * (1 - old as u32), inserted);
         }
@@ -319,11 +320,13 @@ fn take(
     Ok(contents)
 }
 
-/// Inserts what was in `contents` into the generation in use, with zeros for values; gives how many were not there.
+/// Inserts what was in `contents` into the generation in use, with zeros for values; gives how many were not there that
+/// count.
 fn insert_zeros(
     backend: &mut dyn Backend,
     maps: &[Generations],
     contents: &[Vec<RawEntry>],
+    chunked: bool,
 ) -> Result<u64, Error> {
     let mut inserted = 0;
     for (&map, entries) in maps.iter().zip(contents) {
@@ -335,7 +338,8 @@ fn insert_zeros(
             .collect();
         for entry in entries.iter().filter(|entry| !present.contains(&entry.key)) {
             backend.insert_zero(active, &entry.key)?;
-            inserted += 1;
+            let counts = !chunked || entry.key.ends_with(&[0; 8]);
+            inserted += u64::from(counts);
         }
     }
     Ok(inserted)

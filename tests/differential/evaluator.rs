@@ -132,7 +132,7 @@ impl Evaluator<'_> {
             let mut order: Vec<usize> = (0..self.maps.len()).collect();
             order.sort_by_key(|&map| &self.script.maps[map].name);
             for map in order {
-                self.print_map(map, 0, 0);
+                self.print_map(map, self.entries(map), 0, 0);
             }
         }
     }
@@ -425,7 +425,11 @@ impl Evaluator<'_> {
                 EventKind::Print => self.output.value(&values[0]).expect("memory can be written"),
                 EventKind::PrintMap { map, top, div, then } => {
                     let map = map.0 as usize;
-                    self.print_map(map, *top, *div);
+                    let mut entries = self.entries(map);
+                    if entries.is_empty() {
+                        entries.extend(self.unset(map));
+                    }
+                    self.print_map(map, entries, *top, *div);
                     match then {
                         AfterPrint::Keep => {}
                         AfterPrint::Clear => self.maps[map].clear(),
@@ -467,8 +471,21 @@ impl Evaluator<'_> {
         entries.collect()
     }
 
-    fn print_map(&mut self, map: usize, top: u32, div: u32) {
-        let mut entries = self.entries(map);
+    /// What a print that the script asks for shows of a map that holds nothing.
+    fn unset(&self, map: usize) -> Option<Entry> {
+        let ty = &self.script.maps[map];
+        if ty.key.is_some() {
+            return None;
+        }
+        let value = match &ty.value {
+            Type::Agg(agg) => aggregation::content(agg, &[]),
+            plain => Content::Value(self.value(&zeros(plain), plain)),
+        };
+        let is_shown = !matches!(value, Content::Histogram { .. });
+        is_shown.then_some(Entry { key: None, value })
+    }
+
+    fn print_map(&mut self, map: usize, mut entries: Vec<Entry>, top: u32, div: u32) {
         if entries.is_empty() {
             return;
         }

@@ -17,6 +17,11 @@ const SCRIPTS: &[(&str, &str)] = &[
         "the type of a map's values is known although its key is one of them",
         "begin { @d[@d[0]] = 1 + 0; @e[@e[0]] += 2; @f[@f[0]]++; }",
     ),
+    (
+        "the chunks of a histogram are one element",
+        "uprobe:libc:write { print((len(@a), delete(@a, 7), len(@a))); @a[0] = hist(arg1); @a[0] = hist(1); \
+         @a[7] = hist(arg3); print(len(@a)); } interval:s:1 { print(@a); zero(@a); print(len(@a)); }",
+    ),
 ];
 
 #[test]

@@ -77,13 +77,19 @@ impl BodyCx<'_> {
 
 impl StateCx<'_, '_> {
     /// The element of a key in the per-CPU map, or in the map that takes what that one refuses.
-    fn element(&mut self, maps: Generations, overflow: Generations, key: Value) -> Value {
+    fn element(
+        &mut self,
+        maps: Generations,
+        overflow: Generations,
+        key: Value,
+        chunk: Option<(u32, Value)>,
+    ) -> Value {
         let (fallback, refused, found) = (self.cx.ir.block(), self.cx.ir.block(), self.cx.ir.block());
         let addr = self.cx.ir.param(found);
-        let per_cpu = self.cx.element(self.map, maps, key, fallback);
+        let per_cpu = self.cx.element(self.map, maps, key, chunk, fallback);
         self.cx.ir.jump(found, &[per_cpu]);
         self.cx.ir.switch_to(fallback);
-        let plain = self.cx.element(self.map, overflow, key, refused);
+        let plain = self.cx.element(self.map, overflow, key, chunk, refused);
         self.cx.ir.jump(found, &[plain]);
         self.cx.ir.switch_to(refused);
         self.cx.count_loss(LossKind::MapFull(self.map));
@@ -92,7 +98,8 @@ impl StateCx<'_, '_> {
         addr
     }
 
-    fn base(&mut self) -> Value {
+    /// The address of the state, or of its chunk of the given number.
+    fn base(&mut self, chunk: Option<(u32, Value)>) -> Value {
         if let Some(base) = self.base {
             return base;
         }
@@ -100,7 +107,7 @@ impl StateCx<'_, '_> {
             StatePlace::Striped { offset } => self.cx.stripe_addr(offset),
             StatePlace::PerCpu {
                 maps, overflow, key, ..
-            } => self.element(maps, overflow, key),
+            } => self.element(maps, overflow, key, chunk),
         };
         self.base = Some(base);
         base
@@ -113,6 +120,7 @@ impl UpdateCx for StateCx<'_, '_> {
     }
 
     fn word(&mut self, index: u32) -> Value {
+        let mut chunk = None;
         if let StatePlace::PerCpu {
             key,
             chunk_at: Some(at),
@@ -121,8 +129,9 @@ impl UpdateCx for StateCx<'_, '_> {
         {
             let zero = self.cx.ir.iconst(0);
             self.cx.store_at(key, at, Width::B8, zero);
+            chunk = Some((at, zero));
         }
-        let base = self.base();
+        let base = self.base(chunk);
         if index == 0 {
             base
         } else {
@@ -142,7 +151,7 @@ impl UpdateCx for StateCx<'_, '_> {
                 .ir
                 .bin_imm(BinOp::LShr, index, i64::from(CHUNK_WORDS.trailing_zeros()));
             self.cx.store_at(key, at, Width::B8, chunk);
-            let base = self.base();
+            let base = self.base(Some((at, chunk)));
             return self.cx.ir.emit(Op::ElementAddr {
                 base,
                 index,
@@ -150,7 +159,7 @@ impl UpdateCx for StateCx<'_, '_> {
                 stride: 8,
             });
         }
-        let base = self.base();
+        let base = self.base(None);
         self.cx.ir.emit(Op::ElementAddr {
             base,
             index,
@@ -161,7 +170,7 @@ impl UpdateCx for StateCx<'_, '_> {
 
     fn announce(&mut self) {
         if let StatePlace::Striped { .. } | StatePlace::PerCpu { chunk_at: None, .. } = self.place {
-            self.base();
+            self.base(None);
         }
     }
 

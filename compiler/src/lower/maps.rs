@@ -224,12 +224,15 @@ impl<'a> BodyCx<'a> {
     }
 
     /// The address of an element, which is inserted as zeros if it is not there. Where the map has no room, goes on at
-    /// `refused`.
+    /// `refused`. `chunk`: where in the key the number of its chunk is, and that number.
+    ///
+    /// Where elements are counted, chunk 0 stands for all chunks of a key: it is inserted before any other.
     pub(super) fn element(
         &mut self,
         map: MapId,
         generations: Generations,
         key: Value,
+        chunk: Option<(u32, Value)>,
         refused: Block,
     ) -> Value {
         let (absent, found) = (self.ir.block(), self.ir.block());
@@ -240,12 +243,20 @@ impl<'a> BodyCx<'a> {
             .branch_with(Cond::Ne, first, zero, (found, &[first]), (absent, &[]));
         self.ir.switch_to(absent);
         let zeros = self.zeros();
-        if self.map_plan(map).length.is_some() {
+        let is_counted = self.map_plan(map).length.is_some();
+        if is_counted {
             let again = self.ir.block();
+            if let Some((at, _)) = chunk {
+                self.store_at(key, at, Width::B8, zero);
+            }
             self.insert_counted(map, generations, key, zeros, again);
             self.ir.jump(again, &[]);
             self.ir.switch_to(again);
-        } else {
+            if let Some((at, chunk)) = chunk {
+                self.store_at(key, at, Width::B8, chunk);
+            }
+        }
+        if !is_counted || chunk.is_some() {
             let (map, flags) = (self.map_ref(generations), self.ir.iconst(NO_EXIST));
             self.ir
                 .call_effect(Helper::MapUpdateElem, &[map, key, zeros, flags]);
@@ -275,7 +286,7 @@ impl<'a> BodyCx<'a> {
             Storage::Hash(generations) => {
                 let key = self.key(map, key);
                 let (refused, done) = (self.ir.block(), self.ir.block());
-                let addr = self.element(map, generations, key, refused);
+                let addr = self.element(map, generations, key, None, refused);
                 let result = f(self, addr);
                 let args: Vec<Value> = result.into_iter().collect();
                 self.ir.jump(done, &args);
@@ -381,7 +392,7 @@ impl<'a> BodyCx<'a> {
                 let zero = self.ir.iconst(0);
                 self.ir.cmp(Cond::Ne, element, zero)
             }
-            Storage::PerCpu { maps, overflow, .. } => self.each_part(map, key, |cx, key| {
+            Storage::PerCpu { maps, overflow, .. } => self.each_part(map, key, |cx, key, _| {
                 let first = cx.lookup(maps, key);
                 let second = cx.lookup(overflow, key);
                 let zero = cx.ir.iconst(0);
@@ -412,11 +423,17 @@ impl<'a> BodyCx<'a> {
                 self.subtract_from_length(map, was_there);
                 was_there
             }
-            Storage::PerCpu { maps, overflow, .. } => self.each_part(map, key, |cx, key| {
-                let first = cx.delete_element(maps, key);
-                cx.subtract_from_length(map, first);
-                let second = cx.delete_element(overflow, key);
-                cx.subtract_from_length(map, second);
+            Storage::PerCpu { maps, overflow, .. } => self.each_part(map, key, |cx, key, chunk| {
+                let is_first = chunk.map(|chunk| {
+                    let zero = cx.ir.iconst(0);
+                    cx.ir.cmp(Cond::Eq, chunk, zero)
+                });
+                let [first, second] = [maps, overflow].map(|maps| {
+                    let was_there = cx.delete_element(maps, key);
+                    let counted = is_first.map_or(was_there, |is| cx.ir.bin(BinOp::And, was_there, is));
+                    cx.subtract_from_length(map, counted);
+                    was_there
+                });
                 cx.ir.bin(BinOp::Or, first, second)
             }),
             Storage::Striped { offset, bytes } => self.delete_stripes(offset, bytes),
@@ -439,13 +456,13 @@ impl<'a> BodyCx<'a> {
         self.ir.cmp(Cond::Eq, error, zero)
     }
 
-    /// Runs `f` with the address of the key of each part that an aggregation's state is stored in, and gives whether any
-    /// gave 1.
+    /// Runs `f` with the address of the key of each part that an aggregation's state is stored in and, where there are
+    /// several, the part's number; gives whether any gave 1.
     fn each_part(
         &mut self,
         map: MapId,
         key: Option<&Expr>,
-        f: impl FnOnce(&mut Self, Value) -> Value,
+        f: impl FnOnce(&mut Self, Value, Option<Value>) -> Value,
     ) -> Value {
         let plan = self.map_plan(map);
         let (Some(key), Some(ty), Some(agg)) = (key, &plan.key, plan.aggregation()) else {
@@ -454,13 +471,13 @@ impl<'a> BodyCx<'a> {
         let prepared = self.prepare(key);
         if !agg.is_chunked() {
             let key = self.key_address(&prepared, ty, 0);
-            return f(self, key);
+            return f(self, key, None);
         }
         let key = self.key_address(&prepared, ty, 8);
         let chunks = agg.words().div_ceil(crate::aggregation::CHUNK_WORDS);
         self.repeat(chunks, |cx, chunk| {
             cx.store_at(key, ty.slot_size(), Width::B8, chunk);
-            f(cx, key)
+            f(cx, key, Some(chunk))
         })
     }
 

@@ -120,10 +120,8 @@ impl Gen<'_> {
             16 => self.increment(less),
             17 => self.member(&Ty::Int, less),
             18 => match self.keyed_map() {
-                Some(map) if !matches!(self.maps[map].holds, Holds::Aggregation("hist" | "lhist", _)) => {
-                    format!("len(@{})", self.maps[map].name)
-                }
-                _ => "6".into(),
+                Some(map) => format!("len(@{})", self.maps[map].name),
+                None => "6".into(),
             },
             _ => {
                 let c = self.condition(less);
