@@ -29,9 +29,9 @@ use std::path::PathBuf;
 /// What a compiled case is called in its diagnostics.
 const SCRIPT_NAME: &str = "script";
 
-/// Where the cases are: `CRUMBS_GOLDEN` where the tests run away from their source, as in a guest.
+/// Where the cases are: `GOLDEN_DIR` where the tests run away from their source, as in a guest.
 fn directory() -> PathBuf {
-    let away = std::env::var_os("CRUMBS_GOLDEN").map(PathBuf::from);
+    let away = std::env::var_os("GOLDEN_DIR").map(PathBuf::from);
     away.unwrap_or_else(|| [env!("CARGO_MANIFEST_DIR"), "tests", "golden"].iter().collect())
 }
 

@@ -56,7 +56,7 @@ for kernel in "${kernels[@]}"; do
     bash tests/kernels/vm.sh -k "$kernel" -m 2048 -s 2 -t 600 -a preempt=full \
       -f "$binary:/crumbs" -f "$(command -v dd):/usr/local/bin/dd" -f tests/kernels/guest.sh:/guest.sh \
       ${files[@]+"${files[@]}"} -d tests/golden:/golden \
-      -- "CRUMBS_GOLDEN=/golden sh /guest.sh$words" > "$log" 2>&1
+      -- "GOLDEN_DIR=/golden sh /guest.sh$words" > "$log" 2>&1
     status=$?
     [ $status -eq 125 ] && [ $attempt -eq 1 ] || break
   done

@@ -11,11 +11,11 @@
 #
 # Standard output is the guest's from COMMAND on. The exit status is COMMAND's; 124 when it took too long; 125 when the guest
 # did not come up; 126 when the kernel's package cannot be had. Needs qemu-system-x86, busybox-static, cpio and xz-utils.
-# Kernels are unpacked once, into $CRUMBS_VM_CACHE (default ~/.cache/vmtest). The apt sources of this machine stay untouched.
+# Kernels are unpacked once, into $VM_CACHE (default ~/.cache/vmtest). The apt sources of this machine stay untouched.
 set -euo pipefail
 
 kernel=6.12 memory=1024 cpus=1 limit=300 append='' files=() directories=() only_fetch=''
-cache=${CRUMBS_VM_CACHE:-$HOME/.cache/vmtest}
+cache=${VM_CACHE:-$HOME/.cache/vmtest}
 while getopts k:m:s:t:a:f:d:n option; do
   case $option in
     k) kernel=$OPTARG ;; m) memory=$OPTARG ;; s) cpus=$OPTARG ;; t) limit=$OPTARG ;; a) append=$OPTARG ;;
