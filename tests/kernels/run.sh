@@ -39,6 +39,7 @@ add() { # TARGET FILTER: the tests of a target that a filter selects
   tests+=("/tests/$1 $2")
 }
 add golden loads_
+add differential kernel
 add crumbs_runtime kernel::
 
 for kernel in "${kernels[@]}"; do

@@ -30,7 +30,7 @@ case $kernel in
   5.10) suite=bullseye package=linux-image-cloud-amd64 ;;
   6.1)  suite=bookworm package=linux-image-cloud-amd64 ;;
   6.12) suite=bookworm package=linux-image-6.12-cloud-amd64 ;;
-  6.18) suite=trixie-backports package='linux-image-6\.18\.[0-9.]*+deb13-cloud-amd64' ;;
+  6.18) suite=trixie-backports package='linux-image-6\.18\.[0-9.]*[+]deb13-cloud-amd64' ;;
   7)    suite=trixie-backports package=linux-image-cloud-amd64 ;;
   *) echo "vm.sh: no kernel $kernel: there are 5.10, 6.1, 6.12, 6.18 and 7" >&2; exit 2 ;;
 esac

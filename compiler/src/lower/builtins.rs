@@ -78,6 +78,9 @@ impl BodyCx<'_> {
             return slot;
         }
         let slot = self.ir.slot(COMM_SIZE);
+        // Kernels around 6.1 copy the name without padding (strscpy, from 5.19 until strscpy_pad came back): what is behind
+        // its NUL must not tell equal names apart.
+        self.zero_slot(slot, COMM_SIZE);
         let addr = self.ir.slot_addr(slot, 0);
         let size = self.ir.iconst(i64::from(COMM_SIZE));
         self.ir.call_effect(Helper::GetCurrentComm, &[addr, size]);

@@ -204,6 +204,7 @@ impl Machine {
         })
     }
 
+    /// Copies the name and one NUL, and leaves what is behind alone, as kernels around 6.1 do: the others fill it with NULs.
     fn current_comm(&mut self, run: &mut Run, args: Args) -> Result<u64, FaultKind> {
         let size = size_of(args[1]);
         if size == 0 {
@@ -211,9 +212,10 @@ impl Machine {
         }
         let comm = run.event.comm;
         let out = self.resolve(run, args[0], size, Access::Write)?;
-        out.fill(0);
-        let len = comm.len().min(size - 1);
+        let name = comm.iter().position(|&byte| byte == 0).unwrap_or(comm.len());
+        let len = name.min(size - 1);
         out[..len].copy_from_slice(&comm[..len]);
+        out[len] = 0;
         Ok(0)
     }
 

@@ -17,6 +17,8 @@ use crumbs_compiler::target::PidNamespace;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// What a stack byte holds that no one has written: a helper may count as writing it and leave it alone.
+const GARBAGE: u8 = 0xa5;
 /// Bytes of a stack frame (`MAX_BPF_STACK`).
 pub const STACK_SIZE: usize = 512;
 
@@ -184,7 +186,7 @@ impl Machine {
             pc: 0,
             regs,
             written_regs: 1 << 1 | 1 << 10,
-            stack: [0; STACK_SIZE],
+            stack: [GARBAGE; STACK_SIZE],
             written_stack: [0; STACK_SIZE / 64],
             records: Vec::new(),
             executed: 0,

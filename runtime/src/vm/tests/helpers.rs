@@ -162,10 +162,11 @@ fn namespace_ids() {
 }
 
 #[test]
-fn comm_is_padded_and_cut() {
+fn comm_is_cut_and_not_padded() {
     let code = |size| {
         Asm::new()
             .frame(R1, -8)
+            .add(Insn::store_imm(op::DW, R1, 0, -1))
             .add(Insn::mov_imm(R2, size))
             .call(Helper::GetCurrentComm)
             .add(Insn::load(op::DW, R0, FP, -8))
@@ -174,7 +175,7 @@ fn comm_is_padded_and_cut() {
     let text = |bytes: &[u8; 8]| Ok(u64::from_le_bytes(*bytes));
     assert_eq!(
         run_on(&mut machine(), &code(8), "comm=dd"),
-        text(b"dd\0\0\0\0\0\0")
+        text(b"dd\0\xff\xff\xff\xff\xff")
     );
     assert_eq!(
         run_on(&mut machine(), &code(8), "comm=longer-name"),
