@@ -290,7 +290,10 @@ impl Cx<'_> {
             );
             return self.report(
                 Diagnostic::error(code, value.span, message)
-                    .also(fact.span, format!("`{name}` holds {} since here", described(to))),
+                    .also(fact.span, format!("`{name}` holds {} since here", described(to)))
+                    .help(format!(
+                        "`{name}` has one type throughout the script: use another name for this"
+                    )),
             );
         }
         if fact.fixed && !fits(&value, to) {
