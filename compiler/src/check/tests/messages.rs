@@ -92,7 +92,7 @@ fn messages() {
         (
             "begin { @x = 1; @x = \"a\"; }",
             "`@x` holds int64, but this is string".into(),
-            "",
+            "`@x` has one type throughout the script",
         ),
         (
             "begin { @x[1] = 1; @x[\"a\"] = 1; }",
