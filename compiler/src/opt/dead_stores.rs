@@ -6,7 +6,7 @@
 
 use super::edit::as_call;
 use super::slots::{Kind, Slots};
-use crate::helper::Arg;
+use crate::helper::{Arg, Helper};
 use crate::ir::cfg::{Cfg, successors};
 use crate::ir::{Block, Function, Op};
 use std::collections::HashMap;
@@ -135,5 +135,7 @@ fn cover(ranges: &mut Vec<(u32, u32)>, mut start: u32, mut end: u32) {
 
 /// Whether an operation does nothing but write to slots.
 fn only_fills(op: &Op) -> bool {
-    matches!(op, Op::Store { .. }) || as_call(op).is_some_and(|(h, _)| h.row().args.contains(&Arg::MemOut))
+    // A helper that sleeps also brings a page into memory, which may be all that it is called for.
+    let fills = |helper: Helper| helper.row().args.contains(&Arg::MemOut) && !helper.row().sleepable_only;
+    matches!(op, Op::Store { .. }) || as_call(op).is_some_and(|(helper, _)| fills(helper))
 }
