@@ -48,26 +48,37 @@ struct Job<'a> {
 /// timers always, the programs themselves must compare.
 ///
 /// # Errors
-/// The first refusal, in the order of the plan.
+/// The first refusal.
 pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result<Vec<Link>, Error> {
     let mut links = Vec::new();
-    for (program, fd) in plan.programs.iter().zip(programs) {
-        for attach in &program.attach {
-            let job = Job {
-                program: fd.as_fd(),
-                attach,
-                probe: site_name(plan, program, attach),
-            };
-            match run(&job, pid) {
-                Ok(more) => links.extend(more),
-                Err(error) => {
-                    close_all(links);
-                    return Err(error);
-                }
+    for job in in_order(plan, programs) {
+        match run(&job, pid) {
+            Ok(more) => links.extend(more),
+            Err(error) => {
+                close_all(links);
+                return Err(error);
             }
         }
     }
     Ok(links)
+}
+
+/// What to attach, in an order that makes probes on one place run in the order of the script: the kernel runs the newest
+/// consumer of a user probe first (`consumer_add` of kernel/events/uprobes.c), and of everything else the oldest.
+fn in_order<'a>(plan: &'a Plan, programs: &'a [OwnedFd]) -> Vec<Job<'a>> {
+    let mut jobs = Vec::new();
+    for (program, fd) in plan.programs.iter().zip(programs) {
+        jobs.extend(program.attach.iter().map(|attach| Job {
+            program: fd.as_fd(),
+            attach,
+            probe: site_name(plan, program, attach),
+        }));
+    }
+    let (user, mut rest): (Vec<_>, Vec<_>) = jobs
+        .into_iter()
+        .partition(|job| matches!(job.attach, Attach::Uprobe { .. }));
+    rest.extend(user.into_iter().rev());
+    rest
 }
 
 fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Vec<Link>, Error> {
