@@ -1,0 +1,16 @@
+//! What a user sees on a real kernel: every test runs the built `crumbs` against a program of known behaviour and compares
+//! the exact text, numbers and exit status. Where that is impossible (no root, no BPF, no compiler) a test prints
+//! `skipped: REASON` and passes.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod aggregations;
+mod bad_input;
+mod builtins;
+mod functions;
+mod losses;
+mod operators;
+mod options;
+mod probes;
+mod process;
+mod signals;
+mod support;

@@ -1,0 +1,302 @@
+//! The command line.
+
+use crate::support::{Crumbs, bpf_objects, needs, no_compiler, no_tracing, program};
+use std::io::Read;
+
+#[test]
+fn scripts_from_files_and_from_standard_input() {
+    needs!(no_tracing());
+    let path = crate::support::directory().join("script.bt");
+    std::fs::write(
+        &path,
+        "#!/usr/bin/env crumbs\nbegin { printf(\"%d %s %d\\n\", $1, str($2), $#); }",
+    )
+    .unwrap();
+    Crumbs::new()
+        .arg(&path)
+        .args(&["7", "word"])
+        .run()
+        .prints("7 word 2\n\n\n");
+    let file = std::fs::File::open(&path).unwrap();
+    Crumbs::new()
+        .args(&["-", "8"])
+        .stdin(file)
+        .run()
+        .prints("8  1\n\n\n");
+}
+
+#[test]
+fn positional_parameters() {
+    needs!(no_tracing());
+    let script = "begin { print($1 + $2); print(str($3)); print($#); print($4); print(str($5)); if ($1 > 5) { print(\"more\"); } }";
+    Crumbs::script(script)
+        .args(&["10", "--", "-3", "text"])
+        .run()
+        .prints("7\ntext\n3\n0\n\nmore\n\n\n");
+    let program = program();
+    Crumbs::script("uprobe:PROGRAM:$1 /arg0 > $2/ { @ = count(); }")
+        .over(&program, "range 0 10")
+        .args(&["value", "6"])
+        .run()
+        .maps("@: 3\n");
+}
+
+#[test]
+fn output_goes_to_a_file() {
+    needs!(no_tracing());
+    let path = crate::support::directory().join("out");
+    let outcome = Crumbs::script("uprobe:PROGRAM:value { @ = count(); printf(\"hit\\n\"); }")
+        .over(&program(), "value 1; ids")
+        .arg("-o")
+        .arg(&path)
+        .run();
+    outcome.has_no_complaint();
+    assert_eq!(
+        outcome.stdout.lines().count(),
+        1,
+        "only what the command itself prints: {outcome:?}"
+    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "hit\n\n\n@: 1\n");
+    let outcome = Crumbs::script("begin { print(1); }")
+        .args(&["-o", "/no/such/place"])
+        .run();
+    outcome.refuses(&["/no/such/place"]);
+}
+
+#[test]
+fn quiet_says_nothing() {
+    needs!(no_tracing());
+    let outcome = Crumbs::script("begin { print(1); }").arg("-q").run();
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.stderr.as_str()),
+        ("1\n\n\n", "")
+    );
+}
+
+#[test]
+fn verbose_changes_no_result() {
+    needs!(no_tracing());
+    let outcome = Crumbs::script("begin { print(1); }").arg("-v").run();
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (0, "1\n\n\n"));
+}
+
+#[test]
+fn every_stage_can_be_shown() {
+    needs!(no_tracing());
+    let script = "uprobe:PROGRAM:value { @ = hist(arg0); }";
+    let program = program();
+    for (stage, part) in [
+        ("tokens", "uprobe"),
+        ("ast", "probe"),
+        ("hir", "hist"),
+        ("ir", "b0:"),
+        ("asm", "exit"),
+        ("elf", "\u{7f}ELF"),
+        ("verifier", "processed"),
+    ] {
+        let outcome = Crumbs::script(script)
+            .over(&program, "exit 1")
+            .args(&["-d", stage])
+            .run();
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{stage}");
+        assert!(outcome.stdout.contains(part), "{stage}: {}", outcome.stdout);
+    }
+    let object = program.with_file_name("object");
+    let outcome = Crumbs::script(script)
+        .on(&program)
+        .args(&["-d", "elf", "-o"])
+        .arg(&object)
+        .run();
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (0, ""));
+    assert!(std::fs::read(&object).unwrap().starts_with(b"\x7fELF"));
+    Crumbs::script(script)
+        .on(&program)
+        .args(&["-d", "nosuch"])
+        .run()
+        .is_wrong_usage("nosuch");
+}
+
+#[test]
+fn dry_run_attaches_and_runs_nothing() {
+    needs!(no_tracing());
+    let outcome =
+        Crumbs::script("begin { print(1); } uprobe:PROGRAM:value { @dry_run = count(); } end { print(2); }")
+            .over(&program(), "ids")
+            .arg("--dry-run")
+            .run();
+    assert_eq!(
+        (outcome.status, outcome.stdout.as_str(), outcome.stderr.as_str()),
+        (0, "", "")
+    );
+    assert!(bpf_objects("dry_run").values().all(Vec::is_empty));
+    Crumbs::script("begin { print(nosuch); }")
+        .arg("--dry-run")
+        .run()
+        .refuses(&["nosuch"]);
+}
+
+#[test]
+fn ready_fd_tells_when_everything_is_attached() {
+    needs!(no_tracing());
+    let program = program();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut server = crate::support::Server::start(&program);
+    let run = Crumbs::script("uprobe:PROGRAM:value { @ = count(); }")
+        .on(&program)
+        .args(&["-p", &server.pid().to_string(), "--ready-fd", "0"])
+        .stdin(writer)
+        .start();
+    let mut line = [0; 9];
+    reader.read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"attached\n");
+    server.run("range 0 11");
+    run.signal("INT");
+    run.wait().maps("@: 11\n");
+    let outcome = Crumbs::script("interval:s:100 { }")
+        .args(&["--ready-fd", "77"])
+        .run();
+    outcome.refuses(&["77"]);
+}
+
+#[test]
+fn lists_what_can_be_traced() {
+    needs!(no_compiler());
+    let program = program();
+    let path = program.display();
+    let list = |pattern: &str| Crumbs::new().args(&["-l", pattern]).run();
+    let outcome = list(&format!("uprobe:{path}:alpha_*"));
+    assert_eq!(
+        outcome.stdout,
+        format!("uprobe:{path}:alpha_one\nuprobe:{path}:alpha_two\n"),
+        "{outcome:?}"
+    );
+    let outcome = list("uprobe:libc:mallo*");
+    assert!(
+        outcome
+            .stdout
+            .lines()
+            .any(|line| line.ends_with("libc.so.6:malloc")),
+        "{outcome:?}"
+    );
+    list("uprobe:libc:nosuchfunction*").refuses(&["nosuchfunction"]);
+    list(&format!("uprobe:{path}:nosuch*")).refuses(&["nosuch"]);
+}
+
+#[test]
+fn lists_tracepoints_with_their_fields() {
+    needs!(no_tracing());
+    let outcome = Crumbs::new()
+        .args(&["-l", "tracepoint:syscalls:sys_enter_open*"])
+        .run();
+    assert_eq!(outcome.status, 0);
+    assert!(
+        outcome.stdout.contains("tracepoint:syscalls:sys_enter_openat\n"),
+        "{outcome:?}"
+    );
+    let outcome = Crumbs::new()
+        .args(&["-l", "tracepoint:syscalls:sys_enter_openat", "-v"])
+        .run();
+    assert!(outcome.stdout.contains("filename"), "{outcome:?}");
+    Crumbs::new()
+        .args(&["-l", "nosuchkind:*"])
+        .run()
+        .refuses(&["nosuchkind"]);
+}
+
+#[test]
+fn help_teaches_by_example() {
+    for option in ["--help", "-h"] {
+        let outcome = Crumbs::new().arg(option).run();
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""));
+        for part in [
+            "Usage: crumbs",
+            "-e",
+            "-c",
+            "-p",
+            "--ready-fd",
+            "hist(arg2)",
+            "Exit status",
+        ] {
+            assert!(
+                outcome.stdout.contains(part),
+                "{option}: `{part}` is not in {}",
+                outcome.stdout
+            );
+        }
+    }
+}
+
+#[test]
+fn version_is_that_of_the_package() {
+    for option in ["--version", "-V"] {
+        let outcome = Crumbs::new().arg(option).run();
+        assert_eq!(outcome.stdout, format!("crumbs {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn every_example_of_the_help_compiles() {
+    needs!(no_tracing());
+    let help = Crumbs::new().arg("--help").run().stdout.replace("\n    ", " ");
+    let mut scripts = 0;
+    for part in help.split("-e '").skip(1) {
+        let script = part.split('\'').next().unwrap();
+        if script.contains('{') || script.contains('<') {
+            let outcome = Crumbs::script(script).arg("--dry-run").run();
+            assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{script}");
+            scripts += 1;
+        }
+    }
+    assert!(scripts >= 4, "{scripts} examples");
+}
+
+#[test]
+fn wrong_usage_has_status_2() {
+    for (arguments, part) in [
+        (&[][..], "script"),
+        (&["--nosuch"], "--nosuch"),
+        (&["-e"], "-e"),
+        (&["-e", "begin { }", "-p", "x"], "x"),
+        (&["-e", "begin { }", "-p", "0"], "0"),
+        (&["-e", "begin { }", "-p", "-5"], "-"),
+        (&["-e", "begin { }", "-p", "1", "-c", "true"], "-c"),
+        (&["-e", "begin { }", "--ready-fd", "-1"], "-"),
+        (&["-e", "begin { }", "-e", "end { }"], "-e"),
+        (&["-l", "x", "-e", "begin { }"], "-e"),
+    ] {
+        Crumbs::new().args(arguments).run().is_wrong_usage(part);
+    }
+}
+
+#[test]
+fn config_comes_from_the_script_and_the_environment() {
+    needs!(no_tracing());
+    let text = "abcdefghijklmnop";
+    let script = "uprobe:PROGRAM:text { printf(\"%s\\n\", str(arg0)); }";
+    let run = |name, value| {
+        Crumbs::script(script)
+            .over(&program(), &format!("text {text}"))
+            .env(name, value)
+            .run()
+    };
+    run("CRUMBS_MAX_STRLEN", "4").prints("abcd..\n\n\n");
+    run("BPFTRACE_MAX_STRLEN", "6").prints("abcdef..\n\n\n");
+    run("CRUMBS_STR_TRUNC_TRAILER", "~").prints(&format!("{text}\n\n\n"));
+    let outcome = run("CRUMBS_MAX_STRLEN", "many");
+    outcome.refuses(&["max_strlen"]);
+    Crumbs::script("config = { print_maps_on_exit = false } begin { @ = 1; }")
+        .run()
+        .prints("\n\n");
+    Crumbs::script("config = { nosuch = 1 } begin { @ = 1; }")
+        .run()
+        .refuses(&["nosuch"]);
+}
+
+impl crate::support::Outcome {
+    /// Asserts status 2, and a message that names `part`.
+    #[track_caller]
+    fn is_wrong_usage(&self, part: &str) {
+        assert_eq!((self.status, self.stdout.as_str()), (2, ""), "{self:?}");
+        assert!(self.stderr.contains(part), "`{part}` is not in: {}", self.stderr);
+    }
+}
