@@ -1,0 +1,44 @@
+// Makes a known number of calls with known arguments into a function that exactness tests probe.
+//
+//   target THREADS CALLS     every thread calls crumbs_hit(thread, number, value) for number 0 to CALLS - 1
+//
+// `value_of` has a twin in truth.rs.
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+// A nop is emulated by the kernel, so that a probe on it costs one trap rather than two.
+__asm__(".text\n"
+        ".globl crumbs_hit\n"
+        ".type crumbs_hit, %function\n"
+        "crumbs_hit:\n"
+        "  nop\n"
+        "  ret\n"
+        ".size crumbs_hit, . - crumbs_hit\n");
+void crumbs_hit(uint64_t thread, uint64_t number, uint64_t value);
+
+static pthread_barrier_t start;
+static uint64_t calls;
+
+static uint64_t value_of(uint64_t thread, uint64_t number) {
+  return (number * UINT64_C(2654435761) + thread * UINT64_C(40503)) >> 7 & 4095;
+}
+
+static void *work(void *argument) {
+  uint64_t thread = (uint64_t)argument;
+  pthread_barrier_wait(&start);
+  for (uint64_t number = 0; number < calls; number++) crumbs_hit(thread, number, value_of(thread, number));
+  return NULL;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 3) return 2;
+  unsigned threads = (unsigned)atoi(argv[1]);
+  calls = strtoull(argv[2], NULL, 10);
+  pthread_t *all = calloc(threads, sizeof *all);
+  pthread_barrier_init(&start, NULL, threads);
+  for (uint64_t i = 0; i < threads; i++)
+    if (pthread_create(&all[i], NULL, work, (void *)i)) return 1;
+  for (unsigned i = 0; i < threads; i++) pthread_join(all[i], NULL);
+  return 0;
+}
