@@ -64,11 +64,11 @@ pub trait Backend {
     /// # Errors
     /// When the map cannot be changed.
     fn remove_all(&mut self, map: BpfMapId) -> Result<(), Error>;
-    /// Inserts an element with a value of zeros unless the key is there.
+    /// Inserts an element with a value of zeros unless the key is there. Gives whether it was not.
     ///
     /// # Errors
     /// When the map cannot be changed or is full.
-    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<(), Error>;
+    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<bool, Error>;
     /// Overwrites the value of every element with zeros, keeping the keys.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ pub trait Backend {
     fn wait(&mut self, timeout: Option<Duration>) -> Wake;
     /// Returns once every run of a program that had begun before the call has ended.
     fn quiesce(&mut self);
-    /// Detaches every program. Afterwards only [`Backend::run_once`] runs any.
+    /// Detaches every program, and waits for those that still run. Afterwards only [`Backend::run_once`] runs any.
     fn detach(&mut self);
 }
 

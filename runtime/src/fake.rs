@@ -217,12 +217,13 @@ impl Backend for Fake {
         Ok(())
     }
 
-    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<(), Error> {
+    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<bool, Error> {
         self.step("insert_zero");
         let mut state = self.state.borrow_mut();
         let map = state.maps.entry(map.0).or_default();
+        let is_new = !map.contains_key(key);
         map.entry(key.to_vec()).or_insert_with(|| vec![vec![0; 8]]);
-        Ok(())
+        Ok(is_new)
     }
 
     fn zero_all(&mut self, map: BpfMapId) -> Result<(), Error> {

@@ -15,6 +15,7 @@ use crate::snapshot::{Leave, Maps};
 use crate::value::{Value, decode};
 use crumbs_compiler::plan::{AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, Plan};
 use inbox::{Inbox, Record};
+use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 const IDLE: Duration = Duration::from_secs(1);
 /// How long to wait for an event that another one has to follow.
 const GAP: Duration = Duration::from_millis(1);
+/// How many events are looked at for maps that programs can be waited for together.
+const LOOK_AHEAD: usize = 64;
 /// How often lost events are reported at most.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -176,10 +179,36 @@ impl<'a> Session<'a> {
     }
 
     fn handle_all<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<(), Error> {
-        while let Some(record) = self.inbox.next() {
-            self.handle(backend, host, &record)?;
+        let records: Vec<Record> = std::iter::from_fn(|| self.inbox.next()).collect();
+        for (at, record) in records.iter().enumerate() {
+            if self.map_of(record).is_some_and(|(_, taken)| taken) {
+                let retiring = self.taken_next(&records[at..]);
+                self.maps.retire(backend, &retiring);
+            }
+            self.handle(backend, host, record)?;
         }
         Ok(())
+    }
+
+    /// The maps that are taken from by some of the next records, without being read before.
+    fn taken_next(&self, records: &[Record]) -> Vec<MapId> {
+        let mut seen = BTreeSet::new();
+        records
+            .iter()
+            .take(LOOK_AHEAD)
+            .filter_map(|record| self.map_of(record))
+            .filter(|(map, taken)| seen.insert(*map) && *taken)
+            .map(|(map, _)| map)
+            .collect()
+    }
+
+    /// The map that an event reads, and whether its contents are taken away.
+    fn map_of(&self, record: &Record) -> Option<(MapId, bool)> {
+        match self.plan.events.get(record.event)?.kind {
+            EventKind::PrintMap { map, then, .. } => Some((map, then != AfterPrint::Keep)),
+            EventKind::Clear(map) | EventKind::Zero(map) => Some((map, true)),
+            _ => None,
+        }
     }
 
     fn handle<B: Backend>(

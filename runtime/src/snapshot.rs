@@ -15,7 +15,7 @@ use crate::value::{Value, decode};
 use crumbs_compiler::aggregation::{AggType, Aggregation, CHUNK_WORDS, Shown};
 use crumbs_compiler::plan::{BpfMapId, Generations, MapId, MapPlan, Plan, Storage, Stripes};
 use crumbs_compiler::types::Type;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// What a map is left as by [`Maps::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Maps<'p> {
     /// Of each map, whether `zero` was called on it since it was last emptied: elements that no event touched are
     /// then shown, as 0.
     zeroed: Vec<bool>,
+    /// Of each map, whether [`Maps::retire`] has turned programs away from the generation to be taken next.
+    retired: Vec<bool>,
     /// Finds the code of an aggregation.
     aggregation: fn(&AggType) -> &'static dyn Aggregation,
 }
@@ -50,7 +52,27 @@ impl<'p> Maps<'p> {
         Self {
             plan,
             zeroed: vec![false; plan.maps.len()],
+            retired: vec![false; plan.maps.len()],
             aggregation,
+        }
+    }
+
+    /// Turns programs to the other generation of each of these maps, and waits until none uses the one before any more.
+    /// What [`Maps::read`] takes next of them is what they held here, at no further wait: for maps that are taken one
+    /// after the other, waiting once is enough. Until then they must not be read to be left as they are.
+    pub fn retire(&mut self, backend: &mut dyn Backend, maps: &[MapId]) {
+        let mut waits = false;
+        for map in maps {
+            let Some(selector) = self.plan.maps.get(map.0 as usize).and_then(selector) else {
+                continue;
+            };
+            if !std::mem::replace(&mut self.retired[map.0 as usize], true) {
+                backend.store(selector, u64::from(backend.load(selector) == 0));
+                waits = true;
+            }
+        }
+        if waits {
+            backend.quiesce();
         }
     }
 
@@ -68,6 +90,10 @@ impl<'p> Maps<'p> {
             });
         };
         let was_zeroed = self.zeroed[map.0 as usize];
+        if leave != Leave::AsIs {
+            self.retire(backend, &[map]);
+            self.retired[map.0 as usize] = false;
+        }
         let entries = match &plan.storage {
             Storage::Words { offset } => self.words(backend, plan, *offset, leave),
             Storage::Striped { offset, bytes } => {
@@ -266,8 +292,9 @@ fn read_word(bytes: &[u8]) -> u64 {
     u64::from_ne_bytes(word)
 }
 
-/// Reads the kernel maps that hold one script map between them, and leaves them as `leave` says. `length`: where their
-/// elements are counted, a word per generation. `chunked`: whether keys end in a chunk number, where the chunk 0 counts.
+/// Reads the kernel maps that hold one script map between them, and leaves them as `leave` says. To be taken is the
+/// generation that programs have been turned away from. `length`: where their elements are counted, a word per
+/// generation. `chunked`: whether keys end in a chunk number, where the chunk 0 counts.
 fn take(
     backend: &mut dyn Backend,
     maps: &[Generations],
@@ -284,16 +311,13 @@ fn take(
             })
             .collect();
     }
-    let retired: Vec<usize> = maps.iter().map(|&map| current(backend, map)).collect();
-    // Several maps can share a selector: all are read before any is written.
-    for (map, &old) in maps.iter().zip(&retired) {
-        if let Generations::Two { selector, .. } = map {
-            backend.store(*selector, 1 - old as u64);
-        }
-    }
-    if maps.iter().any(|map| matches!(map, Generations::Two { .. })) {
-        backend.quiesce();
-    }
+    let retired: Vec<usize> = maps
+        .iter()
+        .map(|&map| match map {
+            Generations::One(_) => 0,
+            Generations::Two { .. } => 1 - current(backend, map),
+        })
+        .collect();
     let mut contents = Vec::with_capacity(maps.len());
     for (&map, &old) in maps.iter().zip(&retired) {
         contents.push(backend.entries(generation(map, old))?);
@@ -312,7 +336,7 @@ fn take(
         backend.store(length + 8 * old as u32, 0);
     }
     if leave == Leave::Zeroed {
-        let inserted = insert_zeros(backend, maps, &contents, chunked)?;
+        let inserted = insert_zeros(backend, maps, &contents, chunked);
         if let Some(length) = length {
             add(backend, length + 8 * (1 - old as u32), inserted);
         }
@@ -321,28 +345,25 @@ fn take(
 }
 
 /// Inserts what was in `contents` into the generation in use, with zeros for values; gives how many were not there that
-/// count.
+/// count. New keys of programs may leave no room for all: what is left out then is zeros, and no data.
 fn insert_zeros(
     backend: &mut dyn Backend,
     maps: &[Generations],
     contents: &[Vec<RawEntry>],
     chunked: bool,
-) -> Result<u64, Error> {
+) -> u64 {
     let mut inserted = 0;
     for (&map, entries) in maps.iter().zip(contents) {
         let active = generation(map, current(backend, map));
-        let present: HashSet<Vec<u8>> = backend
-            .entries(active)?
-            .into_iter()
-            .map(|entry| entry.key)
-            .collect();
-        for entry in entries.iter().filter(|entry| !present.contains(&entry.key)) {
-            backend.insert_zero(active, &entry.key)?;
+        for entry in entries {
             let counts = !chunked || entry.key.ends_with(&[0; 8]);
-            inserted += u64::from(counts);
+            match backend.insert_zero(active, &entry.key) {
+                Ok(is_new) => inserted += u64::from(is_new && counts),
+                Err(_) => break,
+            }
         }
     }
-    Ok(inserted)
+    inserted
 }
 
 /// Adds to a word that programs may change meanwhile. An exchange that finds something takes it along and tries again,
@@ -352,6 +373,19 @@ fn add(backend: &dyn Backend, offset: u32, amount: u64) {
     while owed != 0 {
         let sum = backend.swap(offset, 0).wrapping_add(owed);
         owed = backend.swap(offset, sum);
+    }
+}
+
+/// Where the word is that says which generation of a map programs use, if there are two. Kernel maps of one script map
+/// share it.
+fn selector(map: &MapPlan) -> Option<u32> {
+    match &map.storage {
+        Storage::Hash(Generations::Two { selector, .. })
+        | Storage::PerCpu {
+            maps: Generations::Two { selector, .. },
+            ..
+        } => Some(*selector),
+        _ => None,
     }
 }
 

@@ -98,15 +98,15 @@ impl KernelMap {
         Ok(())
     }
 
-    /// Inserts zeros under `key` unless it is there.
+    /// Inserts zeros under `key` unless it is there. Gives whether it was not.
     ///
     /// # Errors
     /// The kernel's; `E2BIG` when the map is full, `EINVAL` for a key of the wrong size.
-    pub fn insert_zero(&self, key: &[u8]) -> io::Result<()> {
+    pub fn insert_zero(&self, key: &[u8]) -> io::Result<bool> {
         let map = self.as_ref();
         match map.update(key, &vec![0; map.value_size], bpf::NOEXIST) {
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(()),
-            done => done,
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+            done => done.map(|()| true),
         }
     }
 

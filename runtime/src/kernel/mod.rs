@@ -250,7 +250,7 @@ impl Backend for KernelBackend {
         self.on_map(map, "clear", KernelMap::remove_all)
     }
 
-    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<(), Error> {
+    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<bool, Error> {
         self.on_map(map, "add to", |map| map.insert_zero(key))
     }
 
@@ -307,6 +307,10 @@ impl Backend for KernelBackend {
     }
 
     fn quiesce(&mut self) {
+        // `run_once` returns when its program has.
+        if self.links.is_empty() {
+            return;
+        }
         if self.quiescer.is_none() {
             self.quiescer = Quiescer::new(&self.plan).ok();
         }
@@ -316,7 +320,14 @@ impl Backend for KernelBackend {
     }
 
     fn detach(&mut self) {
-        attach::close_all(std::mem::take(&mut self.links));
+        let links = std::mem::take(&mut self.links);
+        if links.is_empty() {
+            return;
+        }
+        attach::close_all(links);
+        if let Some(quiescer) = &mut self.quiescer {
+            quiescer.wait();
+        }
     }
 }
 

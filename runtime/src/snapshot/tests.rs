@@ -220,22 +220,25 @@ fn zeroing_keeps_keys_and_counts_them() {
 
 #[test]
 fn zeroing_leaves_alone_what_came_meanwhile() {
-    let mut plan = sums(TWO);
-    plan.maps[0].length = Some(56);
-    let (mut fake, mut maps) = (Fake::new(), maps(&plan));
-    let state = fake.state.get_mut();
-    state.put(10, &key(1), &[&[5]]);
-    *state.word(56) = 1;
-    let mut came = false;
-    *fake.before.get_mut() = Some(Box::new(move |state, step| {
-        if step == "remove_all" && !std::mem::replace(&mut came, true) {
-            state.add(11, &key(1), 3);
-            *state.word(64) += 1;
-        }
-    }));
-    assert_eq!(total(&read(&mut maps, &mut fake, Leave::Zeroed)), 5);
-    assert_eq!(numbers(&read(&mut maps, &mut fake, Leave::AsIs)), [(Some(1), 3)]);
-    assert_eq!(*fake.state.get_mut().word(64), 1);
+    // Before it is looked what is there, and just before zeros would be inserted.
+    for moment in ["remove_all", "insert_zero"] {
+        let mut plan = sums(TWO);
+        plan.maps[0].length = Some(56);
+        let (mut fake, mut maps) = (Fake::new(), maps(&plan));
+        let state = fake.state.get_mut();
+        state.put(10, &key(1), &[&[5]]);
+        *state.word(56) = 1;
+        let mut came = false;
+        *fake.before.get_mut() = Some(Box::new(move |state, step| {
+            if step == moment && !std::mem::replace(&mut came, true) {
+                state.add(11, &key(1), 3);
+                *state.word(64) += 1;
+            }
+        }));
+        assert_eq!(total(&read(&mut maps, &mut fake, Leave::Zeroed)), 5);
+        assert_eq!(numbers(&read(&mut maps, &mut fake, Leave::AsIs)), [(Some(1), 3)]);
+        assert_eq!(*fake.state.get_mut().word(64), 1, "before {moment}");
+    }
 }
 
 /// Lets a program run before every step of a map that is printed and cleared again and again, and compares what was
@@ -320,6 +323,34 @@ fn no_update_of_a_keyed_aggregation_is_lost() {
     let (fired, printed) = fired_and_printed(&sums(TWO), slow_programs(true));
     assert!(fired > 100);
     assert_eq!(fired, printed);
+}
+
+#[test]
+fn maps_that_are_retired_together_are_waited_for_once() {
+    let mut plan = sums(TWO);
+    let mut other = plan.maps[0].clone();
+    let two = |first: u32, selector| Generations::Two {
+        maps: [BpfMapId(first), BpfMapId(first + 1)],
+        selector,
+    };
+    other.storage = Storage::PerCpu {
+        maps: two(30, 72),
+        overflow: two(40, 72),
+        chunked: false,
+    };
+    plan.maps.push(other);
+    let (mut fake, mut maps) = (Fake::new(), maps(&plan));
+    fake.state.get_mut().put(10, &key(1), &[&[5]]);
+    fake.state.get_mut().put(30, &key(1), &[&[7]]);
+    maps.retire(&mut fake, &[MapId(0), MapId(1)]);
+    for (map, taken) in [(MapId(0), 5), (MapId(1), 7)] {
+        fake.state.get_mut().put(11, &key(1), &[&[1]]);
+        fake.state.get_mut().put(31, &key(1), &[&[2]]);
+        assert_eq!(total(&maps.read(&mut fake, map, Leave::Empty).unwrap()), taken);
+    }
+    assert_eq!(fake.state.get_mut().log, ["quiesce"]);
+    assert_eq!(total(&maps.read(&mut fake, MapId(1), Leave::Empty).unwrap()), 2);
+    assert_eq!(fake.state.get_mut().log, ["quiesce", "quiesce"]);
 }
 
 #[test]

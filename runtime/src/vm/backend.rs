@@ -276,18 +276,15 @@ impl Backend for VmBackend {
         Ok(())
     }
 
-    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<(), Error> {
+    fn insert_zero(&mut self, map: BpfMapId, key: &[u8]) -> Result<bool, Error> {
         let hash = self.hash(map)?;
         if key.len() != hash.key_size {
             return Err(error("insert into a map", "the key has another size".into()));
         }
-        match hash.insert_zero(key) {
-            Ok(()) => Ok(()),
-            Err(number) => Err(error(
-                "insert into a map",
-                std::io::Error::from_raw_os_error(-number).to_string(),
-            )),
-        }
+        hash.insert_zero(key).map_err(|number| {
+            let reason = std::io::Error::from_raw_os_error(-number).to_string();
+            error("insert into a map", reason)
+        })
     }
 
     fn zero_all(&mut self, map: BpfMapId) -> Result<(), Error> {

@@ -133,11 +133,11 @@ impl HashStore {
     ///
     /// # Errors
     /// A negative error number.
-    pub fn insert_zero(&mut self, key: &[u8]) -> Result<(), i32> {
+    pub fn insert_zero(&mut self, key: &[u8]) -> Result<bool, i32> {
         if self.contains(key) {
-            Ok(())
+            Ok(false)
         } else {
-            self.create(key).map(drop)
+            self.create(key).map(|_| true)
         }
     }
 
