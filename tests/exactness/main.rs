@@ -12,7 +12,9 @@
 //! names the target where there is no compiler.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod beyond;
 mod faults;
 mod observe;
+mod planted;
 mod truth;
 mod within;

@@ -1,11 +1,15 @@
 // Makes a known number of calls with known arguments into a function that exactness tests probe.
 //
-//   target THREADS CALLS     every thread calls crumbs_hit(thread, number, value) for number 0 to CALLS - 1
+//   target THREADS CALLS     every thread calls crumbs_hit(thread, number, value, text) for number 0 to
+//                            CALLS - 1; text is a long one of the thread's own
 //
 // `value_of` has a twin in truth.rs.
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { TEXT = 400 };
 
 // A nop is emulated by the kernel, so that a probe on it costs one trap rather than two.
 __asm__(".text\n"
@@ -15,7 +19,7 @@ __asm__(".text\n"
         "  nop\n"
         "  ret\n"
         ".size crumbs_hit, . - crumbs_hit\n");
-void crumbs_hit(uint64_t thread, uint64_t number, uint64_t value);
+void crumbs_hit(uint64_t thread, uint64_t number, uint64_t value, const char *text);
 
 static pthread_barrier_t start;
 static uint64_t calls;
@@ -26,8 +30,12 @@ static uint64_t value_of(uint64_t thread, uint64_t number) {
 
 static void *work(void *argument) {
   uint64_t thread = (uint64_t)argument;
+  char text[TEXT];
+  memset(text, 'a' + (int)thread, TEXT - 1);
+  text[TEXT - 1] = 0;
   pthread_barrier_wait(&start);
-  for (uint64_t number = 0; number < calls; number++) crumbs_hit(thread, number, value_of(thread, number));
+  for (uint64_t number = 0; number < calls; number++)
+    crumbs_hit(thread, number, value_of(thread, number), text);
   return NULL;
 }
 

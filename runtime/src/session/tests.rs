@@ -239,7 +239,10 @@ fn events_of_every_kind() {
         state.main.push_back(record(1000, 0, None));
         state.main.push_back(vec![1]);
     });
-    assert_eq!(outcome.results, "got -3\neq\n@x: 9\n@x: 0\n@x: 0\n09\n\n\n\n");
+    assert_eq!(
+        outcome.results,
+        "got -3\neq\n@x: 9\n@x: 0\n@x: 0\n@x: 0\n09\n\n\n\n"
+    );
     assert!(
         outcome.diagnostics.contains("event 1000"),
         "{}",
@@ -370,7 +373,7 @@ fn control_events_do_not_overtake_each_other() {
     };
     fake.waits.push_back((Box::new(fill), Wake::Poll));
     let outcome = run_in(&plan, &mut fake, &mut Notes::default());
-    assert_eq!(outcome.results, "@x: 1\ngot 1\n@x: 1\ngot 2\n\n\n");
+    assert_eq!(outcome.results, "@x: 1\ngot 1\n@x: 1\n@x: 0\ngot 2\n\n\n");
 }
 
 #[test]

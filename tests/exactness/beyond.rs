@@ -1,0 +1,139 @@
+//! Beyond the capacity of maps and rings: what is shown and what is said to be lost add up to what the target did.
+
+use crate::observe::{Report, Seen, can_run, run};
+use crate::truth::Scale;
+
+/// How much was counted in a map, every key together.
+fn delivered(report: &Report, name: &str) -> u64 {
+    report.counts(name).values().sum()
+}
+
+#[test]
+fn live_full_maps() {
+    if !can_run() {
+        return;
+    }
+    let scale = Scale::of_this_machine().divided(2);
+    // More keys than a map and the one that takes what it refuses hold between them.
+    let mask = 2 * (1u64 << 14) - 1;
+    let report = run(
+        &format!(
+            "config = {{ max_map_keys = 1000 }}
+            HIT {{
+                @inc[arg1 & {mask}]++; @add[arg1 & {mask}] += 1; @count[arg1 & {mask}] = count();
+                @stats[arg1 & {mask}] = stats(arg2); @hist[arg1 & {mask}] = hist(arg2);
+                @set[arg0, arg1 & {mask}] = 1; @pairs[arg0 & 3] = count();
+            }}"
+        ),
+        scale,
+        None,
+    );
+    let fired = scale.total();
+    for name in ["@inc", "@add", "@count", "@stats", "@hist"] {
+        let lost = report.lost(&format!(" of {name} were lost"));
+        assert_eq!(delivered(&report, name) + lost, fired, "{name}");
+        // What an aggregation's own map refuses, another one takes.
+        let room = if ["@count", "@stats"].contains(&name) {
+            1000 + (1 << 14)
+        } else {
+            1000
+        };
+        assert_eq!(lost > 0, scale.calls.min(mask + 1) > room, "{name}");
+    }
+    assert_eq!(report.totals("@inc").len(), 1000);
+    assert_eq!(delivered(&report, "@pairs"), fired);
+    assert_eq!(report.lost(" of @pairs were lost"), 0);
+    assert!(report.lost(" of @inc were lost") > 0 && report.lost(" of @set were lost") > 0);
+}
+
+/// New elements faster than the kernel's allocator refills: they go to another map, and nothing is lost.
+#[test]
+fn live_bursts_of_new_keys() {
+    if !can_run() {
+        return;
+    }
+    let mut scale = Scale::of_this_machine();
+    scale.calls = scale.calls.min(7500);
+    let report = run(
+        "HIT {
+            @inc[arg0, arg1]++; @stats[arg0, arg1] = stats(arg2); @set[arg0, arg1] = 1;
+            @hist[arg0, arg1] = lhist(arg2, 0, 4096, 512);
+        }
+        end { @incs = len(@inc); @statss = len(@stats); @sets = len(@set); }",
+        scale,
+        None,
+    );
+    report.assert_no_loss();
+    for name in ["@inc", "@stats", "@hist", "@set"] {
+        assert_eq!(delivered(&report, name), scale.total(), "{name}");
+    }
+    for name in ["@incs", "@statss", "@sets"] {
+        assert_eq!(report.number(name), scale.total(), "{name}");
+    }
+}
+
+#[test]
+fn live_full_ring() {
+    if !can_run() {
+        return;
+    }
+    let scale = Scale::of_this_machine();
+    let report = run(
+        "config = { perf_rb_pages = 1 } HIT { printf(\"%d %d\\n\", arg0, arg1); }",
+        scale,
+        None,
+    );
+    // Those of a thread come in order.
+    let mut next = vec![0; scale.threads as usize];
+    let mut printed = 0;
+    for seen in &report.seen {
+        let Seen::Text(text) = seen else {
+            panic!("{seen:?}")
+        };
+        let mut numbers = text
+            .split_ascii_whitespace()
+            .map(|word| word.parse::<u64>().unwrap());
+        let (thread, number) = (numbers.next().unwrap() as usize, numbers.next().unwrap());
+        assert!(
+            number >= next[thread],
+            "thread {thread}: {number} after {}",
+            next[thread]
+        );
+        next[thread] = number + 1;
+        printed += 1;
+    }
+    let lost = report.lost("Total lost event count");
+    assert!(lost > 0, "the ring never was full");
+    assert_eq!(printed + lost, scale.total());
+}
+
+/// Whatever the rings have no room for: what a script asks user space to do is done, as often as it asked.
+#[test]
+fn live_control_events_under_pressure() {
+    if !can_run() {
+        return;
+    }
+    let scale = Scale::of_this_machine().divided(2);
+    let report = run(
+        "config = { perf_rb_pages = 1 }
+        HIT {
+            printf(\"%d\\n\", arg1); @k = count();
+            if (arg1 % 256 == 255) { @asked = count(); print(@k); clear(@k); }
+        }",
+        scale,
+        None,
+    );
+    let printed = report
+        .seen
+        .iter()
+        .filter(|seen| matches!(seen, Seen::Text(_)))
+        .count() as u64;
+    assert_eq!(printed + report.lost("Total lost event count"), scale.total());
+    let prints = report
+        .seen
+        .iter()
+        .filter(|seen| matches!(seen, Seen::Map(..)))
+        .count() as u64;
+    assert_eq!(prints, report.number("@asked"));
+    assert_eq!(delivered(&report, "@k"), scale.total());
+}
