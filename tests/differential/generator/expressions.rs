@@ -143,6 +143,24 @@ impl Gen<'_> {
         Some(map)
     }
 
+    /// A number for arithmetic: often at a boundary, often unknown before run time, of any width and sign.
+    pub(super) fn operand(&mut self) -> String {
+        let number = match self.tape.below(4) {
+            0 => self.literal(),
+            1 => format!("({} * pid)", self.literal()),
+            2 if !self.place.ints.is_empty() => (*self.tape.pick(self.place.ints)).into(),
+            2 => format!("({} - (int64)pid)", self.literal()),
+            _ => self.int(1),
+        };
+        let types = [
+            "", "", "", "int64", "uint64", "int32", "uint32", "int16", "uint16", "int8", "uint8",
+        ];
+        match *self.tape.pick(&types) {
+            "" => number,
+            ty => format!("({ty}){number}"),
+        }
+    }
+
     fn literal(&mut self) -> String {
         let literals = [
             "255",

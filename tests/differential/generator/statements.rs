@@ -15,7 +15,7 @@ impl Gen<'_> {
     /// A statement, `depth` blocks deep.
     pub(super) fn statement(&mut self, depth: usize) {
         self.reads.clear();
-        match self.tape.below(24) {
+        match self.tape.below(28) {
             0 | 1 => self.print_value(),
             2..=4 => self.assign_variable(),
             5 => self.change_variable(),
@@ -28,6 +28,7 @@ impl Gen<'_> {
             20 => self.whole_map(),
             21 => self.remove(),
             22 => self.block(depth),
+            23..=26 => self.compute(),
             _ => self.rarely(depth),
         }
     }
@@ -42,6 +43,39 @@ impl Gen<'_> {
             value
         };
         self.line(&format!("print({value});"));
+    }
+
+    /// Prints what many operators give for two numbers, which are often at a boundary and known only at run time.
+    fn compute(&mut self) {
+        let both = *self.tape.pick(&["", "uint64", "", "int64", "uint32", "int8"]);
+        let [a, b] = [self.operand(), self.operand()].map(|operand| match both {
+            "" => operand,
+            ty => format!("({ty}){operand}"),
+        });
+        let form = self.tape.below(3);
+        let (a, b) = match form {
+            0 => (a, b),
+            // Through variables, which fixes the type of each.
+            _ => {
+                let (x, y) = (self.declare(Ty::Int), self.declare(Ty::Int));
+                self.line(&format!("let ${x} = {a};"));
+                self.line(&format!("let ${y} = {b};"));
+                (format!("${x}"), format!("${y}"))
+            }
+        };
+        let arithmetic = ["/", "%", "*", "-", ">>", "<<", "+", "&", "|", "^"];
+        let comparisons = ["<", "<=", ">", ">=", "==", "!="];
+        let mut results = Vec::new();
+        for _ in 0..3 + self.tape.below(3) {
+            let op = *self.tape.pick(&arithmetic);
+            results.push(format!("{a} {op} {b}"));
+            let op = *self.tape.pick(&comparisons);
+            results.push(format!("{a} {op} {b}"));
+        }
+        if form == 2 {
+            results.push(format!("{a}++, --{b}, {a}, {b}"));
+        }
+        self.line(&format!("print(({}));", results.join(", ")));
     }
 
     fn assign_variable(&mut self) {
