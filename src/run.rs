@@ -12,7 +12,8 @@ use crumbs_runtime::kernel::{KernelBackend, Options};
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::text::TextOutput;
 use crumbs_runtime::sys_time;
-use std::io::Write;
+use std::cell::Cell;
+use std::io::{self, Write};
 
 /// Level of the verifier's log for `-d verifier`: every instruction (`BPF_LOG_LEVEL1`) and statistics
 /// (`BPF_LOG_STATS`), kernel/bpf/verifier.c.
@@ -91,6 +92,11 @@ fn trace(
         reason: "their file cannot be made".into(),
         help: None,
     })?;
+    let reader_is_gone = Cell::new(false);
+    let results = Results {
+        to: results,
+        reader_is_gone: &reader_is_gone,
+    };
     let mut output = TextOutput::new(results, std::io::stderr(), args.quiet);
     let watch = child.as_ref().map(|child| child.watch()).or(target_process);
     let mut host = Surroundings {
@@ -98,7 +104,38 @@ fn trace(
         watch,
         ready_fd: args.ready_fd,
     };
-    session::run(plan, backend, &mut host, &mut output, sys_time::boot_clock_ns())
+    let outcome = session::run(plan, backend, &mut host, &mut output, sys_time::boot_clock_ns());
+    if reader_is_gone.get() { Ok(0) } else { outcome }
+}
+
+/// Where results go. Notes when their reader, such as `head`, has had enough: that ends the run and is no failure.
+struct Results<'a> {
+    to: Box<dyn Write>,
+    reader_is_gone: &'a Cell<bool>,
+}
+
+impl Results<'_> {
+    fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if result
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            self.reader_is_gone.set(true);
+        }
+        result
+    }
+}
+
+impl Write for Results<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.to.write(bytes);
+        self.note(result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = self.to.flush();
+        self.note(result)
+    }
 }
 
 /// The traced command or process, and who waits for the probes.
