@@ -1,6 +1,8 @@
 //! Mistakes of every kind: one clear error each, never a panic, a hang or a wrong number.
 
-use crate::support::{Crumbs, evaluate, needs, no_compiler, no_tracing, not_root, program, readable_copy};
+use crate::support::{
+    Crumbs, evaluate, needs, no_compiler, no_tracing, not_root, program, readable_copy, readable_crumbs,
+};
 use std::process::{Command, Stdio};
 
 #[test]
@@ -238,11 +240,10 @@ fn large_scripts_that_are_right() {
 
 /// Runs `crumbs` as a user without any privilege.
 fn as_nobody(arguments: &[&str], setpriv: &[&str]) -> Option<std::process::Output> {
-    let binary = readable_copy(env!("CARGO_BIN_EXE_crumbs").as_ref())?;
     let output = Command::new("setpriv")
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
         .args(setpriv)
-        .arg(binary)
+        .arg(readable_crumbs())
         .args(arguments)
         .current_dir("/")
         .stdin(Stdio::null())
@@ -254,7 +255,7 @@ fn as_nobody(arguments: &[&str], setpriv: &[&str]) -> Option<std::process::Outpu
 #[test]
 fn missing_privilege_is_named() {
     needs!(no_tracing());
-    let program = readable_copy(&program()).unwrap();
+    let program = readable_copy(&program());
     let uprobe = format!("uprobe:{}:value {{ @ = count(); }}", program.display());
     for script in [
         "begin { print(1); }",
@@ -287,7 +288,7 @@ fn missing_privilege_is_named() {
 #[test]
 fn two_capabilities_are_enough_for_user_probes() {
     needs!(no_tracing());
-    let program = readable_copy(&program()).unwrap();
+    let program = readable_copy(&program());
     let script = format!("uprobe:{}:value {{ @ = count(); }}", program.display());
     let command = format!("{} 'range 0 6'", program.display());
     let capabilities = ["--inh-caps", "+bpf,+perfmon", "--ambient-caps", "+bpf,+perfmon"];

@@ -12,7 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, Once};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,11 +67,34 @@ fn uid() -> u32 {
 
 /// A directory of its own for a test.
 pub(crate) fn directory() -> PathBuf {
+    static CLEANED: Once = Once::new();
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    CLEANED.call_once(|| remove_old(parent));
+    new_directory(parent)
+}
+
+fn new_directory(parent: &Path) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("live-{}-{number}", std::process::id()));
+    let path = parent.join(format!("{DIRECTORY}{}-{number}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     path
+}
+
+/// What names of directories begin with, before the id of the process that made them.
+const DIRECTORY: &str = "crumbs-live-";
+
+/// Removes the directories of runs that are over.
+fn remove_old(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(DIRECTORY)?.split('-').next());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn compile(source: &str, output: &Path, options: &[&str]) {
@@ -551,16 +574,27 @@ fn ids(objects: &[String], wanted: impl Fn(&str) -> bool) -> Vec<u64> {
         .collect()
 }
 
-/// Lets everyone read and enter a directory up to the root of the build, or says that they cannot.
-pub(crate) fn readable_copy(of: &Path) -> Option<PathBuf> {
-    let directory = std::env::temp_dir().join(format!("crumbs-live-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).ok()?;
-    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).ok()?;
-    let copy = directory.join(of.file_name()?);
-    Command::new("cp")
-        .args([of, copy.as_path()])
-        .status()
-        .ok()?
-        .success()
-        .then_some(copy)
+/// A copy that every user can read and execute, which the build directory need not allow.
+pub(crate) fn readable_copy(of: &Path) -> PathBuf {
+    static CLEANED: Once = Once::new();
+    let parent = std::env::temp_dir();
+    CLEANED.call_once(|| remove_old(&parent));
+    let directory = new_directory(&parent);
+    std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = directory.join(of.file_name().unwrap());
+    // By a process of its own: see `program`.
+    assert!(
+        Command::new("cp")
+            .args([of, copy.as_path()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    copy
+}
+
+/// The binary under test where every user can run it.
+pub(crate) fn readable_crumbs() -> &'static Path {
+    static COPY: LazyLock<PathBuf> = LazyLock::new(|| readable_copy(env!("CARGO_BIN_EXE_crumbs").as_ref()));
+    &COPY
 }
