@@ -92,6 +92,11 @@ pub trait Aggregation: Sync {
     fn presentation(&self) -> Presentation {
         Presentation::default()
     }
+    /// Whether the words of a state only mean something together, so that one must not be taken while a program has
+    /// changed some of them.
+    fn is_indivisible(&self) -> bool {
+        false
+    }
     /// Whether a merged state without key has seen an event. Kept apart from [`Aggregation::show`] because `sum(0)`
     /// has the same words as nothing; such aggregations keep a word to tell.
     fn is_touched(&self, _ty: &AggType, state: &[u64]) -> bool {

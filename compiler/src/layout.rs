@@ -174,8 +174,13 @@ impl LayoutCx<'_> {
                     words
                 };
                 let offset = self.stripe;
-                self.stripe += bytes;
-                Storage::Striped { offset, bytes }
+                let selector = (map.taken && agg.aggregation().is_indivisible()).then(|| self.word(1));
+                self.stripe += if selector.is_some() { 2 * bytes } else { bytes };
+                Storage::Striped {
+                    offset,
+                    bytes,
+                    selector,
+                }
             }
             (Type::Agg(agg), Some(key)) => {
                 let chunked = agg.is_chunked();

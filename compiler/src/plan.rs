@@ -210,6 +210,9 @@ pub enum Storage {
         offset: u32,
         /// Size, padded so that any masked index stays inside.
         bytes: u32,
+        /// Where there are two such states, one behind the other, because the words of one only mean something
+        /// together and are taken away while programs run: which one programs use, as of [`Generations::Two`].
+        selector: Option<u32>,
     },
     /// A hash map from key ([`Type::slot_size`] bytes) to value ([`Type::slot_size`] bytes). A large value without
     /// key is stored under a 4-byte key 0.

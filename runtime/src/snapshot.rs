@@ -96,8 +96,15 @@ impl<'p> Maps<'p> {
         }
         let entries = match &plan.storage {
             Storage::Words { offset } => self.words(backend, plan, *offset, leave),
-            Storage::Striped { offset, bytes } => {
-                self.striped(backend, plan, (*offset, *bytes), was_zeroed, leave)
+            Storage::Striped {
+                offset,
+                bytes,
+                selector,
+            } => {
+                let in_use = selector.map_or(0, |selector| u32::from(backend.load(selector) != 0));
+                // To be taken is the other one.
+                let which = in_use ^ u32::from(selector.is_some() && leave != Leave::AsIs);
+                self.striped(backend, plan, (offset + which * bytes, *bytes), was_zeroed, leave)
             }
             Storage::Hash(generations) => {
                 let raw = take(backend, &[*generations], plan.length, false, leave)?;
@@ -385,6 +392,7 @@ fn selector(map: &MapPlan) -> Option<u32> {
             maps: Generations::Two { selector, .. },
             ..
         } => Some(*selector),
+        Storage::Striped { selector, .. } => *selector,
         _ => None,
     }
 }

@@ -47,7 +47,8 @@ impl Fault {
                         first_only(maps);
                         first_only(overflow);
                     }
-                    Storage::Words { .. } | Storage::Striped { .. } => {}
+                    Storage::Striped { selector, .. } => *selector = None,
+                    Storage::Words { .. } => {}
                 }
             }
         }

@@ -299,13 +299,13 @@ fn live_averages() {
     }
     let scale = Scale::of_this_machine();
     let report = run(
-        "HIT { @keyed[arg0] = avg(1000000); @stats = stats(1000000); }
-        interval:ms:5 { print(@keyed); clear(@keyed); print(@stats); clear(@stats); }",
+        "HIT { @keyed[arg0] = avg(1000000); @same = avg(1000000); @stats = stats(1000000); }
+        interval:ms:5 { print(@keyed); clear(@keyed); print(@same); clear(@same); print(@stats); zero(@stats); }",
         scale,
         None,
     );
     report.assert_no_loss();
-    for name in ["@keyed"] {
+    for name in ["@keyed", "@same", "@stats"] {
         for entry in report.prints(name).flatten() {
             let average = match entry.value {
                 Content::Average(average) | Content::Stats { average, .. } => average,

@@ -266,6 +266,9 @@ impl Aggregation for Mean {
             total,
         }
     }
+    fn is_indivisible(&self) -> bool {
+        true
+    }
     fn presentation(&self) -> Presentation {
         Presentation {
             average_only: !self.full,

@@ -22,6 +22,8 @@ struct StateCx<'a, 'b> {
 enum StatePlace {
     Striped {
         offset: u32,
+        bytes: u32,
+        selector: Option<u32>,
     },
     PerCpu {
         maps: Generations,
@@ -40,7 +42,18 @@ impl BodyCx<'_> {
         };
         let value = value.map(|e| self.value(e));
         let place = match (plan.storage.clone(), key, &plan.key) {
-            (Storage::Striped { offset, .. }, ..) => StatePlace::Striped { offset },
+            (
+                Storage::Striped {
+                    offset,
+                    bytes,
+                    selector,
+                },
+                ..,
+            ) => StatePlace::Striped {
+                offset,
+                bytes,
+                selector,
+            },
             (
                 Storage::PerCpu {
                     maps,
@@ -104,7 +117,14 @@ impl StateCx<'_, '_> {
             return base;
         }
         let base = match self.place {
-            StatePlace::Striped { offset } => self.cx.stripe_addr(offset),
+            StatePlace::Striped {
+                offset,
+                bytes,
+                selector,
+            } => {
+                let stripe = self.cx.stripe_addr(offset);
+                self.cx.state_in_use(stripe, bytes, selector)
+            }
             StatePlace::PerCpu {
                 maps, overflow, key, ..
             } => self.element(maps, overflow, key, chunk),

@@ -26,6 +26,7 @@ pub(super) fn selector(storage: &Storage) -> Option<u32> {
             maps: Generations::Two { selector, .. },
             ..
         } => Some(*selector),
+        Storage::Striped { selector, .. } => *selector,
         _ => None,
     }
 }
@@ -436,7 +437,11 @@ impl<'a> BodyCx<'a> {
                 });
                 cx.ir.bin(BinOp::Or, first, second)
             }),
-            Storage::Striped { offset, bytes } => self.delete_stripes(offset, bytes),
+            Storage::Striped {
+                offset,
+                bytes,
+                selector,
+            } => self.delete_stripes(offset, bytes, selector),
         }
     }
 
@@ -499,8 +504,21 @@ impl<'a> BodyCx<'a> {
         result
     }
 
+    /// The address of the state that programs use, of one or two.
+    pub(super) fn state_in_use(&mut self, base: Value, bytes: u32, selector: Option<u32>) -> Value {
+        match selector.and_then(|offset| self.selectors.get(&offset).copied()) {
+            Some(index) => self.ir.emit(Op::ElementAddr {
+                base,
+                index,
+                count: 2,
+                stride: bytes,
+            }),
+            None => base,
+        }
+    }
+
     /// Zeroes an aggregation without key on every CPU; gives whether anything was there.
-    fn delete_stripes(&mut self, offset: u32, bytes: u32) -> Value {
+    fn delete_stripes(&mut self, offset: u32, bytes: u32, selector: Option<u32>) -> Value {
         let stripes = self.layout.plan.memory.stripes;
         let words = (bytes / 8).next_power_of_two();
         self.repeat(stripes.count, |cx, cpu| {
@@ -511,6 +529,7 @@ impl<'a> BodyCx<'a> {
                 count: stripes.count,
                 stride: stripes.stride,
             });
+            let stripe = cx.state_in_use(stripe, bytes, selector);
             cx.repeat(bytes / 8, |cx, index| {
                 let addr = cx.ir.emit(Op::ElementAddr {
                     base: stripe,

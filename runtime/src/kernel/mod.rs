@@ -190,7 +190,8 @@ impl KernelBackend {
 fn needs_quiescing(plan: &Plan) -> bool {
     let two = |generations: &Generations| matches!(generations, Generations::Two { .. });
     plan.maps.iter().any(|map| match &map.storage {
-        Storage::Words { .. } | Storage::Striped { .. } => false,
+        Storage::Words { .. } => false,
+        Storage::Striped { selector, .. } => selector.is_some(),
         Storage::Hash(generations) => two(generations),
         Storage::PerCpu { maps, overflow, .. } => two(maps) || two(overflow),
     })

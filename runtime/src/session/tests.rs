@@ -85,7 +85,11 @@ fn plan() -> Plan {
         flags: 0,
     };
     plan.bpf_maps.push(hash);
-    let striped = Storage::Striped { offset: 64, bytes: 8 };
+    let striped = Storage::Striped {
+        offset: 64,
+        bytes: 8,
+        selector: None,
+    };
     plan.maps = vec![
         fake::map("x", None, Type::I64, Storage::Words { offset: 32 }),
         fake::map("c", None, Type::Agg(agg(0)), striped),

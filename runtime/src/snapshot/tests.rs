@@ -89,7 +89,11 @@ fn a_scalar_is_there_once_set() {
 
 #[test]
 fn stripes_are_merged() {
-    let storage = Storage::Striped { offset: 64, bytes: 8 };
+    let storage = Storage::Striped {
+        offset: 64,
+        bytes: 8,
+        selector: None,
+    };
     let plan = plan_with(None, Type::Agg(agg(SUM)), storage.clone());
     let (mut fake, mut sums) = (Fake::new(), maps(&plan));
     assert!(read(&mut sums, &mut fake, Leave::AsIs).is_empty());
@@ -286,7 +290,11 @@ fn no_update_of_a_scalar_is_lost() {
 
 #[test]
 fn no_update_of_a_keyless_aggregation_is_lost() {
-    let storage = Storage::Striped { offset: 64, bytes: 8 };
+    let storage = Storage::Striped {
+        offset: 64,
+        bytes: 8,
+        selector: None,
+    };
     let plan = plan_with(None, Type::Agg(agg(SUM)), storage);
     let (fired, printed) = fired_and_printed(&plan, |state, _, calls| {
         *state.word(1024 * (1 + calls as u32 % 2) + 64) += calls;
