@@ -25,11 +25,6 @@ const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[
         "a table of scripts and messages",
     ),
     (
-        "tests/differential/evaluator.rs",
-        "eval",
-        "one match over every expression",
-    ),
-    (
         "compiler/src/codegen/tests/exact.rs",
         "pseudo_instructions",
         "a table of expected code",

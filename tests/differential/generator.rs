@@ -247,6 +247,9 @@ struct Gen<'t> {
     indent: usize,
     /// Limit of literal text, bytes.
     max_strlen: usize,
+    /// Whether aggregations without key are deleted, and then never set to 0: nothing records which of the two came last,
+    /// and so whether there is a 0 to print.
+    deletes_keyless: bool,
     /// How deep `if`s may be nested.
     max_depth: usize,
     /// The maps that the expression under construction reads, also through variables.
@@ -296,6 +299,7 @@ pub fn script(seed: &Seed, profile: Profile) -> String {
     let mut setup = Tape::new(&seed.setup);
     let stress = setup.below(8);
     let max_strlen = *setup.pick(&[1024, 1024, 64, 16, 200, 1024]);
+    let deletes_keyless = setup.chance(50);
     let mut cx = Gen {
         tape: setup,
         profile,
@@ -306,6 +310,7 @@ pub fn script(seed: &Seed, profile: Profile) -> String {
         vars: 0,
         indent: 0,
         max_strlen,
+        deletes_keyless,
         max_depth: if stress == 5 { 12 } else { 3 },
         reads: BTreeSet::new(),
     };

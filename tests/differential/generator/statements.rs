@@ -291,15 +291,26 @@ impl Gen<'_> {
         // What a checker can join to one step.
         match self.tape.below(4) {
             2 => self.line(&format!("clear(@{name});")),
-            3 => self.line(&format!("zero(@{name});")),
+            3 if self.may_be_zeroed(map) => self.line(&format!("zero(@{name});")),
             _ => {}
         }
+    }
+
+    fn is_keyless_aggregation(&self, map: usize) -> bool {
+        let map = &self.maps[map];
+        map.key.is_none() && matches!(map.holds, Holds::Aggregation(..))
+    }
+
+    fn may_be_zeroed(&self, map: usize) -> bool {
+        !(self.deletes_keyless && self.is_keyless_aggregation(map))
     }
 
     fn whole_map(&mut self) {
         let map = self.tape.below(self.maps.len());
         self.maps[map].used = true;
-        let function = *self.tape.pick(&["clear", "zero"]);
+        let functions = ["clear", "zero"];
+        let allowed = if self.may_be_zeroed(map) { 2 } else { 1 };
+        let function = *self.tape.pick(&functions[..allowed]);
         let name = &self.maps[map].name;
         let line = format!("{function}(@{name});");
         self.line(&line);
@@ -311,6 +322,9 @@ impl Gen<'_> {
         let name = self.maps[map].name.clone();
         match self.key_argument(map, 2) {
             Some(key) => self.line(&format!("delete(@{name}, {key});")),
+            None if self.is_keyless_aggregation(map) && !self.deletes_keyless => {
+                self.line(&format!("clear(@{name});"));
+            }
             None => self.line(&format!("delete(@{name});")),
         }
     }
