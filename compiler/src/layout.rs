@@ -22,8 +22,8 @@ const PREALLOC_BUDGET: u64 = 32 << 20;
 const ELEMENT_OVERHEAD: u64 = 48;
 /// Elements of the map that takes what a per-CPU map refused.
 const OVERFLOW_ENTRIES: u32 = 1 << 14;
-/// Size of the ring for control events that the main ring had no room for, in bytes.
-const CONTROL_RING_BYTES: u32 = 1 << 14;
+/// Size of the ring for control events that the main ring had no room for, in bytes: some thousands of them.
+const CONTROL_RING_BYTES: u32 = 1 << 18;
 /// Scratch slots for each CPU: a program, what interrupts it (soft and hard interrupts, NMI), and a few more that were
 /// preempted while they held one.
 const SCRATCH_PER_CPU: u32 = 8;
