@@ -54,6 +54,7 @@ fn parse_release(release: &str) -> KernelVersion {
 fn try_it(feature: Feature) -> bool {
     match feature {
         Feature::FullAtomics => takes(&program(0, 0, &ATOMIC_EXCHANGE)),
+        Feature::SignedDivision => takes(&program(0, 0, &SIGNED_DIVISION)),
         Feature::Cookies => knows_helper(174),
         Feature::TaiClock => knows_helper(208),
         Feature::PercpuLookup => knows_helper(195),
@@ -64,12 +65,19 @@ fn try_it(feature: Feature) -> bool {
             has(Feature::UprobeMulti) && multi_link_error(u32::MAX) == Some(libc::EINVAL)
         }
         // No cheap question tells; the version stands.
-        Feature::PerfLink | Feature::LazyHash | Feature::SignedDivision => false,
+        Feature::PerfLink | Feature::LazyHash => false,
     }
 }
 
 /// `r0 = 0; exit`.
 pub(crate) const RETURN_0: [u8; 16] = [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+
+/// `r0 = 7; r0 s/= 2; exit`.
+const SIGNED_DIVISION: [u8; 24] = [
+    0xb7, 0x00, 0, 0, 7, 0, 0, 0, //
+    0x37, 0x00, 1, 0, 2, 0, 0, 0, //
+    0x95, 0, 0, 0, 0, 0, 0, 0,
+];
 
 /// `r0 = 0; *(u64 *)(r10 - 8) = r0; r0 = xchg(r10 - 8, r0); r0 = 0; exit`.
 const ATOMIC_EXCHANGE: [u8; 40] = [
