@@ -15,7 +15,7 @@ use super::testing::{can_run, insn, load, load_map, place_of, skip};
 use crate::sys::bpf::{self, MapSpec, map_type, prog_type};
 use crate::sys::mmap::{Mapping, page_size};
 use crumbs_compiler::plan::*;
-use crumbs_compiler::target::{Arch, Feature};
+use crumbs_compiler::target::{Arch, Feature, Target};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -265,10 +265,8 @@ fn counts_a_tracepoint_on_every_cpu() {
     if let Err(reason) = can_run() {
         return skip(&reason);
     }
-    let id = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
-        .iter()
-        .find_map(|dir| std::fs::read_to_string(format!("{dir}/events/syscalls/sys_enter_getpgid/id")).ok());
-    let Some(id) = id else {
+    let target = crate::host::HostTarget::new(crate::host::HostOptions::default());
+    let Ok(format) = target.tracepoint("syscalls", "sys_enter_getpgid") else {
         return skip("no tracefs");
     };
     let (fd, mapping) = memory(64);
@@ -291,7 +289,7 @@ fn counts_a_tracepoint_on_every_cpu() {
     let attach = Attach::Tracepoint {
         category: "syscalls".into(),
         event: "sys_enter_getpgid".into(),
-        id: id.trim().parse().unwrap(),
+        id: format.id,
         cookie: 0,
     };
     let plan = plan_of(vec![attach], ProgramKind::Tracepoint, false);
