@@ -11,6 +11,8 @@
 //! | emit | [`emit`] | machine operations → instructions, pseudo-instructions expanded |
 //! | lay out | [`layout`] | blocks → one sequence, jumps resolved |
 //!
+//! What is then left to decide is where the kernel keeps the frame ([`task_stack`]).
+//!
 //! What costs no more than a move (constants, addresses of slots, maps and program memory) is never kept for later: it
 //! is made again where it is needed, so it is neither moved nor spilled. Only within a stretch without calls is a
 //! constant in a register used twice.
@@ -24,6 +26,7 @@ mod layout;
 mod lower;
 mod machine;
 mod select;
+pub mod task_stack;
 
 #[cfg(test)]
 mod tests;

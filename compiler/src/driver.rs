@@ -6,7 +6,7 @@
 mod facts;
 
 use crate::bpf::Program;
-use crate::codegen::{self, CodegenError};
+use crate::codegen::{self, CodegenError, task_stack};
 use crate::hir;
 use crate::ir::Function;
 use crate::ir::verify::{Limits, Stage, check, verify};
@@ -177,7 +177,10 @@ fn try_generate(
             vec![internal(program, &reasons.join("; "))]
         })?;
         match codegen::compile(&verified) {
-            Ok(code) => compiled.programs.push(code),
+            Ok(mut code) => {
+                task_stack::keep_on_task_stack(&mut code, program, target.kernel());
+                compiled.programs.push(code);
+            }
             Err(CodegenError::FrameTooLarge { .. }) => return Ok(Err(index)),
             Err(error @ CodegenError::JumpTooFar { .. }) => {
                 return Err(vec![

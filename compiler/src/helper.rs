@@ -83,6 +83,7 @@ helpers! {
     MapDeleteElem = 3 "map_delete_elem" since 3 . 19 Writes [Map, Key];
     GetPrandomU32 = 7 "get_prandom_u32" since 4 . 1 Reads [];
     GetSmpProcessorId = 8 "get_smp_processor_id" since 4 . 1 Stable [];
+    TailCall = 12 "tail_call" since 4 . 2 Writes [Ctx, Map, Scalar];
     GetCurrentPidTgid = 14 "get_current_pid_tgid" since 4 . 2 Stable [];
     GetCurrentUidGid = 15 "get_current_uid_gid" since 4 . 2 Stable [];
     GetCurrentComm = 16 "get_current_comm" since 4 . 2 Writes [MemOut, Scalar];

@@ -2,6 +2,7 @@
 
 use crumbs_compiler::bpf::{Insn, Program, Reg, op};
 use crumbs_compiler::driver::Compiled;
+use crumbs_compiler::helper::Helper;
 use crumbs_compiler::plan::{Generations, Plan, Storage};
 
 /// What is broken.
@@ -15,6 +16,11 @@ pub enum Fault {
     /// Every claim of a scratch slot succeeds.
     SharedScratch {
         /// How long each use of a slot is drawn out, in instructions.
+        pause: usize,
+    },
+    /// Frames are where the kernel puts them: see `task_stack` in the compiler.
+    PerCpuFrames {
+        /// How long each use of the frame is drawn out, in instructions.
         pause: usize,
     },
     /// Maps are read and then emptied, while programs go on to use them.
@@ -31,6 +37,9 @@ impl Fault {
             *program = match self {
                 Self::PlainUpdates { pause } => rewrite(program, |insn, frame| plain(insn, frame, pause)),
                 Self::SharedScratch { pause } => rewrite(program, |insn, frame| shared(insn, frame, pause)),
+                Self::PerCpuFrames { pause } => {
+                    rewrite(program, |insn, frame| on_any_stack(insn, frame, pause))
+                }
                 Self::OneGeneration { pause } => rewrite(program, |insn, frame| late(insn, frame, pause)),
             };
         }
@@ -91,6 +100,10 @@ impl Saved {
     }
 }
 
+fn is_call(insn: Insn) -> bool {
+    insn.code == op::JMP | op::CALL
+}
+
 fn is_atomic(insn: Insn) -> bool {
     insn.code == op::STX | op::ATOMIC | op::DW
 }
@@ -138,8 +151,15 @@ fn shared(insn: Insn, saved: Saved, pause: usize) -> Option<Vec<Insn>> {
         code.push(Insn::mov_imm(Reg(insn.src), 0));
         return Some(code);
     }
-    let is_call = insn.code == op::JMP | op::CALL;
-    is_call.then(|| saved.pause(pause).chain([insn]).collect())
+    is_call(insn).then(|| saved.pause(pause).chain([insn]).collect())
+}
+
+/// No tail call, and calls after a pause.
+fn on_any_stack(insn: Insn, saved: Saved, pause: usize) -> Option<Vec<Insn>> {
+    if insn == Insn::call(Helper::TailCall.row().number) {
+        return Some(vec![Insn::mov_imm(Reg(0), 0)]);
+    }
+    is_call(insn).then(|| saved.pause(pause).chain([insn]).collect())
 }
 
 /// An atomic update after a pause.

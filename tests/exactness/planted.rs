@@ -1,9 +1,11 @@
 //! Tests that cannot fail show nothing: with a fault planted, the same scripts must give wrong numbers.
 
 use crate::faults::Fault;
-use crate::observe::{Totals, can_run, run};
+use crate::observe::{Totals, can_run, run, skip};
 use crate::truth::Scale;
 use crate::within;
+use crumbs_compiler::target::{KernelVersion, Target};
+use crumbs_runtime::host::{HostOptions, HostTarget};
 
 fn number(totals: &Totals) -> u64 {
     totals.values().sum()
@@ -55,4 +57,31 @@ fn live_one_generation_is_noticed() {
         .collect();
     assert!(!wrong.is_empty(), "every print was right");
     assert!(wrong.iter().all(|name| keyed.contains(name)), "{wrong:?}");
+}
+
+/// Kernels from 6.13 on that preempt programs: without a guard, one overwrites the frame of another.
+#[test]
+fn live_per_cpu_frames_are_noticed() {
+    if !can_run() {
+        return;
+    }
+    if !preempts_programs() {
+        return skip("this kernel does not preempt programs");
+    }
+    if HostTarget::new(HostOptions::from_environment()).kernel() < (KernelVersion { major: 6, minor: 13 }) {
+        return skip("this kernel keeps frames on the stack of the task");
+    }
+    let scale = Scale::of_this_machine().divided(2);
+    let truth = Totals::from_iter((0..scale.threads).map(|thread| (Some(thread), scale.calls)));
+    let script = "HIT { @thread[arg0] = count(); @pair[arg0, arg1 & 7, arg2 & 7]++; }";
+    assert_eq!(run(script, scale, None).totals("@thread"), truth);
+    let report = run(script, scale, Some(Fault::PerCpuFrames { pause: 2000 }));
+    assert_ne!(report.totals("@thread"), truth);
+}
+
+/// Whether the kernel interrupts itself for another task, as far as it says.
+fn preempts_programs() -> bool {
+    let dynamic = std::fs::read_to_string("/sys/kernel/debug/sched/preempt").unwrap_or_default();
+    dynamic.contains("(full)")
+        || std::fs::read_to_string("/proc/cmdline").is_ok_and(|line| line.contains("preempt=full"))
 }

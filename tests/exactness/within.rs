@@ -244,7 +244,7 @@ fn takes_everything(verb: &str) {
     for (name, shown, truth) in taken(&report, scale) {
         assert_eq!(shown, truth, "{name}");
         assert!(
-            report.prints(name).count() > 3,
+            report.prints(name).count() > 1,
             "{name} is printed while the target runs"
         );
     }

@@ -108,6 +108,8 @@ impl Machine {
         let event = std::rc::Rc::clone(&run.event);
         let pair = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
         Ok(match helper {
+            // There are no maps of programs here, so there is none to go on with.
+            Helper::TailCall => errno(-libc::ENOENT),
             Helper::MapLookupElem => self.map_lookup(run, args)?,
             Helper::MapUpdateElem => self.map_update(run, args)?,
             Helper::MapDeleteElem => self.map_delete(run, args)?,
