@@ -15,7 +15,7 @@ skipped() { result skipped "$1: $2"; }
 # tally_cargo LOG STAGE STATUS: counts the tests of a `cargo test … -- --show-output` log.
 #
 # A test that could not run here passes after printing `skipped: REASON`: it is counted as skipped. So is an ignored one, unless
-# the reason it gives begins with `prints`: that is no test, but a tool to run by hand.
+# the reason it gives begins with `prints` (a tool to run by hand) or `part of` (another test runs it).
 tally_cargo() {
   local log=$1 stage=$2 status=$3 before
   before=$(wc -l < "$TALLY")
@@ -25,7 +25,7 @@ tally_cargo() {
       outcome = $0; sub(/.* \.\.\. /, "", outcome)
       if (outcome ~ /^ok/) { order[++count] = name; result[count] = "passed" }
       else if (outcome ~ /^FAILED/) { order[++count] = name; result[count] = "failed" }
-      else if (outcome ~ /^ignored, prints/) { by_hand++ }
+      else if (outcome ~ /^ignored, (prints|part of)/) { by_hand++ }
       else if (outcome ~ /^ignored/) { order[++count] = name; result[count] = "skipped"; why[count] = outcome; ignored++ }
     }
     /^---- .* stdout ----$/ { shown = $0; sub(/^---- /, "", shown); sub(/ stdout ----$/, "", shown) }

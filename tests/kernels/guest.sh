@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs inside a guest (busybox): tries the static binary end to end, and runs test binaries of the workspace.
 #
-#   guest.sh TEST…     TEST is `BINARY ARGUMENTS`: a test binary with libtest's arguments
+#   guest.sh TEST…     TEST is `VARIABLE=VALUE… BINARY ARGUMENTS`: a test binary with libtest's arguments
 #
 # Prints `passed NAME`, `failed NAME` and `skipped NAME: REASON`; what the test binaries print comes between lines
 # `GUEST-TEST NAME` and `GUEST-STATUS N`.
@@ -52,7 +52,7 @@ check 'return probe' returns
 for test in "$@"; do
   echo "GUEST-TEST $test"
   # shellcheck disable=SC2086
-  $test --show-output --test-threads=1 2>&1
+  env $test --show-output --test-threads=1 2>&1
   echo "GUEST-STATUS $?"
 done
 exit 0
