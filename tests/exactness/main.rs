@@ -5,7 +5,6 @@
 //! | `within` | within the capacity of maps, what scripts show is what the target did |
 //! | `beyond` | beyond it, what they show and what they say was lost add up to it |
 //! | `planted` | the same tests fail where updates are not atomic, scratch slots are shared, or maps are read and then emptied |
-//! | `interleavings` | in the user-space VM, no order of two runs loses an update, and with a planted fault some do |
 //!
 //! The first three run on a kernel, as root, and their names start with `live_`. On a machine that emulates another,
 //! `CRUMBS_EXACTNESS_CALLS` sets how many calls each of the target's threads makes, and `CRUMBS_EXACTNESS_TARGET`
