@@ -76,7 +76,7 @@ kernels() {
 
 docs() {
   heading documentation
-  step 'documentation builds, every link resolves' env RUSTDOCFLAGS='-D warnings' \
+  step 'documentation builds, every link resolves' env RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' \
     cargo doc --quiet --workspace --no-deps --document-private-items
 }
 

@@ -1,10 +1,10 @@
 //! The intermediate representation: one function per program, in SSA form with block parameters.
 //!
 //! Everything is 64 bits wide: a [`Value`] is what one BPF register holds. Pointers are values; what they may point to
-//! is the kernel verifier's business and is kept right by construction (see [`verify`]). Aggregates (strings, tuples)
+//! is the kernel verifier's business and is kept right by construction (see [`mod@verify`]). Aggregates (strings, tuples)
 //! live in [`Slot`]s of memory and are handled by address.
 //!
-//! Invariants, checked by [`verify`]: every value is defined once and dominates its uses; every block ends in one
+//! Invariants, checked by [`mod@verify`]: every value is defined once and dominates its uses; every block ends in one
 //! terminator whose arguments match the target's parameters; operand counts match helpers; the entry block has no
 //! parameters and is no jump's target.
 

@@ -23,7 +23,7 @@ pub struct Cfg {
 }
 
 impl Cfg {
-    /// Looks at `func`. Jumps to blocks that do not exist are passed over, so that [`super::verify`] can report them.
+    /// Looks at `func`. Jumps to blocks that do not exist are passed over, so that [`mod@super::verify`] can report them.
     pub fn of(func: &Function) -> Self {
         let order = reverse_postorder(func);
         let mut position = vec![None; func.blocks.len()];

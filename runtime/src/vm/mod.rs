@@ -7,7 +7,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`insn`], [`alu`] | instruction decoding and arithmetic (RFC 9669) |
-//! | [`pointer`] | what addresses look like |
+//! | [`mod@pointer`] | what addresses look like |
 //! | [`machine`], `helpers` | the interpreter |
 //! | [`hash`], [`ring`] | maps |
 //! | [`event`], [`context`] | what happens, and what programs see of it |
