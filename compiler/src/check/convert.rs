@@ -92,29 +92,3 @@ fn arithmetic(op: ArithOp, a: i64, b: i64, int: IntType) -> Option<i64> {
         ArithOp::Xor => a ^ b,
     })
 }
-
-/// Whether evaluating an expression changes nothing.
-pub(super) fn is_pure(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Const(_)
-        | ExprKind::Str(_)
-        | ExprKind::Var(_)
-        | ExprKind::Builtin(_)
-        | ExprKind::Arg(_)
-        | ExprKind::ReturnValue
-        | ExprKind::RecordField { .. }
-        | ExprKind::RecordText { .. }
-        | ExprKind::RecordDynamicText { .. }
-        | ExprKind::SiteName
-        | ExprKind::MapLen(_) => true,
-        ExprKind::MapValue { key, .. } | ExprKind::HasKey { key, .. } => key.as_deref().is_none_or(is_pure),
-        ExprKind::Unary(_, e) | ExprKind::Convert(e) | ExprKind::Member(e, _) => is_pure(e),
-        ExprKind::Arith(_, a, b) | ExprKind::Compare(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) => {
-            is_pure(a) && is_pure(b)
-        }
-        ExprKind::Ternary(c, a, b) => is_pure(c) && is_pure(a) && is_pure(b),
-        ExprKind::Tuple(members) => members.iter().all(is_pure),
-        ExprKind::ReadText { address, length } => is_pure(address) && length.as_deref().is_none_or(is_pure),
-        ExprKind::Increment { .. } | ExprKind::Delete { .. } | ExprKind::Emit { .. } => false,
-    }
-}

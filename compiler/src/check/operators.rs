@@ -1,6 +1,6 @@
 //! Operators: the types they take and give. The rules are in the page of [`super`].
 
-use super::convert::{as_type, const_value, converts, is_flexible, is_pure};
+use super::convert::{as_type, const_value, converts, is_flexible};
 use super::cx::Cx;
 use super::facts::{join, join_int};
 use super::places::Naming;
@@ -8,6 +8,7 @@ use super::statements::described;
 use crate::codes;
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
 use crate::types::{IntType, NameTable, Type};
+use crate::visit::has_effects;
 use crumbs_grammar::ast::{self, BinaryOp};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
@@ -336,7 +337,7 @@ impl Cx<'_> {
             Some(then) => self.expr(then),
             None => {
                 let value = self.value(cond);
-                if value.as_ref().is_some_and(|value| !is_pure(value)) {
+                if value.as_ref().is_some_and(has_effects) {
                     return self.later(cond.span, "`?:` behind something that has an effect");
                 }
                 value

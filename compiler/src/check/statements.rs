@@ -1,6 +1,6 @@
 //! Statements.
 
-use super::convert::{as_type, const_value, converts, is_pure};
+use super::convert::{as_type, const_value, converts};
 use super::cx::Cx;
 use super::facts::Fact;
 use super::uses::{alike, alike_keys};
@@ -8,6 +8,7 @@ use crate::codes;
 use crate::hir::{ArithOp, Expr, ExprKind, Stmt, StmtKind, VarId};
 use crate::plan::{AfterPrint, EventId, EventKind, MapId};
 use crate::types::{IntType, Type};
+use crate::visit::has_effects;
 use crumbs_grammar::ast::{self, BinaryOp};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
@@ -60,7 +61,7 @@ impl Cx<'_> {
             ast::StmtKind::Block(block) => return self.statements(block, out),
             ast::StmtKind::Return(value) => {
                 if let Some(value) = value.as_ref().and_then(|value| self.value(value))
-                    && !is_pure(&value)
+                    && has_effects(&value)
                 {
                     out.push(StmtKind::Eval(value), span);
                 }
@@ -98,7 +99,7 @@ impl Cx<'_> {
         let Some(value) = self.expr(expr) else {
             return;
         };
-        if value.ty != Type::Void && is_pure(&value) {
+        if value.ty != Type::Void && !has_effects(&value) {
             self.report::<()>(
                 Diagnostic::warning(&codes::DISCARDED, expr.span, "this value is not used")
                     .help("write `_ = …;` if that is meant"),
