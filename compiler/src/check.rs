@@ -31,7 +31,7 @@ use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
 use cx::{ProgramCx, Stage};
 use facts::{Facts, KeyFact};
 use places::Planned;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 mod aggregates;
 mod convert;
@@ -230,6 +230,7 @@ impl<'a> Cx<'a> {
             maps,
             events: self.events,
             sites: self.sites,
+            structs: HashMap::new(),
             settings: self.configured.settings,
             config: self.configured.config,
         };

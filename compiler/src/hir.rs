@@ -12,9 +12,12 @@
 //! 0 and the remainder of it the dividend, `i64::MIN / -1` wraps; shifts count by the low 6 bits.
 
 use crate::builtin::BuiltinId;
+use crate::ctype::{Field, StructId};
 use crate::plan::{Attach, Event, EventId, MapId, ProgramKind, Settings, Site};
 use crate::types::Type;
 use crumbs_grammar::span::Span;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 mod display;
 
@@ -29,6 +32,8 @@ pub struct Script {
     pub events: Vec<Event>,
     /// Every place that a program is attached to; indexed by attach cookie.
     pub sites: Vec<Site>,
+    /// The fields of every struct of which values are shown ([`crate::plan::Plan::structs`]).
+    pub structs: HashMap<StructId, Arc<[Field]>>,
     /// Settings that the runtime obeys.
     pub settings: Settings,
     /// Settings that code generation obeys.

@@ -109,6 +109,7 @@ pub fn layout(script: &Script, target: &dyn Target) -> Layout {
         events: script.events.clone(),
         rings,
         losses: cx.losses,
+        structs: script.structs.clone(),
         settings: script.settings.clone(),
     };
     Layout {

@@ -15,6 +15,7 @@ pub mod check;
 pub mod codegen;
 pub mod codes;
 pub mod config;
+pub mod ctype;
 pub mod driver;
 pub mod format;
 pub mod function;

@@ -4,9 +4,12 @@
 //! formats from it, so nothing here assumes a kernel.
 
 use crate::aggregation::AggType;
+use crate::ctype::{Field, StructId};
 use crate::target::Arch;
 use crate::types::Type;
 use crumbs_grammar::span::Span;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A compiled script without its code.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct Plan {
     pub rings: Option<Rings>,
     /// What can be lost, and where it is counted.
     pub losses: Vec<Loss>,
+    /// The fields of every struct of which values are shown, those of its members' structs among them.
+    pub structs: HashMap<StructId, Arc<[Field]>>,
     /// Settings that matter at run time.
     pub settings: Settings,
 }

@@ -4,6 +4,8 @@
 //! runtime) reads this machine; [`fixture::FixtureTarget`] reads recorded text, so that tests give the same bytes
 //! everywhere.
 
+use crate::ctype::{EnumType, Field, KernelFunction, StructId};
+use crate::types::Type;
 use std::sync::Arc;
 
 /// A processor architecture, with its calling convention (see [`crate::arch`]).
@@ -233,6 +235,45 @@ pub trait Target {
     /// # Errors
     /// When the binary cannot be read or the address is in no executable segment.
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError>;
+    /// The kernel's type of this name: a struct, union or enum by its tag, or a typedef or plain type where `keyword` is
+    /// empty. Modules are searched behind vmlinux.
+    ///
+    /// # Errors
+    /// When there is none of that name or the kernel has no BTF.
+    fn kernel_type(&self, _keyword: &str, _name: &str) -> Result<Type, TargetError> {
+        Err(no_types())
+    }
+    /// The members of a struct that this target has described, in order.
+    ///
+    /// # Errors
+    /// When the id is not one of its own.
+    fn struct_fields(&self, _id: StructId) -> Result<Arc<[Field]>, TargetError> {
+        Err(no_types())
+    }
+    /// The kernel enum that has a constant of this name, and its value.
+    fn kernel_constant(&self, _name: &str) -> Option<(Arc<EnumType>, i64)> {
+        None
+    }
+    /// The kernel functions of this name that BTF describes, in one module (`vmlinux` for the kernel proper) or all.
+    ///
+    /// # Errors
+    /// When there is none of that name or the kernel has no BTF.
+    fn kernel_functions(
+        &self,
+        _module: Option<&str>,
+        _name: &str,
+    ) -> Result<Vec<KernelFunction>, TargetError> {
+        Err(no_types())
+    }
+}
+
+/// What a target answers that describes no kernel types.
+fn no_types() -> TargetError {
+    TargetError::Unreadable {
+        what: "the kernel's types".into(),
+        reason: "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)".into(),
+        help: "declare the struct in the script".into(),
+    }
 }
 
 pub mod fixture;

@@ -9,12 +9,17 @@
 //! | `Ptr`, `Name` | 8 | 8 | address; index into a table of the plan |
 //! | `Str(n)` | n | 1 | text, NUL, and NULs up to `n` (so that equal strings are equal keys) |
 //! | `Bytes(n)` | n | 1 | as they are |
-//! | `Tuple` | as C lays out a struct | its greatest member's | members in order, padding is zero |
+//! | `Tuple`, `Record` | as C lays out a struct | its greatest member's | members in order, padding is zero |
+//! | `Array` | all elements | an element's | elements in order |
+//! | `Struct` | as its source says | see [`StructType::align`] | as its source says |
+//! | `Enum` | its integer's | its integer's | the number |
 //!
 //! At the top level of a map key or value, integers, booleans, pointers and names occupy 8 bytes, sign- or
 //! zero-extended by their type ([`Type::slot_size`]): one kind of load, store and atomic serves them all.
 
 use crate::aggregation::AggType;
+use crate::ctype::{EnumType, StructType};
+use std::sync::Arc;
 
 /// The type of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +38,14 @@ pub enum Type {
     Bytes(u32),
     /// Several values in order.
     Tuple(Vec<Type>),
+    /// Several values in order, each with a name: `(pid=1, name="x")`.
+    Record(Vec<(String, Type)>),
+    /// So many elements of one type.
+    Array(Box<Type>, u32),
+    /// A struct or union of the kernel, of a traced program or declared in the script.
+    Struct(StructType),
+    /// An integer whose values have names.
+    Enum(Arc<EnumType>),
     /// An index into one of the plan's tables of names; shown as the name.
     Name(NameTable),
     /// The running state of an aggregation; exists only as the value of a map.
@@ -116,28 +129,46 @@ impl Type {
             Self::Int(int) => int.bytes(),
             Self::Ptr(..) | Self::Name(_) => 8,
             Self::Str(n) | Self::Bytes(n) => *n,
-            Self::Tuple(members) => {
-                let end = members
-                    .iter()
-                    .fold(0, |end, m| align_to(end, m.align()) + m.size());
+            Self::Enum(enumeration) => enumeration.int.bytes(),
+            Self::Struct(of) => of.size,
+            Self::Array(element, n) => element.size().saturating_mul(*n),
+            Self::Tuple(_) | Self::Record(_) => {
+                let members = self.members();
+                let end = members.fold(0, |end, m| align_to(end, m.align()) + m.size());
                 align_to(end, self.align())
             }
         }
     }
 
+    /// The types of a tuple's or record's members, in order; empty for other types.
+    pub fn members(&self) -> impl Iterator<Item = &Type> {
+        let (tuple, record): (&[Type], &[(String, Type)]) = match self {
+            Self::Tuple(members) => (members, &[]),
+            Self::Record(members) => (&[], members),
+            _ => (&[], &[]),
+        };
+        tuple.iter().chain(record.iter().map(|(_, ty)| ty))
+    }
+
     /// Alignment in bytes, a power of two.
     pub fn align(&self) -> u32 {
         match self {
-            Self::Tuple(members) => members.iter().map(Self::align).max().unwrap_or(1),
+            Self::Tuple(_) | Self::Record(_) => self.members().map(Self::align).max().unwrap_or(1),
             Self::Int(int) => int.bytes(),
+            Self::Enum(enumeration) => enumeration.int.bytes(),
+            Self::Array(element, _) => element.align(),
+            Self::Struct(of) => of.align(),
             Self::Ptr(..) | Self::Name(_) => 8,
             _ => 1,
         }
     }
 
-    /// Whether a value fits a register: integers, booleans, pointers, names.
+    /// Whether a value fits a register: integers, booleans, pointers, enums, names.
     pub fn is_scalar(&self) -> bool {
-        matches!(self, Self::Bool | Self::Int(_) | Self::Ptr(..) | Self::Name(_))
+        matches!(
+            self,
+            Self::Bool | Self::Int(_) | Self::Ptr(..) | Self::Enum(_) | Self::Name(_)
+        )
     }
 
     /// Size in bytes at the top level of a map key or value: 8 for scalars, else [`Type::size`] rounded up to 8.
@@ -149,14 +180,10 @@ impl Type {
         }
     }
 
-    /// The offset of each member of a tuple, in order; empty for other types.
+    /// The offset of each member of a tuple or record, in order; empty for other types.
     pub fn member_offsets(&self) -> Vec<u32> {
-        let Self::Tuple(members) = self else {
-            return Vec::new();
-        };
         let mut end = 0;
-        members
-            .iter()
+        self.members()
             .map(|m| {
                 let at = align_to(end, m.align());
                 end = at + m.size();
@@ -190,6 +217,17 @@ impl std::fmt::Display for Type {
                 }
                 f.write_str(if members.len() == 1 { ",)" } else { ")" })
             }
+            Self::Record(members) => {
+                f.write_str("(")?;
+                for (i, (name, member)) in members.iter().enumerate() {
+                    let comma = if i > 0 { ", " } else { "" };
+                    write!(f, "{comma}{name}={member}")?;
+                }
+                f.write_str(")")
+            }
+            Self::Array(element, n) => write!(f, "{element}[{n}]"),
+            Self::Struct(of) => write!(f, "{of}"),
+            Self::Enum(enumeration) => write!(f, "{enumeration}"),
             Self::Name(NameTable::Func) => f.write_str("func_t"),
             Self::Name(NameTable::Probe) => f.write_str("probe_t"),
             Self::Agg(agg) => write!(f, "{agg}"),

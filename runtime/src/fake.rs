@@ -50,6 +50,7 @@ pub(crate) fn plan() -> Plan {
             control: BpfMapId(1),
         }),
         losses: Vec::new(),
+        structs: Default::default(),
         settings: Settings::default(),
     }
 }

@@ -4,8 +4,9 @@
 //! only NULs would follow), bytes too many are ignored, so nothing here can fail or panic. Text is bytes, not
 //! `String`: file names need not be UTF-8, and what is printed must be what was read.
 
+use crumbs_compiler::ctype::StructId;
 use crumbs_compiler::plan::Plan;
-use crumbs_compiler::types::{NameTable, Type};
+use crumbs_compiler::types::{IntType, NameTable, Type};
 use std::cmp::Ordering;
 
 /// A value of the script.
@@ -29,6 +30,12 @@ pub enum Value {
     Name(String),
     /// Several values.
     Tuple(Vec<Value>),
+    /// Several values with names: a record, or a struct's fields (those of anonymous members among them).
+    Record(Vec<(String, Value)>),
+    /// The elements of an array.
+    Array(Vec<Value>),
+    /// A value of an enum: the number, and its name where it has one.
+    Enum(i64, Option<String>),
 }
 
 /// Reads a value of type `ty` from the front of `bytes`. `slot`: it stands at the top level of a key, a value or an
@@ -55,16 +62,73 @@ pub fn decode(bytes: &[u8], ty: &Type, plan: &Plan, slot: bool) -> Value {
             taken.resize(*n as usize, 0);
             Value::Bytes(taken)
         }
-        Type::Tuple(members) => {
-            let offsets = ty.member_offsets();
-            Value::Tuple(
-                members
-                    .iter()
-                    .zip(offsets)
-                    .map(|(member, at)| decode(bytes.get(at as usize..).unwrap_or(&[]), member, plan, false))
-                    .collect(),
-            )
+        Type::Tuple(_) => Value::Tuple(members(bytes, ty, plan).collect()),
+        Type::Record(named) => {
+            let names = named.iter().map(|(name, _)| name.clone());
+            Value::Record(names.zip(members(bytes, ty, plan)).collect())
         }
+        Type::Array(element, n) => {
+            let at = |i| behind(bytes, i * element.size());
+            Value::Array((0..*n).map(|i| decode(at(i), element, plan, false)).collect())
+        }
+        Type::Enum(enumeration) => {
+            let value = enumeration.int.wrap(word() as i64);
+            Value::Enum(value, enumeration.name_of(value).map(str::to_owned))
+        }
+        Type::Struct(of) => {
+            let mut fields = Vec::new();
+            decode_fields(bytes, of.id, plan, &mut fields);
+            Value::Record(fields)
+        }
+    }
+}
+
+/// What lies `at` bytes into a value.
+fn behind(bytes: &[u8], at: u32) -> &[u8] {
+    bytes.get(at as usize..).unwrap_or(&[])
+}
+
+/// The members of a tuple or record.
+fn members<'a>(bytes: &'a [u8], ty: &'a Type, plan: &'a Plan) -> impl Iterator<Item = Value> + 'a {
+    let offsets = ty.member_offsets();
+    ty.members()
+        .zip(offsets)
+        .map(|(member, at)| decode(behind(bytes, at), member, plan, false))
+}
+
+/// Appends the fields of a struct; those of anonymous members as its own.
+fn decode_fields(bytes: &[u8], id: StructId, plan: &Plan, out: &mut Vec<(String, Value)>) {
+    for field in plan.structs.get(&id).into_iter().flat_map(|fields| fields.iter()) {
+        let at = behind(bytes, field.offset);
+        match (&field.ty, field.bits) {
+            (Type::Struct(of), _) if field.name.is_empty() => decode_fields(at, of.id, plan, out),
+            (ty, Some(bits)) => {
+                let storage = unsigned(at, u32::from(bits.storage)) >> bits.low;
+                let low_bits = storage & (u64::MAX >> (64 - u32::from(bits.width.clamp(1, 64))));
+                let value = decode(&low_bits.to_ne_bytes(), &widened(ty), plan, true);
+                out.push((field.name.clone(), sign_extended(value, bits.width)));
+            }
+            (ty, None) => out.push((field.name.clone(), decode(at, ty, plan, false))),
+        }
+    }
+}
+
+/// A bitfield's type with room for all its bits as they were taken out.
+fn widened(ty: &Type) -> Type {
+    match ty {
+        Type::Int(int) => Type::Int(IntType { bits: 64, ..*int }),
+        other => other.clone(),
+    }
+}
+
+/// A bitfield of so many bits as the number that it is.
+fn sign_extended(value: Value, width: u8) -> Value {
+    match value {
+        Value::Int(n) => {
+            let shift = 64 - u32::from(width.clamp(1, 64));
+            Value::Int((n << shift) >> shift)
+        }
+        other => other,
     }
 }
 
@@ -119,6 +183,25 @@ impl Value {
                 write_list(members, out);
                 out.push(b')');
             }
+            Self::Record(members) => {
+                out.extend_from_slice(b"{ ");
+                for (i, (name, member)) in members.iter().enumerate() {
+                    let comma = if i > 0 { ", " } else { "" };
+                    out.extend_from_slice(format!("{comma}.{name} = ").as_bytes());
+                    member.write(out);
+                }
+                out.extend_from_slice(b" }");
+            }
+            Self::Array(elements) => {
+                out.push(b'[');
+                for (i, element) in elements.iter().enumerate() {
+                    out.extend_from_slice(if i > 0 { b"," } else { b"" });
+                    element.write(out);
+                }
+                out.push(b']');
+            }
+            Self::Enum(_, Some(name)) => out.extend_from_slice(name.as_bytes()),
+            Self::Enum(value, None) => out.extend_from_slice(value.to_string().as_bytes()),
         }
     }
 
@@ -143,6 +226,7 @@ impl Value {
             Self::Int(value) => Some(*value as u64),
             Self::UInt(value) | Self::Pointer(value) => Some(*value),
             Self::Bool(value) => Some(u64::from(*value)),
+            Self::Enum(value, _) => Some(*value as u64),
             _ => None,
         }
     }
@@ -152,6 +236,7 @@ impl Value {
         match self {
             Self::Int(value) => Some(i128::from(*value)),
             Self::UInt(value) => Some(i128::from(*value)),
+            Self::Enum(value, _) => Some(i128::from(*value)),
             _ => None,
         }
     }
@@ -159,12 +244,10 @@ impl Value {
     /// The order in which keys are listed: numbers by value, text by bytes, tuples by their first difference.
     pub fn key_order(&self, other: &Self) -> Ordering {
         match (self, other) {
-            (Self::Tuple(a), Self::Tuple(b)) => a
-                .iter()
-                .zip(b)
-                .map(|(a, b)| a.key_order(b))
-                .find(|order| order.is_ne())
-                .unwrap_or_else(|| a.len().cmp(&b.len())),
+            (Self::Tuple(a), Self::Tuple(b)) | (Self::Array(a), Self::Array(b)) => first_difference(a, b),
+            (Self::Record(a), Self::Record(b)) => {
+                first_difference(a.iter().map(|(_, v)| v), b.iter().map(|(_, v)| v))
+            }
             (Self::Str(a), Self::Str(b)) | (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
             (Self::Name(a), Self::Name(b)) => a.cmp(b),
             _ => self.rank().cmp(&other.rank()),
@@ -175,6 +258,18 @@ impl Value {
     fn rank(&self) -> i128 {
         self.number().or_else(|| self.bits().map(i128::from)).unwrap_or(0)
     }
+}
+
+/// The order of two lists of values of the same types.
+fn first_difference<'a>(
+    a: impl IntoIterator<Item = &'a Value>,
+    b: impl IntoIterator<Item = &'a Value>,
+) -> Ordering {
+    let orders = a.into_iter().zip(b).map(|(a, b)| a.key_order(b));
+    orders
+        .into_iter()
+        .find(|order| order.is_ne())
+        .unwrap_or(Ordering::Equal)
 }
 
 fn write_list(members: &[Value], out: &mut Vec<u8>) {
@@ -201,6 +296,7 @@ pub fn escape(bytes: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::fake::plan;
+    use crumbs_compiler::ctype::{Bits, Field, StructType};
     use crumbs_compiler::plan::Site;
     use crumbs_compiler::types::IntType;
 
@@ -268,6 +364,44 @@ mod tests {
             "(0, )"
         );
         assert_eq!(shown(b"a", &Type::Bytes(3), true), "a\\x00\\x00");
+    }
+
+    #[test]
+    fn structs_show_their_fields() {
+        let field = |name: &str, ty, offset, bits| Field {
+            name: name.into(),
+            ty,
+            offset,
+            bits,
+        };
+        let id = StructId::Declared;
+        let of = |n, size| {
+            Type::Struct(StructType {
+                id: id(n),
+                name: "struct s".into(),
+                size,
+            })
+        };
+        let low = Some(Bits {
+            storage: 4,
+            low: 1,
+            width: 3,
+        });
+        let mut plan = plan();
+        plan.structs
+            .insert(id(1), [field("c", int(8, false), 0, None)].into());
+        let inner = [
+            field("a", int(32, true), 0, low),
+            field("b", int(32, false), 0, low),
+            field("", of(1, 1), 4, None),
+            field("n", Type::Array(Box::new(int(8, true)), 2), 5, None),
+        ];
+        plan.structs.insert(id(0), inner.into());
+        let shown = decode(&[0b1110, 0, 0, 0, 7, 1, 255], &of(0, 8), &plan, false).text();
+        assert_eq!(
+            String::from_utf8_lossy(&shown),
+            "{ .a = -1, .b = 7, .c = 7, .n = [1,-1] }"
+        );
     }
 
     #[test]

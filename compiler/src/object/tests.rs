@@ -52,6 +52,7 @@ fn plan(programs: &[(&str, &str, ProgramKind)]) -> Plan {
         events: Vec::new(),
         rings: None,
         losses: Vec::new(),
+        structs: Default::default(),
         settings: Settings::default(),
     }
 }

@@ -131,6 +131,7 @@ fn plan() -> Plan {
             control: BpfMapId(1),
         }),
         losses: Vec::new(),
+        structs: Default::default(),
         settings: Settings::default(),
     }
 }

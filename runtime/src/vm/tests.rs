@@ -75,6 +75,7 @@ fn plan() -> Plan {
             control: BpfMapId(CONTROL),
         }),
         losses: Vec::new(),
+        structs: Default::default(),
         settings: Settings::default(),
     }
 }

@@ -110,6 +110,7 @@ fn kernel_agrees() {
         events: Vec::new(),
         rings: None,
         losses: Vec::new(),
+        structs: Default::default(),
         settings: Settings::default(),
     };
     let mut programs = Vec::new();

@@ -102,6 +102,7 @@ fn plan_of(attach: Vec<Attach>, kind: ProgramKind, sleepable: bool) -> Plan {
         events: Vec::new(),
         rings: None,
         losses: Vec::new(),
+        structs: Default::default(),
         settings: Settings::default(),
     }
 }

@@ -1,0 +1,129 @@
+//! Structs, unions and enums as their sources describe them: kernel BTF, debug information of a binary, C declarations
+//! in the script, the arguments of a probe.
+//!
+//! A [`crate::types::Type`] names a struct by [`StructId`] and knows its size; its fields are asked for only when a
+//! script uses one ([`crate::target::Target::struct_fields`], or the checker's own table for
+//! [`StructId::Declared`] and [`StructId::Args`]). So pointers may go in circles, and nothing is read that no script names.
+
+use crate::types::Type;
+use std::sync::Arc;
+
+/// Which struct or union, within its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StructId {
+    /// Of the kernel or one of its modules.
+    Kernel {
+        /// Index of the BTF object: 0 is vmlinux, modules follow as the target numbers them.
+        object: u16,
+        /// Type id within it.
+        id: u32,
+    },
+    /// Declared in the script or a header of its own; index into the checker's table.
+    Declared(u32),
+    /// The arguments of a probe (`args`); index into the checker's table.
+    Args(u32),
+    /// Of a traced program's debug information.
+    Binary {
+        /// Index of the binary, as the target numbers them.
+        binary: u32,
+        /// Offset of its entry in `.debug_info`.
+        id: u64,
+    },
+}
+
+/// A struct or union.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StructType {
+    /// Which.
+    pub id: StructId,
+    /// Its name with the keyword, `struct task_struct`; just the keyword where it has none.
+    pub name: Arc<str>,
+    /// Bytes; 0 for one that is only declared.
+    pub size: u32,
+}
+
+impl StructType {
+    /// Alignment in bytes where values of it are kept: the greatest power of two up to 8 that divides the size. The
+    /// source's own alignment divides it or is greater than 8, and is not needed to copy bytes.
+    pub fn align(&self) -> u32 {
+        match self.size {
+            0 => 1,
+            size => 1 << size.trailing_zeros().min(3),
+        }
+    }
+}
+
+impl std::fmt::Display for StructType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A member of a struct or union.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name; empty for an anonymous struct or union, whose fields are named as if they were its parent's.
+    pub name: String,
+    /// Its type. Arrays of `char` are [`Type::Str`] of their size (they need not end in NUL); a flexible array has 0
+    /// elements. Pointers are into kernel memory unless marked `__user`; the checker makes them user pointers where the
+    /// struct itself is in user memory.
+    pub ty: Type,
+    /// Where it begins, bytes from the start of the struct. For a bitfield: the start of the smallest aligned integer
+    /// that holds all its bits.
+    pub offset: u32,
+    /// Which bits of that integer, for a bitfield.
+    pub bits: Option<Bits>,
+}
+
+/// The bits of a bitfield.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits {
+    /// Bytes of the integer that holds it: 1, 2, 4 or 8.
+    pub storage: u8,
+    /// The lowest bit, counted from the least significant one.
+    pub low: u8,
+    /// How many; 1 to 64.
+    pub width: u8,
+}
+
+/// An enum.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EnumType {
+    /// Its name with the keyword: `enum pid_type`; just the keyword where it has none.
+    pub name: String,
+    /// How values are stored.
+    pub int: crate::types::IntType,
+    /// Names and values, in order of declaration.
+    pub variants: Vec<(String, i64)>,
+}
+
+impl EnumType {
+    /// The first name of a value.
+    pub fn name_of(&self, value: i64) -> Option<&str> {
+        let found = self.variants.iter().find(|(_, v)| *v == value);
+        found.map(|(name, _)| name.as_str())
+    }
+}
+
+impl std::fmt::Display for EnumType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A function of the kernel, as BTF describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelFunction {
+    /// Its name.
+    pub name: String,
+    /// Index of the BTF object that has it, as in [`StructId::Kernel`].
+    pub object: u16,
+    /// The module's name; empty for vmlinux.
+    pub module: String,
+    /// Its BTF id, for `attach_btf_id`.
+    pub id: u32,
+    /// Its parameters in order: names and types.
+    pub params: Vec<(String, Type)>,
+    /// What it returns; [`Type::Void`] for nothing.
+    pub result: Type,
+}
