@@ -34,6 +34,7 @@ use places::Planned;
 use std::collections::{HashMap, HashSet};
 
 mod aggregates;
+mod blocks;
 mod convert;
 mod cx;
 mod expressions;

@@ -256,6 +256,13 @@ pub enum ExprKind {
     /// The same value in the expression's type: integers wrap; anything to bool is "not 0"; bool to integer is 0 or 1;
     /// pointers, names and 64-bit integers keep their bits; text is cut or grows; tuples convert member by member.
     Convert(Box<Expr>),
+    /// `{ statements; e }`: runs the statements, then has the value of `e`, which may be void.
+    Block {
+        /// What runs first.
+        body: Vec<Stmt>,
+        /// The value.
+        value: Box<Expr>,
+    },
     /// `(a, b)`.
     Tuple(Vec<Expr>),
     /// `t.0`.

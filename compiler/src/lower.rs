@@ -94,6 +94,8 @@ pub struct BodyCx<'a> {
     /// Values of the generation selectors, read once at the start, by their offset.
     selectors: HashMap<u32, Value>,
     sleepable: bool,
+    /// Whether text or tuples are assigned in the middle of an expression.
+    assigns_within: bool,
     missing: Vec<Missing>,
     span: Span,
     /// The slot of each variable that has needed one.
@@ -120,6 +122,7 @@ impl<'a> BodyCx<'a> {
             selectors: HashMap::new(),
             // Only user probes can wait for a page; only reading text can need one.
             sleepable: is_user && target.has(Feature::SleepableUprobe) && reads::user_text(probe),
+            assigns_within: reads::assigns_within(probe),
             missing: Vec::new(),
             span: probe.span,
             var_slots: HashMap::new(),
@@ -322,9 +325,36 @@ impl<'a> BodyCx<'a> {
 
 /// What a program reads, found by walking its HIR.
 mod reads {
-    use super::{Probe, Space, Type};
+    use super::{Probe, Space, Stmt, StmtKind, Type};
     use crate::hir::{Expr, ExprKind};
-    use crate::visit;
+    use crate::visit::{self, Node};
+
+    /// Whether a block within an expression assigns more than scalars, so that what was there before may still be
+    /// wanted.
+    pub(super) fn assigns_within(probe: &Probe) -> bool {
+        let assigns = |stmt: &Stmt| match &stmt.kind {
+            StmtKind::SetVar(_, value) | StmtKind::SetMap { value, .. } => !value.ty.is_scalar(),
+            _ => false,
+        };
+        let mut statement: *const Expr = std::ptr::null();
+        visit::any_node_of(probe, &mut |node| match node {
+            Node::Stmt(stmt) => {
+                if let StmtKind::Eval(e) = &stmt.kind {
+                    statement = e;
+                }
+                false
+            }
+            // A block that is a statement of its own has nothing before it.
+            Node::Expr(e) if std::ptr::eq(e, statement) => false,
+            Node::Expr(e) => match &e.kind {
+                ExprKind::Block { body, .. } => visit::any_node(body, &mut |node| match node {
+                    Node::Stmt(stmt) => assigns(stmt),
+                    Node::Expr(_) => false,
+                }),
+                _ => false,
+            },
+        })
+    }
 
     /// Whether it reads text from the traced process's memory.
     pub(super) fn user_text(probe: &Probe) -> bool {

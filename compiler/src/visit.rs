@@ -2,6 +2,15 @@
 
 use crate::hir::{Expr, ExprKind, Place, Probe, Stmt, StmtKind};
 
+/// A part of a program.
+#[derive(Clone, Copy, Debug)]
+pub enum Node<'a> {
+    /// A statement.
+    Stmt(&'a Stmt),
+    /// An expression.
+    Expr(&'a Expr),
+}
+
 /// Whether `test` holds for any expression of a program.
 pub fn any_expr(probe: &Probe, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
     probe.predicate.as_ref().is_some_and(|e| any_in_expr(e, test)) || any_in_stmts(&probe.body, test)
@@ -9,37 +18,93 @@ pub fn any_expr(probe: &Probe, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
 
 /// Whether `test` holds for any expression of some statements.
 pub fn any_in_stmts(stmts: &[Stmt], test: &mut dyn FnMut(&Expr) -> bool) -> bool {
-    stmts.iter().any(|stmt| match &stmt.kind {
-        StmtKind::Eval(e) | StmtKind::SetVar(_, e) => any_in_expr(e, test),
-        StmtKind::SetMap { key, value, .. } | StmtKind::UpdateMap { key, value, .. } => {
-            key.as_ref().is_some_and(|e| any_in_expr(e, test)) || any_in_expr(value, test)
-        }
-        StmtKind::Aggregate { key, value, .. } => key.iter().chain(value).any(|e| any_in_expr(e, test)),
-        StmtKind::If {
-            cond,
-            then,
-            otherwise,
-        } => any_in_expr(cond, test) || any_in_stmts(then, test) || any_in_stmts(otherwise, test),
-        StmtKind::Return => false,
-    })
+    any_node(stmts, &mut expressions(test))
 }
 
 /// Whether `test` holds for an expression or one within it.
 pub fn any_in_expr(expr: &Expr, test: &mut dyn FnMut(&Expr) -> bool) -> bool {
-    test(expr) || children(expr).into_iter().any(|child| any_in_expr(child, test))
+    any_node_in_expr(expr, &mut expressions(test))
 }
 
-/// Whether evaluating an expression can change a variable, a map or what user space sees.
-pub fn has_effects(expr: &Expr) -> bool {
-    any_in_expr(expr, &mut |e| {
-        matches!(
-            e.kind,
-            ExprKind::Increment { .. } | ExprKind::Delete { .. } | ExprKind::Emit { .. }
-        )
+fn expressions<'t>(test: &'t mut dyn FnMut(&Expr) -> bool) -> impl FnMut(Node<'_>) -> bool + 't {
+    move |node: Node<'_>| match node {
+        Node::Expr(expr) => test(expr),
+        Node::Stmt(_) => false,
+    }
+}
+
+/// Whether `test` holds for any statement or expression of a program.
+pub fn any_node_of(probe: &Probe, test: &mut dyn FnMut(Node<'_>) -> bool) -> bool {
+    probe
+        .predicate
+        .as_ref()
+        .is_some_and(|e| any_node_in_expr(e, test))
+        || any_node(&probe.body, test)
+}
+
+/// Whether `test` holds for any statement or expression of some statements.
+pub fn any_node(stmts: &[Stmt], test: &mut dyn FnMut(Node<'_>) -> bool) -> bool {
+    stmts.iter().any(|stmt| {
+        test(Node::Stmt(stmt))
+            || match &stmt.kind {
+                StmtKind::Eval(e) | StmtKind::SetVar(_, e) => any_node_in_expr(e, test),
+                StmtKind::SetMap { key, value, .. } | StmtKind::UpdateMap { key, value, .. } => {
+                    key.as_ref().is_some_and(|e| any_node_in_expr(e, test)) || any_node_in_expr(value, test)
+                }
+                StmtKind::Aggregate { key, value, .. } => {
+                    key.iter().chain(value).any(|e| any_node_in_expr(e, test))
+                }
+                StmtKind::If {
+                    cond,
+                    then,
+                    otherwise,
+                } => any_node_in_expr(cond, test) || any_node(then, test) || any_node(otherwise, test),
+                StmtKind::Return => false,
+            }
     })
 }
 
-/// The expressions directly within an expression.
+/// Whether `test` holds for an expression, or a statement or expression within it.
+pub fn any_node_in_expr(expr: &Expr, test: &mut dyn FnMut(Node<'_>) -> bool) -> bool {
+    if test(Node::Expr(expr)) {
+        return true;
+    }
+    if let ExprKind::Block { body, .. } = &expr.kind
+        && any_node(body, test)
+    {
+        return true;
+    }
+    children(expr)
+        .into_iter()
+        .any(|child| any_node_in_expr(child, test))
+}
+
+/// Whether evaluating an expression can change a variable, a map or what user space sees, or end the program.
+pub fn has_effects(expr: &Expr) -> bool {
+    any_node_in_expr(expr, &mut |node| match node {
+        Node::Stmt(stmt) => !matches!(stmt.kind, StmtKind::Eval(_) | StmtKind::If { .. }),
+        Node::Expr(e) => matches!(
+            e.kind,
+            ExprKind::Increment { .. } | ExprKind::Delete { .. } | ExprKind::Emit { .. }
+        ),
+    })
+}
+
+/// Whether evaluating an expression can change a variable.
+pub fn assigns_variable(expr: &Expr) -> bool {
+    any_node_in_expr(expr, &mut |node| match node {
+        Node::Stmt(stmt) => matches!(stmt.kind, StmtKind::SetVar(..)),
+        Node::Expr(e) => matches!(
+            e.kind,
+            ExprKind::Increment {
+                place: Place::Var(_),
+                ..
+            }
+        ),
+    })
+}
+
+/// The expressions directly within an expression, but for those in the statements of a block.
 pub fn children(expr: &Expr) -> Vec<&Expr> {
     match &expr.kind {
         ExprKind::Const(_)
@@ -64,6 +129,7 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
             ..
         } => key.iter().map(|e| &**e).collect(),
         ExprKind::Unary(_, a) | ExprKind::Convert(a) | ExprKind::Member(a, _) => vec![a],
+        ExprKind::Block { value, .. } => vec![value],
         ExprKind::Arith(_, a, b) | ExprKind::Compare(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) => {
             vec![a, b]
         }

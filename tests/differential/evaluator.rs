@@ -257,6 +257,10 @@ impl Evaluator<'_> {
             )),
             ExprKind::RecordDynamicText { offset, relative } => self.located(*offset, *relative, &expr.ty),
             ExprKind::SiteName => Datum::Number(i64::from(self.cookie)),
+            ExprKind::Block { body, value } => {
+                self.block(body)?;
+                self.eval(value)?
+            }
             ExprKind::Tuple(members) => {
                 let members = members.iter().map(|member| self.eval(member));
                 Datum::Tuple(members.collect::<Result<_, _>>()?)

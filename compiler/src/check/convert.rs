@@ -51,6 +51,7 @@ pub(super) fn is_flexible(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Const(value) => *value >= 0 && expr.ty == Type::I64,
         ExprKind::Ternary(_, a, b) => is_flexible(a) && is_flexible(b),
+        ExprKind::Block { value, .. } => is_flexible(value),
         _ => false,
     }
 }

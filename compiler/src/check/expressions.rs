@@ -90,8 +90,8 @@ impl Cx<'_> {
             ast::ExprKind::Record(_) => self.later(span, "records"),
             ast::ExprKind::TypeCall { name, .. } => self.later(span, &format!("`{}`", name.node)),
             ast::ExprKind::Comptime(_) => self.later(span, "`comptime`"),
-            ast::ExprKind::If(_) => self.later(span, "`if` as a value; write `c ? a : b`"),
-            ast::ExprKind::Block(_) => self.later(span, "blocks as values"),
+            ast::ExprKind::If(branch) => self.if_value(branch, span),
+            ast::ExprKind::Block(block) => self.block_value(block, span),
             ast::ExprKind::Error => None,
         }
     }

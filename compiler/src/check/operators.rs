@@ -6,7 +6,7 @@ use super::facts::{join, join_int};
 use super::places::Naming;
 use super::statements::described;
 use crate::codes;
-use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
+use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, Stmt, UnaryOp, VarId};
 use crate::types::{IntType, NameTable, Type};
 use crate::visit::has_effects;
 use crumbs_grammar::ast::{self, BinaryOp};
@@ -332,24 +332,63 @@ impl Cx<'_> {
         otherwise: &ast::Expr,
         span: Span,
     ) -> Option<Expr> {
-        let checked = self.condition(cond);
-        let then = match then {
-            Some(then) => self.expr(then),
-            None => {
-                let value = self.value(cond);
-                if value.as_ref().is_some_and(has_effects) {
-                    return self.later(cond.span, "`?:` behind something that has an effect");
-                }
-                value
-            }
+        let Some(then) = then else {
+            return self.default_of(cond, otherwise, span);
         };
+        let cond = self.condition(cond);
+        let then = self.expr(then);
         let otherwise = self.expr(otherwise);
+        self.choice(cond, then, otherwise, span)
+    }
+
+    /// `c ?: b`: `c` is evaluated once.
+    fn default_of(&mut self, cond: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Option<Expr> {
+        let value = self.condition(cond);
+        if !value.as_ref().is_some_and(has_effects) {
+            let otherwise = self.expr(otherwise);
+            return self.choice(value.clone(), value, otherwise, span);
+        }
+        self.program.open_scope();
+        // No script can name it.
+        let var = self.declare("?:", cond.span);
+        self.var_fact(var).assigned = true;
+        let first = value.and_then(|value| self.set_var(var, value));
+        let kept = self.var("?:", cond.span);
+        let otherwise = self.expr(otherwise);
+        let chosen = self.choice(kept.clone(), kept, otherwise, span);
+        self.program.close_scope();
+        let value = Box::new(chosen?);
+        let body = first
+            .into_iter()
+            .map(|kind| Stmt {
+                kind,
+                span: cond.span,
+            })
+            .collect();
+        Some(expr(
+            ExprKind::Block {
+                body,
+                value: value.clone(),
+            },
+            value.ty,
+            span,
+        ))
+    }
+
+    /// One of two values; those in error are `None`.
+    pub(super) fn choice(
+        &mut self,
+        cond: Option<Expr>,
+        then: Option<Expr>,
+        otherwise: Option<Expr>,
+        span: Span,
+    ) -> Option<Expr> {
         let (a, b) = match (then, otherwise) {
             (Some(a), Some(b)) => (a, b),
             (Some(known), None) | (None, Some(known)) if self.is_optimistic() => (known.clone(), known),
             _ => return None,
         };
-        let cond = checked?;
+        let cond = cond?;
         let joined = if a.ty == b.ty {
             Some((a.ty.clone(), false))
         } else {

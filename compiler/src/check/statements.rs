@@ -37,6 +37,15 @@ impl Cx<'_> {
         out.list
     }
 
+    /// The statements of a block but for its value, their variables in the scope that is open.
+    pub(super) fn statements_of(&mut self, block: &ast::Block) -> Vec<Stmt> {
+        let mut out = Statements::default();
+        for stmt in &block.stmts {
+            self.statement(stmt, &mut out);
+        }
+        out.list
+    }
+
     fn statements(&mut self, block: &ast::Block, out: &mut Statements) {
         self.program.open_scope();
         for stmt in &block.stmts {
@@ -263,7 +272,7 @@ impl Cx<'_> {
     }
 
     /// `$v = value`, which teaches the variable's type.
-    fn set_var(&mut self, var: VarId, value: Expr) -> Option<StmtKind> {
+    pub(super) fn set_var(&mut self, var: VarId, value: Expr) -> Option<StmtKind> {
         self.learn_var(var, &value);
         if self.is_inferring() {
             return None;
@@ -419,6 +428,7 @@ fn natural(expr: &Expr) -> Option<Natural> {
         ExprKind::Arith(ArithOp::Shl | ArithOp::Shr, a, _) => natural(a)?,
         ExprKind::Arith(_, a, b) => natural(a)?.join(natural(b)?),
         ExprKind::Ternary(_, a, b) => natural(a)?.join(natural(b)?),
+        ExprKind::Block { value, .. } => natural(value)?,
         _ => own,
     })
 }

@@ -1,10 +1,10 @@
 //! What the optimiser may assume of the kernel maps, read from typed HIR.
 
-use crate::hir::{Expr, ExprKind, Place, Script, Stmt, StmtKind};
+use crate::hir::{Expr, ExprKind, Place, Script, StmtKind};
 use crate::opt::{Facts, MapFacts};
 use crate::plan::{BpfMapId, BpfMapKind, Generations, MapId, Plan, Storage};
 use crate::types::Type;
-use crate::visit;
+use crate::visit::{self, Node};
 
 /// The facts of every kernel map.
 pub(super) fn facts(script: &Script, plan: &Plan) -> Facts {
@@ -54,7 +54,14 @@ impl Uses {
             keyed_by_thread: vec![true; count],
         };
         for probe in &script.probes {
-            visit::any_expr(probe, &mut |expr| {
+            visit::any_node_of(probe, &mut |node| {
+                let expr = match node {
+                    Node::Expr(expr) => expr,
+                    Node::Stmt(stmt) => {
+                        uses.statement(&stmt.kind);
+                        return false;
+                    }
+                };
                 match &expr.kind {
                     ExprKind::MapValue { map, key }
                     | ExprKind::HasKey { map, key }
@@ -67,27 +74,20 @@ impl Uses {
                 }
                 false
             });
-            uses.statements(&probe.body);
         }
         uses
     }
 
-    fn statements(&mut self, stmts: &[Stmt]) {
-        for stmt in stmts {
-            match &stmt.kind {
-                StmtKind::SetMap { map, key, .. } => {
-                    self.replaced[map.0 as usize] = true;
-                    self.key(*map, key.as_ref());
-                }
-                StmtKind::UpdateMap { map, key, .. } | StmtKind::Aggregate { map, key, .. } => {
-                    self.key(*map, key.as_ref());
-                }
-                StmtKind::If { then, otherwise, .. } => {
-                    self.statements(then);
-                    self.statements(otherwise);
-                }
-                StmtKind::Eval(_) | StmtKind::SetVar(..) | StmtKind::Return => {}
+    fn statement(&mut self, stmt: &StmtKind) {
+        match stmt {
+            StmtKind::SetMap { map, key, .. } => {
+                self.replaced[map.0 as usize] = true;
+                self.key(*map, key.as_ref());
             }
+            StmtKind::UpdateMap { map, key, .. } | StmtKind::Aggregate { map, key, .. } => {
+                self.key(*map, key.as_ref());
+            }
+            _ => {}
         }
     }
 

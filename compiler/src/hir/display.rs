@@ -278,6 +278,11 @@ impl Printer<'_, '_, '_> {
                 write!(self.f, "({})", expr.ty)?;
                 self.expr(of)
             }
+            ExprKind::Block { body, value } => {
+                self.block(body)?;
+                self.f.write_str(" then ")?;
+                self.expr(value)
+            }
             ExprKind::Tuple(members) => {
                 self.f.write_char('(')?;
                 self.list(members)?;

@@ -102,14 +102,20 @@ impl BodyCx<'_> {
         match &expr.kind {
             ExprKind::Str(text) => Prepared::Text(text.clone()),
             ExprKind::Var(var) => match self.var_value(*var) {
-                VarHome::Slot(slot) => Prepared::Memory {
-                    addr: self.ir.slot_addr(slot, 0),
-                    offset: 0,
-                    size,
-                },
+                VarHome::Slot(slot) => {
+                    let now = Prepared::Memory {
+                        addr: self.ir.slot_addr(slot, 0),
+                        offset: 0,
+                        size,
+                    };
+                    self.kept(now, &expr.ty)
+                }
                 VarHome::Value(_) | VarHome::Zeros => Prepared::Zeros,
             },
-            ExprKind::MapValue { map, key } => self.map_memory(*map, key.as_deref(), &expr.ty),
+            ExprKind::MapValue { map, key } => {
+                let now = self.map_memory(*map, key.as_deref(), &expr.ty);
+                self.kept(now, &expr.ty)
+            }
             ExprKind::Builtin(id) => Prepared::Memory {
                 addr: (id.row().lower)(self),
                 offset: 0,
@@ -132,6 +138,10 @@ impl BodyCx<'_> {
             ExprKind::Convert(inner) => {
                 let prepared = self.prepare(inner);
                 self.convert_members(prepared, &inner.ty, &expr.ty)
+            }
+            ExprKind::Block { body, value } => {
+                self.statements(body);
+                self.prepare(value)
             }
             ExprKind::Ternary(cond, a, b) => {
                 let slot = self.ir.slot(size);
@@ -157,6 +167,15 @@ impl BodyCx<'_> {
                 self.effect(expr);
                 Prepared::Zeros
             }
+        }
+    }
+
+    /// A value that stays what it is until it is written, whatever the rest of the expression assigns.
+    fn kept(&mut self, now: Prepared, ty: &Type) -> Prepared {
+        if self.assigns_within {
+            self.in_temporary(&now, ty)
+        } else {
+            now
         }
     }
 

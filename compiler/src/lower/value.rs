@@ -59,6 +59,10 @@ impl BodyCx<'_> {
                 let value = |e| move |cx: &mut Self| vec![cx.value(e)];
                 self.join((yes, value(&**a)), (no, value(&**b)))[0]
             }
+            ExprKind::Block { body, value } => {
+                self.statements(body);
+                self.value(value)
+            }
             ExprKind::Convert(inner) => self.convert(inner, &expr.ty),
             ExprKind::Member(tuple, index) => self.member(tuple, *index, &expr.ty),
             ExprKind::Increment { place, delta, prefix } => self.increment(place, *delta, *prefix, &expr.ty),
@@ -87,6 +91,11 @@ impl BodyCx<'_> {
     pub(super) fn effect(&mut self, expr: &Expr) {
         match &expr.kind {
             ExprKind::Emit { event, args } => self.emit_event(*event, args),
+            ExprKind::Block { body, value } => {
+                self.statements(body);
+                self.effect(value);
+            }
+            ExprKind::Const(_) => {}
             ExprKind::Ternary(cond, a, b) if expr.ty == Type::Void => {
                 let (yes, no) = (self.ir.block(), self.ir.block());
                 self.branch_on(cond, yes, no);
@@ -340,7 +349,7 @@ impl BodyCx<'_> {
     /// `a && b` (`and`) or `a || b`.
     fn branch_both(&mut self, a: &Expr, b: &Expr, yes: Block, no: Block, and: bool) {
         let second = self.ir.block();
-        if assigns_variable(b) {
+        if visit::assigns_variable(b) {
             // Both ways behind `b` must agree on the variables: `b`'s truth is joined before it is branched on.
             let skip = self.ir.block();
             if and {
@@ -376,19 +385,6 @@ fn is_builtin(expr: &Expr) -> bool {
         ExprKind::Convert(inner) => is_builtin(inner),
         _ => false,
     }
-}
-
-/// Whether evaluating it can change a variable.
-fn assigns_variable(expr: &Expr) -> bool {
-    visit::any_in_expr(expr, &mut |e| {
-        matches!(
-            e.kind,
-            ExprKind::Increment {
-                place: Place::Var(_),
-                ..
-            }
-        )
-    })
 }
 
 pub(super) fn is_signed(ty: &Type) -> bool {
