@@ -32,6 +32,16 @@ pub(crate) enum StageName {
     Verifier,
 }
 
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   How large are this command's writes?
@@ -82,6 +92,10 @@ pub(crate) struct Args {
     /// Write results to this file instead of standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+
+    /// How results are written
+    #[arg(short = 'f', long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: OutputFormat,
 
     /// Do not say how many probes are attached
     #[arg(short = 'q', long)]

@@ -1,6 +1,6 @@
 //! Running a script on this machine's kernel.
 
-use crate::cli::{Args, StageName, Stop};
+use crate::cli::{Args, OutputFormat, StageName, Stop};
 use crate::compile::{self, Outcome};
 use crate::report;
 use crumbs_compiler::plan::Plan;
@@ -10,6 +10,8 @@ use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::load::LoadError;
 use crumbs_runtime::kernel::{KernelBackend, Options};
 use crumbs_runtime::session::{self, Host};
+use crumbs_runtime::show::Output;
+use crumbs_runtime::show::json::JsonOutput;
 use crumbs_runtime::show::text::TextOutput;
 use crumbs_runtime::sys_time;
 use std::cell::Cell;
@@ -97,14 +99,17 @@ fn trace(
         to: results,
         reader_is_gone: &reader_is_gone,
     };
-    let mut output = TextOutput::new(results, std::io::stderr(), args.quiet);
+    let mut output: Box<dyn Output> = match args.format {
+        OutputFormat::Text => Box::new(TextOutput::new(results, std::io::stderr(), args.quiet)),
+        OutputFormat::Json => Box::new(JsonOutput::new(results, std::io::stderr(), args.quiet)),
+    };
     let watch = child.as_ref().map(|child| child.watch()).or(target_process);
     let mut host = Surroundings {
         child,
         watch,
         ready_fd: args.ready_fd,
     };
-    let outcome = session::run(plan, backend, &mut host, &mut output, sys_time::boot_clock_ns());
+    let outcome = session::run(plan, backend, &mut host, &mut *output, sys_time::boot_clock_ns());
     if reader_is_gone.get() { Ok(0) } else { outcome }
 }
 

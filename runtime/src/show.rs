@@ -4,6 +4,7 @@
 //! that formats differ in nothing but form.
 
 pub mod histogram;
+pub mod json;
 pub mod printf;
 pub mod text;
 
