@@ -16,6 +16,7 @@
 //! **Time.** Linear in the script for each reading; there are as many readings as the longest chain of maps that are
 //! assigned from one another against the order of the script, bounded by [`MAX_READINGS`].
 
+use crate::c::Declarations;
 use crate::codes;
 use crate::config::{self, Configured};
 use crate::hir;
@@ -37,6 +38,7 @@ mod aggregates;
 mod blocks;
 mod convert;
 mod cx;
+mod environment;
 mod expressions;
 mod facts;
 mod maps;
@@ -51,6 +53,7 @@ mod uses;
 mod tests;
 
 pub use cx::Cx;
+pub use environment::Environment;
 
 /// Types that are not known after this many readings stay unknown, unless the script is short.
 const MAX_READINGS: usize = 64;
@@ -86,6 +89,7 @@ pub fn check(
     let mut cx = Cx {
         source,
         target,
+        types: Environment::new(Declarations::default(), target),
         options,
         configured,
         sites: places.sites,

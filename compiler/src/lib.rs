@@ -11,6 +11,7 @@ pub mod aggregation;
 pub mod arch;
 pub mod bpf;
 pub mod builtin;
+pub mod c;
 pub mod check;
 pub mod codegen;
 pub mod codes;

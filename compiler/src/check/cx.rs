@@ -1,5 +1,6 @@
 //! What checking knows at any moment, and how it reports.
 
+use super::environment::Environment;
 use super::facts::{Facts, VarFact};
 use super::places::{Naming, Planned};
 use crate::codes;
@@ -35,6 +36,8 @@ const MAX_RECORD: u64 = 1 << 16;
 pub struct Cx<'a> {
     pub(super) source: &'a str,
     pub(super) target: &'a dyn Target,
+    /// The types that the script can name.
+    pub types: Environment<'a>,
     pub(super) options: &'a Options,
     pub(super) configured: Configured,
     pub(super) sites: Vec<Site>,

@@ -1,0 +1,118 @@
+//! The types and constants that a script can name, whichever source they have.
+//!
+//! In: what the script declares in C, and the target. Out: types, fields and constants by name. What the script declares
+//! wins over the kernel's, as in bpftrace. The types of the language itself (`int32`, `string`) are not here.
+
+use crate::c::{Constant, Declarations};
+use crate::codes;
+use crate::ctype::{Field, StructId, StructType};
+use crate::probe_kind::did_you_mean;
+use crate::target::{Target, TargetError};
+use crate::types::Type;
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Span;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Where the types of a script come from.
+pub struct Environment<'a> {
+    declared: Declarations,
+    target: &'a dyn Target,
+    /// The arguments of probes; [`StructId::Args`] is an index.
+    args: RefCell<Vec<(StructType, Arc<[Field]>)>>,
+}
+
+impl<'a> Environment<'a> {
+    /// What `declared` and `target` know.
+    pub fn new(declared: Declarations, target: &'a dyn Target) -> Self {
+        Self {
+            declared,
+            target,
+            args: RefCell::default(),
+        }
+    }
+
+    /// The type of this tag (`keyword` is `struct`, `union` or `enum`), or of this typedef where `keyword` is empty.
+    ///
+    /// # Errors
+    /// When nothing of that name is declared and the kernel has none or cannot tell; [`Environment::unknown_type`]
+    /// makes a diagnostic of it.
+    pub fn lookup_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {
+        match self.declared.lookup(keyword, name) {
+            Some(ty) => Ok(ty.clone()),
+            None => self.target.kernel_type(keyword, name),
+        }
+    }
+
+    /// The members of a struct, in order.
+    ///
+    /// # Errors
+    /// When its source cannot be read any more, or knows no such struct.
+    pub fn fields(&self, id: StructId) -> Result<Arc<[Field]>, TargetError> {
+        let args = self.args.borrow();
+        let known = match id {
+            StructId::Args(index) => args.get(index as usize).map(|(_, fields)| fields),
+            _ => self.declared.fields(id),
+        };
+        match known {
+            Some(fields) => Ok(Arc::clone(fields)),
+            None => self.target.struct_fields(id),
+        }
+    }
+
+    /// The constant of this name: of a declared enum, a macro, an enum of the kernel.
+    pub fn constant(&self, name: &str) -> Option<Constant> {
+        if let Some(constant) = self.declared.constants.get(name) {
+            return Some(constant.clone());
+        }
+        let (of, value) = self.target.kernel_constant(name)?;
+        Some(Constant::Enum(of, value))
+    }
+
+    /// The struct of a probe's arguments: `size` bytes with these members. Equal members give the same struct.
+    pub fn args_struct(&self, size: u32, fields: Arc<[Field]>) -> StructType {
+        let mut args = self.args.borrow_mut();
+        let known = args
+            .iter()
+            .find(|(ty, known)| ty.size == size && *known == fields);
+        if let Some((ty, _)) = known {
+            return ty.clone();
+        }
+        let ty = StructType {
+            id: StructId::Args(args.len() as u32),
+            name: "args".into(),
+            size,
+        };
+        args.push((ty.clone(), fields));
+        ty
+    }
+
+    /// What to tell where [`Environment::lookup_type`] found nothing.
+    pub fn unknown_type(&self, keyword: &str, name: &str, error: TargetError, span: Span) -> Diagnostic {
+        let space = if keyword.is_empty() { "" } else { " " };
+        let message = format!("there is no type `{keyword}{space}{name}`");
+        match error {
+            TargetError::NotFound { similar, .. } => {
+                let diagnostic = Diagnostic::error(&codes::UNKNOWN_TYPE, span, message);
+                let diagnostic = did_you_mean(diagnostic, &similar);
+                if self.declared.has_system_headers {
+                    diagnostic.help(
+                        "headers in angle brackets are not read: their types come from the kernel's BTF, which has none \
+                         of this name; declare it in the script",
+                    )
+                } else {
+                    diagnostic
+                }
+            }
+            TargetError::Unreadable { what, reason, help } => {
+                let diagnostic = Diagnostic::error(&codes::UNKNOWN_TYPE, span, message);
+                let diagnostic = diagnostic.label(format!("cannot read {what}: {reason}"));
+                if help.is_empty() {
+                    diagnostic
+                } else {
+                    diagnostic.help(help)
+                }
+            }
+        }
+    }
+}
