@@ -8,6 +8,7 @@ use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
 use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::source::Sources;
 use std::io::{Read, Write};
 
 /// A script as it was given.
@@ -69,8 +70,8 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
 /// What a stage left to do.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The compiled script and its object.
-    Compiled(Box<Compiled>, Vec<u8>),
+    /// The compiled script, its object, and the texts that both were made from.
+    Compiled(Box<Compiled>, Vec<u8>, Sources),
     /// A stage was asked for and has been shown.
     Shown,
 }
@@ -104,7 +105,8 @@ fn compile_here(source: &Source, args: &Args, target: &dyn Target) -> Result<Out
     if stage == Some(StageName::Ast) {
         let parsed = crumbs_grammar::parse(&source.text);
         if stages::has_error(&parsed.diagnostics) {
-            return refuse(source, Err(parsed.diagnostics));
+            let sources = Sources::new(&source.name, &source.text);
+            return refuse(&sources, Err(parsed.diagnostics));
         }
         return show(args, |out| {
             out.write_all(crumbs_grammar::dump::dump(&parsed.script).as_bytes())
@@ -114,31 +116,36 @@ fn compile_here(source: &Source, args: &Args, target: &dyn Target) -> Result<Out
         params: source.params.clone(),
         pid: args.pid,
         config: environment(),
+        library: crumbs_probe_library::MODULES,
+        ..Options::default()
     };
-    let checked = refuse(source, stages::check(&source.text, target, &options))?;
-    report::diagnostics(&source.name, &source.text, &checked.warnings);
-    let script = checked.script;
+    let checked = match stages::check(&source.name, &source.text, target, &options) {
+        Ok(checked) => checked,
+        Err(mistaken) => return refuse(&mistaken.sources, Err(mistaken.diagnostics)),
+    };
+    let (script, sources) = (checked.script, checked.sources);
+    report::diagnostics(&sources, &checked.warnings);
     if stage == Some(StageName::Hir) {
         return show(args, |out| write!(out, "{script}"));
     }
-    let compiled = refuse(source, driver::compile(&script, target))?;
+    let compiled = refuse(&sources, driver::compile(&script, target))?;
     match stage {
         Some(StageName::Ir) => show(args, |out| {
             compiled.functions.iter().try_for_each(|f| write!(out, "{f}"))
         }),
         Some(StageName::Asm) => show(args, |out| {
-            out.write_all(stages::listing(&script, &compiled, &source.text).as_bytes())
+            out.write_all(stages::listing(&script, &compiled, sources.text()).as_bytes())
         }),
         _ => {
             let info = SourceInfo {
                 name: &source.name,
-                text: &source.text,
+                text: sources.text(),
             };
-            let object = refuse(source, driver::write_object(&compiled, &info))?;
+            let object = refuse(&sources, driver::write_object(&compiled, &info))?;
             if stage == Some(StageName::Elf) {
                 return show(args, |out| out.write_all(&object));
             }
-            Ok(Outcome::Compiled(Box::new(compiled), object))
+            Ok(Outcome::Compiled(Box::new(compiled), object, sources))
         }
     }
 }
@@ -155,9 +162,9 @@ fn environment() -> Vec<(String, String)> {
     named("BPFTRACE_").chain(named("CRUMBS_")).collect()
 }
 
-fn refuse<T>(source: &Source, result: Result<T, Vec<Diagnostic>>) -> Result<T, Stop> {
+fn refuse<T>(sources: &Sources, result: Result<T, Vec<Diagnostic>>) -> Result<T, Stop> {
     result.map_err(|diagnostics| {
-        report::diagnostics(&source.name, &source.text, &diagnostics);
+        report::diagnostics(sources, &sources.settle(diagnostics));
         Stop::Failed
     })
 }

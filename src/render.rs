@@ -1,12 +1,14 @@
 //! Shows mistakes at their place in the script.
 //!
-//! In: diagnostics and the text that they are about. Out: for each the message, the lines with its labels, and the help.
+//! In: diagnostics and the texts that they are about. Out: for each the message, the lines with its labels, and the help.
 
 use codespan_reporting::diagnostic as shown;
-use codespan_reporting::files::SimpleFile;
+use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::termcolor::{NoColor, WriteColor};
 use codespan_reporting::term::{self, Config};
 use crumbs_grammar::diagnostic::{Diagnostic, Label, Severity};
+use crumbs_grammar::source::Sources;
+use crumbs_grammar::span::Span;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -17,13 +19,12 @@ const MARK: &str = "…";
 /// How much of a label that is cut off is shown.
 const LABELLED: usize = 100;
 
-/// Writes diagnostics in the order of the script; `name` is what the script is called.
-pub fn diagnostics(out: &mut dyn WriteColor, name: &str, text: &str, diagnostics: &[Diagnostic]) {
-    let text = &visible(text);
+/// Writes diagnostics in their order; their places are in files ([`Sources::settle`]).
+pub fn diagnostics(out: &mut dyn WriteColor, sources: &Sources, diagnostics: &[Diagnostic]) {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_key(|d| d.primary.span.start);
     for diagnostic in sorted {
-        one(out, name, text, diagnostic);
+        one(out, sources, diagnostic);
     }
 }
 
@@ -42,32 +43,62 @@ fn visible(text: &str) -> String {
 }
 
 /// The same as text without colours.
-pub fn plain(name: &str, text: &str, mistakes: &[Diagnostic]) -> String {
+pub fn plain(sources: &Sources, mistakes: &[Diagnostic]) -> String {
     let mut out = NoColor::new(Vec::new());
-    diagnostics(&mut out, name, text, mistakes);
+    diagnostics(&mut out, sources, mistakes);
     String::from_utf8_lossy(&out.into_inner()).into_owned()
 }
 
-fn one(out: &mut dyn WriteColor, name: &str, text: &str, diagnostic: &Diagnostic) {
-    let labels = std::iter::once(&diagnostic.primary).chain(&diagnostic.secondary);
-    let starts: Vec<usize> = labels.map(|label| label.span.range().start).collect();
-    let excerpt = Excerpt::new(text, &starts);
-    let file = SimpleFile::new(name, &*excerpt.text);
+/// The labels of one file.
+struct FileLabels<'a> {
+    name: &'a str,
+    whole: Span,
+    labels: Vec<(shown::LabelStyle, &'a Label)>,
+}
+
+fn one(out: &mut dyn WriteColor, sources: &Sources, diagnostic: &Diagnostic) {
+    let mut files: Vec<FileLabels<'_>> = Vec::new();
+    let labels = std::iter::once((shown::LabelStyle::Primary, &diagnostic.primary)).chain(
+        diagnostic
+            .secondary
+            .iter()
+            .map(|label| (shown::LabelStyle::Secondary, label)),
+    );
+    for label in labels {
+        let (name, whole) = sources.file(label.1.span);
+        match files.iter_mut().find(|file| file.whole == whole) {
+            Some(file) => file.labels.push(label),
+            None => files.push(FileLabels {
+                name,
+                whole,
+                labels: vec![label],
+            }),
+        }
+    }
+    let mut texts = SimpleFiles::new();
+    let mut labels = Vec::new();
+    for file in files {
+        let text = visible(sources.text().get(file.whole.range()).unwrap_or_default());
+        let local = |label: &Label| {
+            let start = file.whole.range().start;
+            let range = label.span.range();
+            within(
+                &text,
+                range.start.saturating_sub(start)..range.end.saturating_sub(start),
+            )
+        };
+        let starts: Vec<usize> = file.labels.iter().map(|(_, label)| local(label).start).collect();
+        let excerpt = Excerpt::new(&text, &starts);
+        let id = texts.add(file.name, excerpt.text.clone().into_owned());
+        for (style, label) in &file.labels {
+            let range = excerpt.range(local(label));
+            labels.push(shown::Label::new(*style, id, range).with_message(clipped(&label.message)));
+        }
+    }
     let severity = match diagnostic.severity {
         Severity::Error => shown::Severity::Error,
         Severity::Warning => shown::Severity::Warning,
     };
-    let label = |style, label: &Label| {
-        let range = excerpt.range(within(text, label.span.range()));
-        shown::Label::new(style, (), range).with_message(clipped(&label.message))
-    };
-    let mut labels = vec![label(shown::LabelStyle::Primary, &diagnostic.primary)];
-    labels.extend(
-        diagnostic
-            .secondary
-            .iter()
-            .map(|l| label(shown::LabelStyle::Secondary, l)),
-    );
     let diagnostic = shown::Diagnostic::new(severity)
         .with_code(diagnostic.code.id)
         .with_message(clipped(&diagnostic.message))
@@ -80,7 +111,7 @@ fn one(out: &mut dyn WriteColor, name: &str, text: &str, diagnostic: &Diagnostic
                 .collect(),
         );
     // Nobody is left to tell when the output cannot be written.
-    let _ = term::emit_to_write_style(out, &Config::default(), &file, &diagnostic);
+    let _ = term::emit_to_write_style(out, &Config::default(), &texts, &diagnostic);
 }
 
 /// A range that lies within the text, at character boundaries.

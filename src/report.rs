@@ -3,6 +3,8 @@
 use codespan_reporting::term::termcolor::{ColorChoice, StandardStream};
 use crumbs::render;
 use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::source::Sources;
+use crumbs_grammar::span::Span;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::kernel::reject::Rejection;
 use std::io::{IsTerminal, Write};
@@ -32,18 +34,20 @@ pub(crate) fn error(error: &Error) {
 }
 
 /// Prints diagnostics in the order of the script.
-pub(crate) fn diagnostics(name: &str, text: &str, diagnostics: &[Diagnostic]) {
-    render::diagnostics(&mut standard_error().lock(), name, text, diagnostics);
+pub(crate) fn diagnostics(sources: &Sources, diagnostics: &[Diagnostic]) {
+    render::diagnostics(&mut standard_error().lock(), sources, diagnostics);
 }
 
 /// Prints what the kernel's verifier refused, at its place in the script.
-pub(crate) fn rejection(name: &str, text: &str, rejection: &Rejection, verbose: bool) {
+pub(crate) fn rejection(sources: &Sources, rejection: &Rejection, verbose: bool) {
     message(&format!(
         "error: cannot load {}: the kernel's verifier refused it",
         rejection.probe
     ));
     if let Some((line, column)) = rejection.position {
-        let source = text
+        let name = sources.file(Span::default()).0;
+        let source = sources
+            .text()
             .lines()
             .nth(line.saturating_sub(1) as usize)
             .unwrap_or_default();

@@ -4,6 +4,7 @@ use crate::cli::{Args, OutputFormat, StageName, Stop};
 use crate::compile::{self, Outcome};
 use crate::report;
 use crumbs_compiler::plan::Plan;
+use crumbs_grammar::source::Sources;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::child::{self, Child, Watch};
 use crumbs_runtime::host::{HostOptions, HostTarget};
@@ -46,8 +47,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
             ..HostOptions::from_environment()
         })
     };
-    let (compiled, object) = match compile::compile(&source, args, target)? {
-        Outcome::Compiled(compiled, object) => (compiled, object),
+    let (compiled, object, sources) = match compile::compile(&source, args, target)? {
+        Outcome::Compiled(compiled, object, sources) => (compiled, object, sources),
         Outcome::Shown => return Ok(0),
     };
     let options = Options {
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
         catch_signals: is_run,
     };
     let mut backend = KernelBackend::load(&compiled.plan, &object, options)
-        .map_err(|error| not_loaded(error, args, &source))?;
+        .map_err(|error| not_loaded(error, args, &sources))?;
     if args.stage == Some(StageName::Verifier) {
         let mut out = compile::output(args)?;
         let logs = backend.verifier_logs().join("\n");
@@ -186,11 +187,11 @@ fn failed(error: Error) -> Stop {
     Stop::Failed
 }
 
-fn not_loaded(error: LoadError, args: &Args, source: &compile::Source) -> Stop {
+fn not_loaded(error: LoadError, args: &Args, sources: &Sources) -> Stop {
     match error {
         LoadError::Refused(error) => failed(error),
         LoadError::Rejected(rejection) => {
-            report::rejection(&source.name, &source.text, &rejection, args.verbose);
+            report::rejection(sources, &rejection, args.verbose);
             Stop::Failed
         }
     }

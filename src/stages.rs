@@ -5,10 +5,12 @@
 use crumbs_compiler::bpf::disasm;
 use crumbs_compiler::check;
 use crumbs_compiler::driver::Compiled;
+use crumbs_compiler::expand::expand;
 use crumbs_compiler::hir;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use crumbs_grammar::source::Sources;
 
 /// Stack for the compiler: it walks the script recursively, and the parser bounds how deep a script can nest.
 const STACK: usize = 256 << 20;
@@ -18,29 +20,55 @@ const STACK: usize = 256 << 20;
 pub struct Checked {
     /// The typed program.
     pub script: hir::Script,
+    /// The texts that it was made from; its spans are places in them.
+    pub sources: Sources,
     /// What its author probably wants to know.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Parses and checks a script.
+/// A script with mistakes.
+#[derive(Debug)]
+pub struct Mistaken {
+    /// The texts that it was made from.
+    pub sources: Sources,
+    /// Every mistake and warning, at least one of them an error.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Parses, expands and checks a script; messages call it `name`, and its imports are looked up from there.
 ///
 /// # Errors
-/// Every mistake and warning, at least one of them an error.
-pub fn check(text: &str, target: &dyn Target, options: &Options) -> Result<Checked, Vec<Diagnostic>> {
+/// When it has mistakes.
+pub fn check(
+    name: &str,
+    text: &str,
+    target: &dyn Target,
+    options: &Options,
+) -> Result<Checked, Box<Mistaken>> {
     let parsed = crumbs_grammar::parse(text);
     let mut diagnostics = parsed.diagnostics;
     // What the parser had to skip would only give errors of the checker that are none.
     if has_error(&diagnostics) {
-        return Err(diagnostics);
+        let sources = Sources::new(name, text);
+        return Err(Box::new(Mistaken { sources, diagnostics }));
     }
-    let (script, more) = check::check(&parsed.script, text, target, options);
-    diagnostics.extend(more);
+    let expanded = expand(name, text, parsed.script, target, options);
+    let sources = expanded.sources;
+    diagnostics.extend(expanded.diagnostics);
+    let mut script = None;
+    if !has_error(&diagnostics) {
+        let (checked, more) = check::check(&expanded.script, sources.text(), target, options);
+        diagnostics.extend(more);
+        script = checked;
+    }
+    let diagnostics = sources.settle(diagnostics);
     match script {
         Some(script) if !has_error(&diagnostics) => Ok(Checked {
             script,
+            sources,
             warnings: diagnostics,
         }),
-        _ => Err(diagnostics),
+        _ => Err(Box::new(Mistaken { sources, diagnostics })),
     }
 }
 

@@ -11,13 +11,15 @@ mod cases;
 mod kernel;
 
 use cases::{Case, File};
-use crumbs::{render, stages};
+use crumbs::render;
+use crumbs::stages::{self, Mistaken};
 use crumbs_compiler::driver::{self, Compiled};
 use crumbs_compiler::hir;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{KernelVersion, Target};
 use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::source::Sources;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::text::TextOutput;
@@ -43,11 +45,14 @@ fn target() -> FixtureTarget {
 
 /// The machine of a case.
 fn target_of(case: &Case, recorded: &FixtureTarget) -> FixtureTarget {
+    let recorded = case.files().fold(recorded.clone(), |target, (name, text)| {
+        target.with_file(name, text)
+    });
     match case.section("kernel") {
-        None => recorded.clone(),
+        None => recorded,
         Some(version) => {
             let (major, minor) = version.trim().split_once('.').unwrap();
-            recorded.clone().with_kernel(KernelVersion {
+            recorded.with_kernel(KernelVersion {
                 major: major.parse().unwrap(),
                 minor: minor.parse().unwrap(),
             })
@@ -74,6 +79,7 @@ fn files() -> Vec<(PathBuf, File)> {
 /// A case's compilation.
 struct Compilation {
     script: hir::Script,
+    sources: Sources,
     compiled: Compiled,
     warnings: Vec<Diagnostic>,
 }
@@ -88,20 +94,25 @@ fn options(case: &Case) -> Options {
             .lines()
             .map(str::to_owned)
             .collect(),
-        pid: None,
         config: config
             .filter_map(|line| line.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
+        ..Options::default()
     }
 }
 
 /// Compiles a case for a machine.
-fn compile(case: &Case, target: &dyn Target) -> Result<Compilation, Vec<Diagnostic>> {
-    let checked = stages::check(case.script(), target, &options(case))?;
-    let compiled = driver::compile(&checked.script, target)?;
+fn compile(case: &Case, target: &dyn Target) -> Result<Compilation, Box<Mistaken>> {
+    let checked = stages::check(SCRIPT_NAME, case.script(), target, &options(case))?;
+    let sources = checked.sources;
+    let compiled = driver::compile(&checked.script, target).map_err(|diagnostics| Mistaken {
+        diagnostics: sources.settle(diagnostics),
+        sources: sources.clone(),
+    })?;
     Ok(Compilation {
         script: checked.script,
+        sources,
         compiled,
         warnings: checked.warnings,
     })
@@ -176,18 +187,22 @@ fn actual(case: &Case, recorded: &FixtureTarget) -> Case {
     let target = target_of(case, recorded);
     let wants = |kind| case.section(kind).is_some();
     match compile(case, &target) {
-        Err(diagnostics) => {
-            let text = render::plain(SCRIPT_NAME, case.script(), &diagnostics);
+        Err(mistaken) => {
+            let text = render::plain(&mistaken.sources, &mistaken.diagnostics);
             actual.set("diagnostics", &text, true);
             for kind in ["asm", "output", "stderr", "exit"] {
                 actual.set(kind, "", false);
             }
         }
         Ok(compilation) => {
-            let text = render::plain(SCRIPT_NAME, case.script(), &compilation.warnings);
+            let text = render::plain(&compilation.sources, &compilation.warnings);
             actual.set("diagnostics", &text, false);
             if wants("asm") {
-                let text = stages::listing(&compilation.script, &compilation.compiled, case.script());
+                let text = stages::listing(
+                    &compilation.script,
+                    &compilation.compiled,
+                    compilation.sources.text(),
+                );
                 actual.set("asm", &text, true);
             }
             if wants("output") {

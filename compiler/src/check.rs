@@ -18,11 +18,9 @@
 
 use crate::c::Declarations;
 use crate::codes;
-use crate::config::{self, Configured};
+use crate::config;
 use crate::hir;
 use crate::options::Options;
-use crate::probe_kind::did_you_mean;
-use crate::similar::similar;
 use crate::target::Target;
 use crate::types::Type;
 use crumbs_grammar::codes::TOO_MANY;
@@ -72,7 +70,7 @@ pub fn check(
     options: &Options,
 ) -> (Option<hir::Script>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let configured = configure(script, options, &mut diagnostics);
+    let configured = config::configure(script, options, &mut diagnostics);
     let mut has_probe = false;
     for item in &script.items {
         has_probe |= matches!(item, ast::Item::Probe(_));
@@ -268,74 +266,14 @@ fn ordered(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// What the `config` blocks and the options say.
-fn configure(script: &ast::Script, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Configured {
-    let mut configured = Configured::default();
-    let blocks = script.items.iter().filter_map(|item| match item {
-        ast::Item::Config(block) => Some(block),
-        _ => None,
-    });
-    for (name, value) in blocks.flat_map(|block| &block.entries) {
-        let text = match &value.node {
-            ast::ConfigValue::Int(n) => n.to_string(),
-            ast::ConfigValue::Word(text) | ast::ConfigValue::Str(text) => text.clone(),
-        };
-        set(
-            &mut configured,
-            &name.node,
-            name.span,
-            &text,
-            value.span,
-            diagnostics,
-        );
-    }
-    for (name, value) in &options.config {
-        set(
-            &mut configured,
-            name,
-            Span::default(),
-            value,
-            Span::default(),
-            diagnostics,
-        );
-    }
-    configured
-}
-
-fn set(to: &mut Configured, name: &str, name_span: Span, value: &str, span: Span, out: &mut Vec<Diagnostic>) {
-    match config::by_name(name) {
-        Some(variable) => {
-            if let Err(expected) = (variable.set)(to, value) {
-                let message = format!("`{name}` cannot be `{value}`");
-                out.push(
-                    Diagnostic::error(&codes::BAD_CONFIG, span, message)
-                        .label(format!("expected {expected}"))
-                        .help(format!(
-                            "{name}: {}; {} unless set",
-                            variable.doc, variable.default
-                        )),
-                );
-            }
-        }
-        None => {
-            let message = format!("there is no config variable `{name}`");
-            let diagnostic = Diagnostic::error(&codes::UNKNOWN_CONFIG, name_span, message);
-            let renamed = config::RENAMED.iter().find(|(old, _)| *old == name);
-            out.push(match renamed {
-                Some((_, new)) => diagnostic.help(format!("it is called `{new}` now")),
-                None => did_you_mean(diagnostic, &similar(name, config::ALL.iter().map(|v| v.name), 3)),
-            });
-        }
-    }
-}
-
 /// What is said of a top-level item that this version cannot run.
 fn later_item(item: &ast::Item) -> Option<Diagnostic> {
     let (what, span) = match item {
-        ast::Item::Probe(_) | ast::Item::Config(_) => return None,
-        ast::Item::Import(import) => ("`import`", import.span),
+        // The last two are replaced before a script is checked.
+        ast::Item::Probe(_) | ast::Item::Config(_) | ast::Item::Import(_) | ast::Item::Macro(_) => {
+            return None;
+        }
         ast::Item::MapDecl(decl) => ("declarations of maps", decl.span),
-        ast::Item::Macro(decl) => ("macros", decl.span),
         ast::Item::Function(decl) => ("functions of one's own", decl.span),
         ast::Item::C(text) => ("C definitions", text.span),
     };

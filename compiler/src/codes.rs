@@ -193,6 +193,32 @@ codes! {
     UNUSED_VARIABLE = "W0204", "a variable is never assigned",
         "A variable that is declared only holds 0.",
         "begin { let $x; }";
+    NO_IMPORT = "E0300", "an import cannot be read",
+        "`import \"path\"` takes over what a script, every script of a directory, or a module of the probe library defines. \
+         Paths count from the importing file. C files cannot be imported: crumbs works without a C compiler.",
+        "import \"no_such_file.bt\"; begin { }";
+    IMPORT_STATEMENT = "E0301", "an import inside of a block",
+        "Imports stand at the top of a script. Inside of blocks they are unstable and off unless the script's config sets \
+         `unstable_import_statement = enable`.",
+        "begin { import \"no_such_file.bt\"; }";
+    IMPORTED_CONFIG = "E0302", "an imported file has a config block",
+        "Only the script that is run decides on config variables, so that an import changes nothing behind its back.",
+        "";
+    DUPLICATE_MACRO = "E0303", "a macro or its parameter is defined twice",
+        "Macros may share a name where the number or the kinds (`$v`, `@m`, `x`) of their parameters differ.",
+        "macro m(x) { x } macro m(y) { y } begin { print(m(1)); }";
+    MACRO_ARGUMENTS = "E0304", "a macro does not take these arguments",
+        "A parameter `$v` takes a variable, `@m` a map as a whole, and a bare word any value.",
+        "macro m($v) { $v } begin { print(m(1)); }";
+    RECURSIVE_MACRO = "E0305", "a macro uses itself",
+        "A macro is replaced by its text where it is used, so it can use other macros but not itself.",
+        "macro m(x) { m(x) } begin { m(1); }";
+    UNHYGIENIC_MAP = "E0306", "a macro uses a map that it was not given",
+        "Maps belong to the whole script, so a macro names as parameters those that it uses: `macro m(@map) { … }`.",
+        "macro m() { @x++; } begin { m(); @x = 1; }";
+    MACRO_TOO_LARGE = "E0307", "macros give too much code",
+        "Macros that use macros multiply. Each use is a copy of the macro's text with the arguments in it.",
+        "";
 }
 
 #[cfg(test)]

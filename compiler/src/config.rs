@@ -2,8 +2,15 @@
 //!
 //! In: names and values as text. Out: a [`Configured`].
 
+use crate::codes;
 use crate::hir;
+use crate::options::Options;
 use crate::plan::Settings;
+use crate::probe_kind::did_you_mean;
+use crate::similar::similar;
+use crumbs_grammar::ast;
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Span;
 
 /// What all config variables together decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +21,8 @@ pub struct Configured {
     pub config: hir::Config,
     /// What becomes of attach points that match nothing.
     pub missing_probes: MissingProbes,
+    /// Whether imports may stand inside of blocks.
+    pub import_statements: bool,
 }
 
 /// What becomes of attach points that match nothing.
@@ -223,12 +232,15 @@ pub static ALL: &[Variable] = &[
         any,
         "accepted for bpftrace scripts; decides nothing"
     ),
-    no_effect!(
-        "unstable_import_statement",
-        "error",
-        any,
-        "accepted for bpftrace scripts; decides nothing"
-    ),
+    Variable {
+        name: "unstable_import_statement",
+        doc: "whether imports may stand inside of blocks: enable, warn or error",
+        default: "error",
+        set: |to, value| {
+            to.import_statements = stability(value)?;
+            Ok(())
+        },
+    },
     no_effect!(
         "unstable_typeinfo",
         "error",
@@ -274,6 +286,67 @@ pub fn by_name(name: &str) -> Option<&'static Variable> {
     ALL.iter().find(|variable| variable.name == name)
 }
 
+/// What the `config` blocks and the options say.
+pub fn configure(script: &ast::Script, options: &Options, diagnostics: &mut Vec<Diagnostic>) -> Configured {
+    let mut configured = Configured::default();
+    let blocks = script.items.iter().filter_map(|item| match item {
+        ast::Item::Config(block) => Some(block),
+        _ => None,
+    });
+    for (name, value) in blocks.flat_map(|block| &block.entries) {
+        let text = match &value.node {
+            ast::ConfigValue::Int(n) => n.to_string(),
+            ast::ConfigValue::Word(text) | ast::ConfigValue::Str(text) => text.clone(),
+        };
+        set(
+            &mut configured,
+            &name.node,
+            name.span,
+            &text,
+            value.span,
+            diagnostics,
+        );
+    }
+    for (name, value) in &options.config {
+        set(
+            &mut configured,
+            name,
+            Span::default(),
+            value,
+            Span::default(),
+            diagnostics,
+        );
+    }
+    configured
+}
+
+fn set(to: &mut Configured, name: &str, name_span: Span, value: &str, span: Span, out: &mut Vec<Diagnostic>) {
+    match by_name(name) {
+        Some(variable) => {
+            if let Err(expected) = (variable.set)(to, value) {
+                let message = format!("`{name}` cannot be `{value}`");
+                out.push(
+                    Diagnostic::error(&codes::BAD_CONFIG, span, message)
+                        .label(format!("expected {expected}"))
+                        .help(format!(
+                            "{name}: {}; {} unless set",
+                            variable.doc, variable.default
+                        )),
+                );
+            }
+        }
+        None => {
+            let message = format!("there is no config variable `{name}`");
+            let diagnostic = Diagnostic::error(&codes::UNKNOWN_CONFIG, name_span, message);
+            let renamed = RENAMED.iter().find(|(old, _)| *old == name);
+            out.push(match renamed {
+                Some((_, new)) => diagnostic.help(format!("it is called `{new}` now")),
+                None => did_you_mean(diagnostic, &similar(name, ALL.iter().map(|v| v.name), 3)),
+            });
+        }
+    }
+}
+
 fn number(value: &str, min: u32, max: u32, expected: &'static str) -> Result<u32, &'static str> {
     match value.parse() {
         Ok(number) if (min..=max).contains(&number) => Ok(number),
@@ -290,6 +363,15 @@ fn boolean(value: &str) -> Result<bool, &'static str> {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
         _ => Err("true or false"),
+    }
+}
+
+/// Whether something unstable may be used.
+fn stability(value: &str) -> Result<bool, &'static str> {
+    match value {
+        "enable" | "warn" => Ok(true),
+        "error" => Ok(false),
+        _ => Err("enable, warn or error"),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod codes;
 pub mod config;
 pub mod ctype;
 pub mod driver;
+pub mod expand;
 pub mod format;
 pub mod function;
 pub mod glob;

@@ -5,6 +5,10 @@
 pub struct Options {
     /// The positional parameters: `$1` is the first.
     pub params: Vec<String>,
+    /// The named parameters (`--name`, `--name=value`), in order: `getopt` reads them.
+    pub named: Vec<(String, Option<String>)>,
+    /// The modules of the probe library: what an import calls them, and their text.
+    pub library: &'static [(&'static str, &'static str)],
     /// The process that is traced (`-p`), as its pid namespace numbers it.
     pub pid: Option<u32>,
     /// Config variables that are set from outside (environment, flags), which win over the script's: name in lower

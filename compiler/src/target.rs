@@ -156,6 +156,17 @@ pub struct Function {
     pub indirect: bool,
 }
 
+/// A script that another one imports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// What tells it from other files, however it is named: it is imported once.
+    pub id: String,
+    /// What messages call it; imports of its own are looked up from there.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
 /// Why a target could not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetError {
@@ -235,6 +246,18 @@ pub trait Target {
     /// # Errors
     /// When the binary cannot be read or the address is in no executable segment.
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError>;
+    /// The files that `import "path"` in the script `importer` means: one, or every script of a directory by ascending
+    /// name. A relative path is looked up beside `importer`, which may also be the name of something that is no file.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    fn import(&self, importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
+        let _ = (importer, path);
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: Vec::new(),
+        })
+    }
     /// The kernel's type of this name: a struct, union or enum by its tag, or a typedef or plain type where `keyword` is
     /// empty. Modules are searched behind vmlinux.
     ///

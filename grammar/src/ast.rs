@@ -446,3 +446,39 @@ pub enum BinaryOp {
     And,
     Or,
 }
+
+/// `sizeof(…)` and its like: of a type, or else a call like any other.
+pub fn type_call(name: Name, args: Vec<Arg>) -> ExprKind {
+    let path = match args.as_slice() {
+        [Arg::Type(_)] => Some(Vec::new()),
+        [Arg::Type(_), Arg::Expr(path)] => field_path(path),
+        _ => None,
+    };
+    let mut args = args.into_iter();
+    match (path, args.next()) {
+        (Some(path), Some(Arg::Type(ty))) => ExprKind::TypeCall { name, ty, path },
+        (_, first) => ExprKind::Call {
+            name,
+            args: first.into_iter().chain(args).collect(),
+        },
+    }
+}
+
+/// The names of `a.b.c`.
+fn field_path(mut expr: &Expr) -> Option<Vec<Name>> {
+    let mut path = Vec::new();
+    loop {
+        match &expr.kind {
+            ExprKind::Field(of, name) => {
+                path.push(name.clone());
+                expr = of;
+            }
+            ExprKind::Ident(name) => {
+                path.push(Spanned::new(name.clone(), expr.span));
+                path.reverse();
+                return Some(path);
+            }
+            _ => return None,
+        }
+    }
+}

@@ -25,10 +25,12 @@ pub mod lexer;
 mod literal;
 mod place;
 mod recover;
+pub mod source;
 pub mod span;
 #[cfg(test)]
 mod tests;
 pub mod token;
+pub mod visit;
 
 #[allow(
     clippy::all,

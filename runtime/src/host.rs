@@ -5,6 +5,7 @@
 //! `crumbs -l`. Nothing is changed on the machine.
 
 mod elf;
+mod imports;
 mod ld_cache;
 mod libraries;
 mod library_name;
@@ -19,7 +20,8 @@ use crate::kernel::attach::warm_up;
 use crate::kernel::probe;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{
-    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, Target, TargetError, TracepointFormat,
+    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
+    TracepointFormat,
 };
 use elf::{Image, Images};
 use libraries::SearchPath;
@@ -393,6 +395,10 @@ impl Target for HostTarget {
             similar,
             searched: vec![searched],
         })
+    }
+
+    fn import(&self, importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
+        imports::files(importer, path)
     }
 
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {

@@ -233,7 +233,7 @@ fn target() -> Option<&'static PathBuf> {
 
 /// Compiles a script.
 pub fn compile(text: &str, target: &dyn Target) -> Compiled {
-    let checked = match stages::check(text, target, &options::Options::default()) {
+    let checked = match stages::check("exactness", text, target, &options::Options::default()) {
         Ok(checked) => checked,
         Err(mistakes) => panic!("{text}\n{mistakes:#?}"),
     };

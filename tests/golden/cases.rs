@@ -8,6 +8,7 @@
 //! | `script NAME` | the script |
 //! | `params` | its positional parameters, one a line |
 //! | `config` | `name=value` lines, as the environment would set them |
+//! | `file NAME` | a file beside the script, for imports |
 //! | `kernel` | the kernel version instead of the recorded one: `5.10` |
 //! | `events` | what happens on the simulated machine, as `crumbs_runtime::vm::event` describes it |
 //! | `asm` | what is to come out: the instructions under the script's lines |
@@ -70,6 +71,13 @@ impl Case {
         }
     }
 
+    /// The files beside it: name and text.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.sections
+            .iter()
+            .filter_map(|s| Some((s.header.strip_prefix("file ")?, s.text.as_str())))
+    }
+
     /// Whether its output came from bpftrace.
     pub fn is_bpftrace(&self) -> bool {
         self.sections.iter().any(|s| s.header == "output (bpftrace)")
@@ -122,8 +130,8 @@ impl File {
                         sections: vec![section],
                     }),
                     (
-                        "params" | "config" | "kernel" | "events" | "asm" | "output" | "stderr" | "exit"
-                        | "diagnostics",
+                        "params" | "config" | "file" | "kernel" | "events" | "asm" | "output" | "stderr"
+                        | "exit" | "diagnostics",
                         Some(case),
                     ) => case.sections.push(section),
                     _ => return Err(format!("there is no section `{}` here", section.header)),

@@ -9,7 +9,8 @@ use crumbs_compiler::driver::{self, NEEDS_KERNEL, NO_ROOM};
 use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{
-    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, Target, TargetError, TracepointFormat,
+    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
+    TracepointFormat,
 };
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::load::LoadError;
@@ -62,6 +63,10 @@ impl Target for Mixed {
         self.places.functions(binary)
     }
 
+    fn import(&self, importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
+        self.places.import(importer, path)
+    }
+
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
         self.places.file_offset(binary, address)
     }
@@ -98,22 +103,23 @@ enum Loaded {
 fn load(case: &super::Case, mixed: &Mixed) -> Result<Loaded, String> {
     let compilation = match compile(case, mixed) {
         Ok(compilation) => compilation,
-        Err(diagnostics) => {
-            let is_too_old = diagnostics
+        Err(mistaken) => {
+            let is_too_old = mistaken
+                .diagnostics
                 .iter()
                 .all(|d| [NEEDS_KERNEL.id, NO_ROOM.id].contains(&d.code.id));
             if is_too_old && mixed.kernel() < WHOLE_LANGUAGE {
                 return Ok(Loaded::TooOld);
             }
-            return Err(render::plain(SCRIPT_NAME, case.script(), &diagnostics));
+            return Err(render::plain(&mistaken.sources, &mistaken.diagnostics));
         }
     };
     let info = SourceInfo {
         name: SCRIPT_NAME,
-        text: case.script(),
+        text: compilation.sources.text(),
     };
     let object = driver::write_object(&compilation.compiled, &info);
-    let object = object.map_err(|diagnostics| render::plain(SCRIPT_NAME, case.script(), &diagnostics))?;
+    let object = object.map_err(|diagnostics| render::plain(&compilation.sources, &diagnostics))?;
     match KernelBackend::load(&compilation.compiled.plan, &object, Options::default()) {
         Ok(_) => Ok(Loaded::Accepted),
         Err(LoadError::Refused(error)) => Ok(Loaded::Refused(error.to_string())),
@@ -137,7 +143,7 @@ struct Tally {
 /// Why nothing can be loaded here.
 fn load_all() -> Result<Tally, String> {
     let recorded = target();
-    let mixed = Mixed {
+    let mut mixed = Mixed {
         places: recorded.clone(),
         host: HostTarget::new(HostOptions::from_environment()),
     };
@@ -155,6 +161,7 @@ fn load_all() -> Result<Tally, String> {
             if case.section("kernel").is_some() || compile(case, &target_of(case, &recorded)).is_err() {
                 continue;
             }
+            mixed.places = target_of(case, &recorded);
             match load(case, &mixed) {
                 Ok(Loaded::Accepted) => tally.loaded += 1,
                 Ok(Loaded::TooOld) => tally.too_old += 1,

@@ -18,7 +18,14 @@ fn check_on(target: &dyn Target, source: &str, options: &Options) -> (Option<hir
         "{source}: {:?}",
         parsed.diagnostics
     );
-    check(&parsed.script, source, target, options)
+    let expanded = crate::expand::expand("-e", source, parsed.script, target, options);
+    let mut diagnostics = expanded.diagnostics;
+    if !diagnostics.is_empty() {
+        return (None, expanded.sources.settle(diagnostics));
+    }
+    let (script, more) = check(&expanded.script, expanded.sources.text(), target, options);
+    diagnostics.extend(more);
+    (script, expanded.sources.settle(diagnostics))
 }
 
 fn checked(source: &str) -> (Option<hir::Script>, Vec<Diagnostic>) {

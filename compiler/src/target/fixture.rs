@@ -24,7 +24,7 @@
 //! (A comment stands on its own line; those beside the lines above are this page's.)
 
 use super::{
-    Arch, Binary, FEATURES, Feature, Function, KernelVersion, PidNamespace, Target, TargetError,
+    Arch, Binary, FEATURES, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
     TracepointFormat, tracepoint_format,
 };
 use crate::glob::Glob;
@@ -83,6 +83,8 @@ pub struct FixtureTarget {
     pid_namespace: Option<PidNamespace>,
     binaries: BTreeMap<String, RecordedBinary>,
     tracepoints: BTreeMap<(String, String), Arc<TracepointFormat>>,
+    /// Scripts to import, by name.
+    files: BTreeMap<String, String>,
 }
 
 impl FixtureTarget {
@@ -134,6 +136,13 @@ impl FixtureTarget {
     #[must_use]
     pub fn with_kernel(mut self, kernel: KernelVersion) -> Self {
         self.kernel = kernel;
+        self
+    }
+
+    /// The same machine with one more file, beside every script.
+    #[must_use]
+    pub fn with_file(mut self, name: &str, text: &str) -> Self {
+        self.files.insert(name.to_owned(), text.to_owned());
         self
     }
 
@@ -226,6 +235,24 @@ impl Target for FixtureTarget {
 
     fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError> {
         Ok(Arc::clone(&self.recorded(binary)?.functions))
+    }
+
+    fn import(&self, _importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
+        let directory = format!("{path}/");
+        let files: Vec<SourceFile> = self
+            .files
+            .iter()
+            .filter(|(name, _)| *name == path || name.starts_with(&directory))
+            .map(|(name, text)| SourceFile {
+                id: name.clone(),
+                name: name.clone(),
+                text: text.clone(),
+            })
+            .collect();
+        if files.is_empty() {
+            return Err(not_found(path, self.files.keys().map(String::as_str)));
+        }
+        Ok(files)
     }
 
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
@@ -377,6 +404,7 @@ impl Parser {
             pid_namespace: self.pid_namespace,
             binaries: self.binaries,
             tracepoints: self.tracepoints,
+            files: BTreeMap::new(),
         })
     }
 }

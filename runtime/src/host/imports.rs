@@ -1,0 +1,77 @@
+//! Files that scripts import.
+//!
+//! In: the name of the importing script and a path as written. Out: the texts, each with its canonical path, by which it is
+//! known however it is named. A directory stands for the scripts in it, not for those of directories below.
+
+use super::refusal::{io_error, unreadable};
+use crumbs_compiler::similar::similar;
+use crumbs_compiler::target::{SourceFile, TargetError};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// What the names of scripts end in.
+const EXTENSION: &str = "bt";
+
+/// The files that `import "path"` in `importer` means.
+pub(super) fn files(importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
+    // What comes from a pipe or the command line is at home in the working directory.
+    let beside = Path::new(importer)
+        .parent()
+        .filter(|_| Path::new(importer).is_file())
+        .unwrap_or(Path::new(""));
+    let wanted = beside.join(path);
+    let metadata = match fs::metadata(&wanted) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(&wanted)),
+        Err(error) => return Err(io_error(&wanted.to_string_lossy(), &error)),
+    };
+    if !metadata.is_dir() {
+        return Ok(vec![file(&wanted)?]);
+    }
+    let entries = fs::read_dir(&wanted).map_err(|error| io_error(&wanted.to_string_lossy(), &error))?;
+    let mut scripts: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == EXTENSION) && path.is_file())
+        .collect();
+    scripts.sort();
+    if scripts.is_empty() {
+        let help = format!("name a script, or a directory of scripts (`*.{EXTENSION}`)");
+        return Err(unreadable(
+            &wanted.to_string_lossy(),
+            "there is no script in it",
+            help,
+        ));
+    }
+    scripts.iter().map(|script| file(script)).collect()
+}
+
+fn file(path: &Path) -> Result<SourceFile, TargetError> {
+    let name = path.to_string_lossy().into_owned();
+    let bytes = fs::read(path).map_err(|error| io_error(&name, &error))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let help = "name a script: its text is UTF-8".to_owned();
+        unreadable(&name, "it is no text", help)
+    })?;
+    let id = fs::canonicalize(path).map_or_else(|_| name.clone(), |path| path.to_string_lossy().into_owned());
+    Ok(SourceFile { id, name, text })
+}
+
+fn missing(wanted: &Path) -> TargetError {
+    let name = wanted.file_name().unwrap_or_default().to_string_lossy();
+    let directory = match wanted.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let beside: Vec<String> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    TargetError::NotFound {
+        similar: similar(&name, beside.iter().map(String::as_str), 3),
+        searched: vec![wanted.to_string_lossy().into_owned()],
+    }
+}
