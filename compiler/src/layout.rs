@@ -8,8 +8,8 @@
 
 use crate::hir::{Map, Probe, Script};
 use crate::plan::{
-    Attach, BpfMap, BpfMapId, BpfMapKind, Generations, Loss, LossKind, MapId, MapPlan, MemoryPlan, Plan,
-    ProgramKind, ProgramPlan, Rings, Scratch, Storage, Stripes,
+    Attach, BpfMap, BpfMapId, BpfMapKind, Event, Generations, Loss, LossKind, MapId, MapPlan, MemoryPlan,
+    Plan, ProgramKind, ProgramPlan, Refused, Rings, Scratch, Storage, Stripes,
 };
 use crate::target::{Feature, Target};
 use crate::types::{Type, align_to};
@@ -24,6 +24,8 @@ const ELEMENT_OVERHEAD: u64 = 48;
 const OVERFLOW_ENTRIES: u32 = 1 << 14;
 /// Size of the ring for control events that the main ring had no room for, in bytes: some thousands of them.
 const CONTROL_RING_BYTES: u32 = 1 << 18;
+/// Slots for control events that both rings refused: until so many are waiting, their order is kept.
+const REFUSED_SLOTS: u32 = 1 << 10;
 /// Scratch slots for each CPU: a program, what interrupts it (soft and hard interrupts, NMI), and a few more that were
 /// preempted while they held one.
 const SCRATCH_PER_CPU: u32 = 8;
@@ -89,9 +91,12 @@ pub fn layout(script: &Script, target: &dyn Target) -> Layout {
         count: target.possible_cpus().next_power_of_two(),
         stride: align_to(cx.stripe, 64),
     };
+    let end = stripes.offset + stripes.count * stripes.stride;
+    let refused = refused(script, target, end);
     let memory = MemoryPlan {
-        size: stripes.offset + stripes.count * stripes.stride,
+        size: end + align_to(refused.size(), 64),
         stripes,
+        refused,
         scratch: Scratch::default(),
     };
     let plan = Plan {
@@ -116,6 +121,23 @@ pub fn layout(script: &Script, target: &dyn Target) -> Layout {
         plan,
         zeros,
         zeros_size,
+    }
+}
+
+/// Where control events are noted, from `offset` on.
+fn refused(script: &Script, target: &dyn Target, offset: u32) -> Refused {
+    if !script.events.iter().any(Event::is_noted) {
+        return Refused::default();
+    }
+    Refused {
+        offset,
+        events: script.events.len() as u32,
+        // An event finds its slot by its number, and takes it by compare-and-exchange.
+        slots: if target.has(Feature::FullAtomics) {
+            REFUSED_SLOTS
+        } else {
+            0
+        },
     }
 }
 

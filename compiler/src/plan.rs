@@ -304,6 +304,7 @@ impl BpfMapKind {
 ///                        from: all 8-byte aligned
 /// stripes.offset         `stripes.count` stripes of `stripes.stride` bytes, one a CPU (CPU number masked):
 ///                        losses (u64 each), then keyless aggregations
+/// refused.offset         what was refused by both rings: see [`Refused`]
 /// scratch.offset         `scratch.slots` slots of `scratch.slot_size` bytes; the first 8 bytes of a slot are its
 ///                        claim word: 0 free, 1 claimed
 /// ```
@@ -313,6 +314,8 @@ pub struct MemoryPlan {
     pub size: u32,
     /// The per-CPU part.
     pub stripes: Stripes,
+    /// Where control events are noted that no ring could take.
+    pub refused: Refused,
     /// The scratch slots; `slots` is 0 when no program needs any.
     pub scratch: Scratch,
 }
@@ -337,6 +340,45 @@ pub struct Stripes {
     pub count: u32,
     /// Bytes from one to the next: a multiple of 64.
     pub stride: u32,
+}
+
+/// Where control events without arguments are noted that both rings refused, so that user space still does what they ask
+/// for, as often as they ask for it ([`Event::is_noted`]).
+///
+/// ```text
+/// offset                 how many notes were made so far, each counted once it is there
+/// offset + 8             `events` counters, one for each of [`Plan::events`]: refusals that found their slot taken
+/// behind them            `slots` slots, of which an event uses that of its sequence number, modulo `slots`: 0 when free,
+///                        else 1 + the header of the record that was not sent; user space frees it
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Where it starts.
+    pub offset: u32,
+    /// How many counters; 0 where no event is noted, and then there is nothing here.
+    pub events: u32,
+    /// How many slots: a power of two, or 0 where programs cannot number events (before kernel 5.12).
+    pub slots: u32,
+}
+
+impl Refused {
+    /// Offset of an event's counter.
+    pub fn counter(&self, event: u32) -> u32 {
+        self.offset + 8 + 8 * event
+    }
+
+    /// Offset of the first slot.
+    pub fn first_slot(&self) -> u32 {
+        self.counter(self.events)
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u32 {
+        match self.events {
+            0 => 0,
+            events => 8 * (1 + events + self.slots),
+        }
+    }
 }
 
 /// The scratch slots of the program memory.
@@ -381,6 +423,11 @@ impl Event {
     /// Whether it must never be lost nor overtake another of its kind.
     pub fn is_control(&self) -> bool {
         !matches!(self.kind, EventKind::Printf(_) | EventKind::Print)
+    }
+
+    /// Whether it is noted in the program memory when both rings refuse it: its number says all there is to say.
+    pub fn is_noted(&self) -> bool {
+        self.is_control() && self.args.is_empty() && self.kind != EventKind::Exit
     }
 }
 

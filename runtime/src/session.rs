@@ -25,6 +25,8 @@ const IDLE: Duration = Duration::from_secs(1);
 const GAP: Duration = Duration::from_millis(1);
 /// How many events are looked at for maps that programs can be waited for together.
 const LOOK_AHEAD: usize = 64;
+/// How many events are put in order before they are handled: what was refused is kept as a count, which may be large.
+const AT_ONCE: usize = 1 << 16;
 /// How often lost events are reported at most.
 const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -179,15 +181,19 @@ impl<'a> Session<'a> {
     }
 
     fn handle_all<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<(), Error> {
-        let records: Vec<Record> = std::iter::from_fn(|| self.inbox.next()).collect();
-        for (at, record) in records.iter().enumerate() {
-            if self.map_of(record).is_some_and(|(_, taken)| taken) {
-                let retiring = self.taken_next(&records[at..]);
-                self.maps.retire(backend, &retiring);
+        loop {
+            let records: Vec<Record> = std::iter::from_fn(|| self.inbox.next()).take(AT_ONCE).collect();
+            if records.is_empty() {
+                return Ok(());
             }
-            self.handle(backend, host, record)?;
+            for (at, record) in records.iter().enumerate() {
+                if self.map_of(record).is_some_and(|(_, taken)| taken) {
+                    let retiring = self.taken_next(&records[at..]);
+                    self.maps.retire(backend, &retiring);
+                }
+                self.handle(backend, host, record)?;
+            }
         }
-        Ok(())
     }
 
     /// The maps that are taken from by some of the next records, without being read before.

@@ -1,6 +1,6 @@
 //! Beyond the capacity of maps and rings: what is shown and what is said to be lost add up to what the target did.
 
-use crate::observe::{Report, Seen, can_run, run};
+use crate::observe::{Report, Seen, can_run, run, run_stalled};
 use crate::truth::Scale;
 
 /// How much was counted in a map, every key together.
@@ -136,5 +136,28 @@ fn live_control_events_under_pressure() {
         .filter(|seen| matches!(seen, Seen::Map(..)))
         .count() as u64;
     assert_eq!(prints, report.number("@asked"));
+    assert_eq!(delivered(&report, "@k"), scale.total());
+}
+
+/// More control events than both rings hold and than there are slots to note them in, while nothing is read.
+pub const UNREAD: &str =
+    "config = { perf_rb_pages = 1 } HIT { @asked = count(); @k = count(); print(@k); clear(@k); }";
+
+/// How often [`UNREAD`] showed its map while it ran.
+pub fn shown(report: &Report) -> u64 {
+    let maps = report.seen.iter().filter(|seen| matches!(seen, Seen::Map(..)));
+    maps.count() as u64
+}
+
+#[test]
+fn live_control_events_that_nobody_reads() {
+    if !can_run() {
+        return;
+    }
+    let scale = Scale::of_this_machine().divided(8);
+    let report = run_stalled(UNREAD, scale, None);
+    report.assert_no_loss();
+    assert_eq!(shown(&report), report.number("@asked"));
+    assert_eq!(report.number("@asked"), scale.total());
     assert_eq!(delivered(&report, "@k"), scale.total());
 }

@@ -3,7 +3,7 @@
 use crumbs_compiler::bpf::{Insn, Program, Reg, op};
 use crumbs_compiler::driver::Compiled;
 use crumbs_compiler::helper::Helper;
-use crumbs_compiler::plan::{Generations, Plan, Storage};
+use crumbs_compiler::plan::{Generations, Plan, Refused, Storage};
 
 /// What is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub enum Fault {
         /// How long programs pause between finding an element and adding to it, in instructions.
         pause: usize,
     },
+    /// User space reads the two rings, and not what both refused.
+    OnlyRings,
 }
 
 impl Fault {
@@ -41,6 +43,7 @@ impl Fault {
                     rewrite(program, |insn, frame| on_any_stack(insn, frame, pause))
                 }
                 Self::OneGeneration { pause } => rewrite(program, |insn, frame| late(insn, frame, pause)),
+                Self::OnlyRings => continue,
             };
         }
     }
@@ -48,6 +51,9 @@ impl Fault {
     /// The plan as user space is to see it.
     pub fn mislead(self, plan: &Plan) -> Plan {
         let mut plan = plan.clone();
+        if self == Self::OnlyRings {
+            plan.memory.refused = Refused::default();
+        }
         if matches!(self, Self::OneGeneration { .. }) {
             for map in &mut plan.maps {
                 match &mut map.storage {

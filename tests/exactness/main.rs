@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `within` | within the capacity of maps, what scripts show is what the target did |
 //! | `beyond` | beyond it, what they show and what they say was lost add up to it |
-//! | `planted` | the same tests fail where updates are not atomic, scratch slots are shared, or maps are read and then emptied |
+//! | `planted` | the same tests fail where updates are not atomic, scratch slots are shared, maps are read and then emptied, or refused control events are forgotten |
+//! | `simulated` | on the user-space VM: what is rare on a kernel, and what must come in one order |
 //!
 //! The first three run on a kernel, as root, and their names start with `live_`. On a machine that emulates another,
 //! `CRUMBS_EXACTNESS_CALLS` sets how many calls each of the target's threads makes, and `CRUMBS_EXACTNESS_TARGET`
@@ -15,5 +16,6 @@ mod beyond;
 mod faults;
 mod observe;
 mod planted;
+mod simulated;
 mod truth;
 mod within;

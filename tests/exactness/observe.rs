@@ -8,7 +8,7 @@ use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options;
 use crumbs_compiler::target::Target;
 use crumbs_runtime::backend::Error;
-use crumbs_runtime::child::Child;
+use crumbs_runtime::child::{Child, Watch};
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::{KernelBackend, Options};
 use crumbs_runtime::session::{self, Host};
@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Something that a script showed while it ran.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct Report {
     /// Its exit code.
     pub code: i32,
     ended: bool,
+    /// The first printed map waits for this process to end, and nothing is read meanwhile.
+    stalls_for: Option<Watch>,
 }
 
 /// What an aggregation or scalar showed in all, by key (`None` of maps without).
@@ -155,6 +158,9 @@ impl Output for Report {
         Ok(())
     }
     fn map(&mut self, name: &str, entries: &[Entry]) -> io::Result<()> {
+        while self.stalls_for.as_ref().is_some_and(|process| !process.ended()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         if self.ended {
             self.last.insert(name.to_owned(), entries.to_vec());
         } else {
@@ -167,8 +173,8 @@ impl Output for Report {
             .push(Seen::Text(String::from_utf8_lossy(text).into_owned()));
         Ok(())
     }
-    fn time(&mut self, _: &[u8]) -> io::Result<()> {
-        Ok(())
+    fn time(&mut self, text: &[u8]) -> io::Result<()> {
+        self.printf(text)
     }
     fn lost_events(&mut self, _: u64) -> io::Result<()> {
         // What is said at the end counts.
@@ -261,6 +267,23 @@ impl Host<KernelBackend> for Surroundings {
 
 /// Runs a script, in which `HIT` stands for the probe on the target's function, from the target's start to its end.
 pub fn run(script: &str, scale: Scale, fault: Option<Fault>) -> Report {
+    run_with(script, scale, fault, |_| Report::default())
+}
+
+/// As [`run`], but the first map to be printed is written so slowly that the target has ended by then.
+pub fn run_stalled(script: &str, scale: Scale, fault: Option<Fault>) -> Report {
+    run_with(script, scale, fault, |child| Report {
+        stalls_for: Some(child.watch()),
+        ..Report::default()
+    })
+}
+
+fn run_with(
+    script: &str,
+    scale: Scale,
+    fault: Option<Fault>,
+    report: impl FnOnce(&Child) -> Report,
+) -> Report {
     let _turn = turn();
     let path = target().expect("asked before").display();
     let text = script.replace("HIT", &format!("uprobe:{path}:crumbs_hit"));
@@ -288,7 +311,7 @@ pub fn run(script: &str, scale: Scale, fault: Option<Fault>) -> Report {
         Some(fault) => fault.mislead(&compiled.plan),
         None => compiled.plan,
     };
-    let mut report = Report::default();
+    let mut report = report(&child);
     let mut host = Surroundings { child };
     let start = sys_time::boot_clock_ns();
     report.code = session::run(&plan, &mut backend, &mut host, &mut report, start).unwrap();

@@ -1,7 +1,8 @@
 //! Tests that cannot fail show nothing: with a fault planted, the same scripts must give wrong numbers.
 
+use crate::beyond;
 use crate::faults::Fault;
-use crate::observe::{Totals, can_run, run, skip};
+use crate::observe::{Totals, can_run, run, run_stalled, skip};
 use crate::truth::Scale;
 use crate::within;
 use crumbs_compiler::target::{KernelVersion, Target};
@@ -57,6 +58,16 @@ fn live_one_generation_is_noticed() {
         .collect();
     assert!(!wrong.is_empty(), "every print was right");
     assert!(wrong.iter().all(|name| keyed.contains(name)), "{wrong:?}");
+}
+
+#[test]
+fn live_control_events_left_out_are_noticed() {
+    if !can_run() {
+        return;
+    }
+    let scale = Scale::of_this_machine().divided(8);
+    let report = run_stalled(beyond::UNREAD, scale, Some(Fault::OnlyRings));
+    assert!(beyond::shown(&report) < report.number("@asked"));
 }
 
 /// Kernels from 6.13 on that preempt programs: without a guard, one overwrites the frame of another.

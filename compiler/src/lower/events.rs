@@ -5,7 +5,8 @@
 //! length, so that short text does not fill the ring with NULs.
 //!
 //! Control events carry a sequence number. The main ring is tried first, so that they keep their place among the other
-//! events; what finds no room there goes to a ring of its own; and for `exit` a flag is the last resort.
+//! events; what finds no room there goes to a ring of its own; and what that refuses too is noted in the program memory
+//! ([`crate::plan::Refused`]): `exit` as a flag, what carries no arguments by its number.
 
 use super::BodyCx;
 use super::memory::Prepared;
@@ -38,6 +39,8 @@ impl BodyCx<'_> {
             self.ir.switch_to(refused);
             if event.kind == EventKind::Exit {
                 self.raise_exit_flag(&args);
+            } else if event.is_noted() {
+                self.note_refusal(id, header);
             } else {
                 self.count_loss(LossKind::Event);
             }
@@ -143,6 +146,41 @@ impl BodyCx<'_> {
         };
         let error = self.error_of(result);
         self.ir.branch(Cond::Eq, error, zero, done, refused);
+    }
+
+    /// Notes an event that no ring took: in the slot of its number, so that its place among the others is known, or where
+    /// user space has not freed that slot yet, as one more of its kind.
+    fn note_refusal(&mut self, id: EventId, header: Value) {
+        let refused = self.layout.plan.memory.refused;
+        let one = self.ir.iconst(1);
+        let noted = self.ir.block();
+        if refused.slots != 0 {
+            let base = self.ir.emit(Op::Memory(refused.first_slot()));
+            let index = self.ir.bin_imm(BinOp::LShr, header, 32);
+            let addr = self.ir.emit(Op::ElementAddr {
+                base,
+                index,
+                count: refused.slots,
+                stride: 8,
+            });
+            let expected = self.ir.iconst(0);
+            let new = self.ir.bin_imm(BinOp::Add, header, 1);
+            let seen = self.ir.emit(Op::CompareExchange {
+                addr,
+                offset: 0,
+                expected,
+                new,
+            });
+            let taken = self.ir.block();
+            self.ir.branch(Cond::Eq, seen, expected, noted, taken);
+            self.ir.switch_to(taken);
+        }
+        let counter = self.ir.emit(Op::Memory(refused.counter(id.0)));
+        self.ir.atomic(AtomicOp::Add, counter, 0, one);
+        self.ir.jump(noted, &[]);
+        self.ir.switch_to(noted);
+        let notes = self.ir.emit(Op::Memory(refused.offset));
+        self.ir.atomic(AtomicOp::Add, notes, 0, one);
     }
 
     /// 1 + the exit code.

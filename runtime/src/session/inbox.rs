@@ -4,14 +4,17 @@
 //! - records of the main ring keep their order;
 //! - control events are handled in the order of their sequence numbers, except where the main ring has two the other
 //!   way round, which only happens if they were sent at the same time;
-//! - a control event of the control ring is handled after everything that its program had sent before it.
+//! - a control event of the control ring is handled after everything that its program had sent before it; so is one that
+//!   both rings refused and that is noted in the program memory ([`crumbs_compiler::plan::Refused`]);
+//! - what was refused when no slot was left to note its number in is handled as often as it was asked for, after what was
+//!   noted, and in turns where it is several events.
 //!
-//! A program takes a number first and then sends, so a gap in the numbers is an event on its way, or one that no ring
-//! took. Which of the two, waiting for the programs that had begun ([`Backend::quiesce`]) tells; only where a gap is
-//! seen or the control ring had something is it paid for.
+//! A program takes a number first and then sends, so a gap in the numbers is an event on its way, or an `exit` that is a
+//! flag now. Which of the two, waiting for the programs that had begun ([`Backend::quiesce`]) tells; only where a gap is
+//! seen, the control ring had something, or something was refused, is it paid for.
 
 use crate::backend::{Backend, Ring};
-use crumbs_compiler::plan::{Plan, RECORD_HEADER};
+use crumbs_compiler::plan::{MemoryPlan, Plan, RECORD_HEADER};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A record with its header read.
@@ -23,6 +26,8 @@ pub(super) struct Record {
     pub(super) bytes: Vec<u8>,
     /// Its number, if it is a control event.
     number: Option<u64>,
+    /// How often it is to be handled.
+    times: u64,
 }
 
 /// Records that were received and not yet handled.
@@ -30,15 +35,17 @@ pub(super) struct Record {
 pub(super) struct Inbox<'p> {
     plan: &'p Plan,
     main: VecDeque<Record>,
-    /// Records of the control ring, by number. Programs for kernels before 5.12 cannot number their events: all of
+    /// Records of the control ring and refused events, by number. Programs for kernels before 5.12 cannot number their events: all of
     /// them have number 0 and the order of the ring.
     control: BTreeMap<u64, VecDeque<Record>>,
-    /// Records of the control ring for whose programs has not been waited yet.
+    /// Those for whose programs has not been waited yet.
     unsettled: Vec<Record>,
     /// Below it, no number is waited for.
     next: u64,
     /// Numbers handed out that are not below `next`.
     done: BTreeSet<u64>,
+    /// How many notes of refused events have been looked at.
+    noted: u64,
 }
 
 impl<'p> Inbox<'p> {
@@ -51,6 +58,7 @@ impl<'p> Inbox<'p> {
             unsettled: Vec::new(),
             next: 0,
             done: BTreeSet::new(),
+            noted: 0,
         }
     }
 
@@ -59,19 +67,23 @@ impl<'p> Inbox<'p> {
         self.drain_rings(backend);
         // A gap below any number is one below the greatest.
         let greatest = self.main.iter().filter_map(|record| record.number).max();
-        if self.unsettled.is_empty() && !greatest.is_some_and(|number| self.has_gap_below(number)) {
+        let has_gap = greatest.is_some_and(|number| self.has_gap_below(number));
+        if self.unsettled.is_empty() && !has_gap && self.notes(backend) == self.noted {
             return;
         }
-        let bound = self.bound();
+        let bound = self.bound(backend);
         backend.quiesce();
         self.drain_rings(backend);
+        self.take_refused(backend, bound);
         self.settle(bound);
     }
 
     /// Receives the last of it, when no program runs any more: no gap can close any more.
     pub(super) fn collect_last(&mut self, backend: &mut dyn Backend) {
         self.drain_rings(backend);
-        self.settle(self.bound());
+        let bound = self.bound(backend);
+        self.take_refused(backend, bound);
+        self.settle(bound);
     }
 
     /// The next record to handle; `None` when there is none, or one has to be waited for.
@@ -85,7 +97,7 @@ impl<'p> Inbox<'p> {
             && front.is_none_or(|front| *control.key() < front)
         {
             let number = *control.key();
-            let record = control.get_mut().pop_front();
+            let record = next_in_turn(control.get_mut());
             if control.get().is_empty() {
                 control.remove();
             }
@@ -160,7 +172,52 @@ impl<'p> Inbox<'p> {
             .get(event)
             .is_some_and(|event| event.is_control());
         let number = is_control.then(|| self.widen(word(4)));
-        Record { event, bytes, number }
+        Record {
+            event,
+            bytes,
+            number,
+            times: 1,
+        }
+    }
+
+    /// How many refused events have been noted so far.
+    fn notes(&self, backend: &dyn Backend) -> u64 {
+        let refused = self.plan.memory.refused;
+        if refused.events == 0 {
+            return 0;
+        }
+        backend.load(refused.offset)
+    }
+
+    /// Receives what both rings refused. What came without a number gets the last one below `bound`.
+    fn take_refused(&mut self, backend: &dyn Backend, bound: u64) {
+        let notes = self.notes(backend);
+        if notes == self.noted {
+            return;
+        }
+        // Notes that are made while these are read count as new ones.
+        self.noted = notes;
+        let refused = self.plan.memory.refused;
+        for slot in 0..refused.slots {
+            let offset = refused.first_slot() + 8 * slot;
+            if backend.load(offset) != 0 {
+                let header = backend.swap(offset, 0).wrapping_sub(1);
+                let record = self.read(header.to_ne_bytes().to_vec());
+                self.unsettled.push(record);
+            }
+        }
+        let number = bound.saturating_sub(1);
+        for event in 0..refused.events {
+            let times = backend.swap(refused.counter(event), 0);
+            if times != 0 {
+                self.control.entry(number).or_default().push_back(Record {
+                    event: event as usize,
+                    bytes: u64::from(event).to_ne_bytes().to_vec(),
+                    number: Some(number),
+                    times,
+                });
+            }
+        }
     }
 
     /// The number whose low half is `low` and that is nearest to what is expected.
@@ -169,13 +226,17 @@ impl<'p> Inbox<'p> {
         self.next.saturating_add_signed(i64::from(ahead))
     }
 
-    /// Above every number that has been received: programs had taken all below before.
-    fn bound(&self) -> u64 {
+    /// Above every number that a program has taken before now.
+    fn bound(&self, backend: &dyn Backend) -> u64 {
+        let taken = match self.plan.memory.refused.events {
+            0 => 0,
+            _ => backend.load(MemoryPlan::CONTROL_SEQ),
+        };
         let main = self.main.iter().filter_map(|record| record.number);
         let unsettled = self.unsettled.iter().filter_map(|record| record.number);
         main.chain(unsettled)
             .max()
-            .map_or(0, |number| number.saturating_add(1))
+            .map_or(taken, |number| number.saturating_add(1).max(taken))
     }
 
     /// Whether a number below `number` has neither been handled nor received, or must not be handled yet.
@@ -221,4 +282,15 @@ impl<'p> Inbox<'p> {
             self.next += 1;
         }
     }
+}
+
+/// Takes one of the records of a number; those that are to be handled more often go to the end.
+fn next_in_turn(records: &mut VecDeque<Record>) -> Option<Record> {
+    let mut record = records.pop_front()?;
+    if record.times > 1 {
+        record.times -= 1;
+        records.push_back(record.clone());
+        record.times = 1;
+    }
+    Some(record)
 }

@@ -8,7 +8,7 @@ use crate::show::text::TextOutput;
 use crumbs_compiler::format::{Format, Piece};
 use crumbs_compiler::plan::{
     BpfMap, BpfMapId, BpfMapKind, EventArg, Generations, Loss, LossKind, Period, ProgramKind, ProgramPlan,
-    Storage,
+    Refused, Storage,
 };
 use crumbs_compiler::types::Type;
 use std::cell::RefCell;
@@ -515,6 +515,89 @@ fn a_lost_number_holds_nothing_up() {
     assert!(inbox.next().is_some());
     assert!(!inbox.is_waiting());
     assert_eq!(fake.state.get_mut().log, ["quiesce"]);
+}
+
+/// A plan of which both rings may refuse `TIME`.
+fn with_refusals() -> Plan {
+    let mut plan = plan();
+    plan.memory.refused = Refused {
+        offset: 512,
+        events: plan.events.len() as u32,
+        slots: 4,
+    };
+    plan
+}
+
+/// Takes a number, and notes the event as no ring would take it.
+fn refuse(state: &mut State, plan: &Plan, event: u32) {
+    let refused = plan.memory.refused;
+    let number = *state.word(MemoryPlan::CONTROL_SEQ);
+    *state.word(MemoryPlan::CONTROL_SEQ) += 1;
+    let slot = refused.first_slot() + 8 * (number as u32 % refused.slots);
+    match *state.word(slot) {
+        0 => *state.word(slot) = (number << 32) + u64::from(event) + 1,
+        _ => *state.word(refused.counter(event)) += 1,
+    }
+    *state.word(refused.offset) += 1;
+}
+
+#[test]
+fn refused_events_keep_their_place_until_no_slot_is_left() {
+    let plan = with_refusals();
+    let mut fake = Fake::new();
+    let mut inbox = Inbox::new(&plan);
+    for _ in 0..2 {
+        let state = fake.state.get_mut();
+        refuse(state, &plan, CLEAR);
+        control(state, EXIT, None);
+        refuse(state, &plan, TIME);
+        printf(state, 1);
+        refuse(state, &plan, CLEAR);
+        refuse(state, &plan, CLEAR);
+        // The four slots are taken from here on, or would be: one of the four numbers was sent.
+        for event in [TIME, CLEAR, TIME, CLEAR, TIME] {
+            refuse(state, &plan, event);
+        }
+        inbox.collect(&mut fake);
+        let order: Vec<u32> = std::iter::from_fn(|| inbox.next())
+            .map(|record| record.event as u32)
+            .collect();
+        assert_eq!(order[..5], [CLEAR, EXIT, PRINTF, TIME, CLEAR]);
+        assert_eq!(order.len(), 11);
+        assert_eq!(order.iter().filter(|event| **event == TIME).count(), 4);
+        assert!(!inbox.is_waiting());
+        assert_eq!(fake.state.get_mut().log.split_off(0), ["quiesce"]);
+        inbox.collect(&mut fake);
+        assert!(
+            fake.state.get_mut().log.is_empty(),
+            "nothing is new, so nothing is waited for"
+        );
+    }
+}
+
+/// A program that was preempted before it noted its event is waited for, and one that took a number meanwhile is not
+/// handled before it.
+#[test]
+fn a_refused_event_on_its_way_is_not_overtaken() {
+    let plan = with_refusals();
+    let mut fake = Fake::new();
+    let state = fake.state.get_mut();
+    *state.word(MemoryPlan::CONTROL_SEQ) = 1;
+    control(state, CLEAR, None);
+    let late = plan.clone();
+    *fake.before.get_mut() = Some(Box::new(move |state, step| {
+        if step == "quiesce" {
+            let slot = late.memory.refused.first_slot();
+            *state.word(slot) = u64::from(TIME) + 1;
+            *state.word(late.memory.refused.offset) += 1;
+        }
+    }));
+    let mut inbox = Inbox::new(&plan);
+    inbox.collect(&mut fake);
+    let order: Vec<usize> = std::iter::from_fn(|| inbox.next())
+        .map(|record| record.event)
+        .collect();
+    assert_eq!(order, [TIME as usize, CLEAR as usize]);
 }
 
 /// Programs for kernels without fetching atomics number every control event 0.
