@@ -86,6 +86,45 @@ pub struct Bits {
     pub width: u8,
 }
 
+impl Bits {
+    /// Where to read the bitfield of `width` bits that begins `bit_offset` bits from the start of a struct of `size`
+    /// bytes: an offset in bytes, and the bits of the integer there. That integer is the smallest aligned one that holds
+    /// them all and lies inside of the struct; in a packed struct there may be none, and then it is not aligned. `None`
+    /// where no integer of 8 bytes holds them, or the width is none.
+    pub fn place(bit_offset: u32, width: u32, size: u32) -> Option<(u32, Self)> {
+        if !(1..=64).contains(&width) {
+            return None;
+        }
+        let last = bit_offset.checked_add(width - 1)?;
+        let place = |offset: u32, storage: u32| {
+            let low = bit_offset.checked_sub(offset.checked_mul(8)?)?;
+            let fits = low + width <= 8 * storage && offset.checked_add(storage)? <= size;
+            fits.then_some((
+                offset,
+                Self {
+                    storage: storage as u8,
+                    low: low as u8,
+                    width: width as u8,
+                },
+            ))
+        };
+        let aligned = |storage: u32| {
+            let unit = 8 * storage;
+            let is_one = bit_offset / unit == last / unit;
+            is_one
+                .then(|| place(bit_offset / unit * storage, storage))
+                .flatten()
+        };
+        let unaligned = |storage: u32| {
+            let first = bit_offset / 8;
+            place(first, storage).or_else(|| place(size.checked_sub(storage)?.min(first), storage))
+        };
+        const STORAGES: [u32; 4] = [1, 2, 4, 8];
+        let found = STORAGES.into_iter().find_map(aligned);
+        found.or_else(|| STORAGES.into_iter().find_map(unaligned))
+    }
+}
+
 /// An enum.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EnumType {
@@ -126,4 +165,29 @@ pub struct KernelFunction {
     pub params: Vec<(String, Type)>,
     /// What it returns; [`Type::Void`] for nothing.
     pub result: Type,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bits;
+
+    #[test]
+    fn bitfields_are_read_from_the_smallest_integer_inside_of_the_struct() {
+        let place = |bit, width, size| {
+            Bits::place(bit, width, size).map(|(offset, b)| (offset, b.storage, b.low, b.width))
+        };
+        assert_eq!(place(0, 3, 4), Some((0, 1, 0, 3)));
+        assert_eq!(place(6, 3, 4), Some((0, 2, 6, 3)));
+        assert_eq!(place(8, 8, 4), Some((1, 1, 0, 8)));
+        assert_eq!(place(12, 8, 4), Some((0, 4, 12, 8)));
+        assert_eq!(place(32, 20, 8), Some((4, 4, 0, 20)));
+        assert_eq!(place(0, 64, 8), Some((0, 8, 0, 64)));
+        // Packed into 3 and 9 bytes.
+        assert_eq!(place(12, 8, 3), Some((1, 2, 4, 8)));
+        assert_eq!(place(4, 13, 3), None);
+        assert_eq!(place(60, 8, 9), Some((7, 2, 4, 8)));
+        assert_eq!(place(4, 64, 9), None);
+        assert_eq!(place(0, 0, 8), None);
+        assert_eq!(place(u32::MAX, 2, 8), None);
+    }
 }

@@ -4,6 +4,7 @@
 //! [`crumbs_compiler::target::Target`], each read when it is first asked for and kept, and the listing behind
 //! `crumbs -l`. Nothing is changed on the machine.
 
+mod btf;
 mod elf;
 mod imports;
 mod ld_cache;
@@ -18,11 +19,13 @@ mod tracefs;
 
 use crate::kernel::attach::warm_up;
 use crate::kernel::probe;
+use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{
     Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
     TracepointFormat,
 };
+use crumbs_compiler::types::Type;
 use elf::{Image, Images};
 use libraries::SearchPath;
 use refusal::{io_error, unreadable};
@@ -74,6 +77,7 @@ impl HostOptions {
 pub struct HostTarget {
     options: HostOptions,
     tracefs: Tracefs,
+    types: btf::KernelTypes,
     images: RefCell<Images>,
     functions: RefCell<HashMap<String, Arc<[Function]>>>,
     loader_cache: OnceCell<Vec<ld_cache::Entry>>,
@@ -90,6 +94,7 @@ impl HostTarget {
         Self {
             options,
             tracefs,
+            types: btf::KernelTypes::new(None),
             images: RefCell::default(),
             functions: RefCell::default(),
             loader_cache: OnceCell::new(),
@@ -410,6 +415,22 @@ impl Target for HostTarget {
                 .map(|(start, end)| format!("{} {start:#x}..{end:#x}", binary.path))
                 .collect(),
         })
+    }
+
+    fn kernel_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {
+        self.types.named(keyword, name)
+    }
+
+    fn struct_fields(&self, id: StructId) -> Result<Arc<[Field]>, TargetError> {
+        self.types.fields(id)
+    }
+
+    fn kernel_constant(&self, name: &str) -> Option<(Arc<EnumType>, i64)> {
+        self.types.constant(name)
+    }
+
+    fn kernel_functions(&self, module: Option<&str>, name: &str) -> Result<Vec<KernelFunction>, TargetError> {
+        self.types.functions(module, name)
     }
 }
 

@@ -46,6 +46,16 @@ impl Mapping {
     /// # Errors
     /// The kernel's; `EINVAL` for no bytes.
     pub fn new(fd: BorrowedFd<'_>, offset: usize, len: usize, writable: bool) -> io::Result<Self> {
+        Self::with(fd, offset, len, writable, libc::MAP_SHARED)
+    }
+
+    fn with(
+        fd: BorrowedFd<'_>,
+        offset: usize,
+        len: usize,
+        writable: bool,
+        flags: libc::c_int,
+    ) -> io::Result<Self> {
         let offset = i64::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         let protection = if writable {
             libc::PROT_READ | libc::PROT_WRITE
@@ -58,7 +68,7 @@ impl Mapping {
                 std::ptr::null_mut(),
                 len,
                 protection,
-                libc::MAP_SHARED,
+                flags,
                 fd.as_raw_fd(),
                 offset,
             )
@@ -138,5 +148,60 @@ impl Drop for Mapping {
         let _ = check(libc::c_long::from(unsafe {
             libc::munmap(self.start.as_ptr().cast(), self.len)
         }));
+    }
+}
+
+/// The contents of a file that never change: the kernel's own description of its types.
+pub struct FileBytes(Contents);
+
+enum Contents {
+    Mapped(Mapping),
+    Read(Vec<u8>),
+}
+
+impl FileBytes {
+    /// The contents of `file`. Where it is one of sysfs, whose BTF files never change, and the kernel can map it (vmlinux's
+    /// BTF, from 6.16 on) it is mapped, else read.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new(mut file: std::fs::File) -> io::Result<Self> {
+        use std::io::Read;
+        use std::os::fd::AsFd;
+        /// `SYSFS_MAGIC` of the kernel's `magic.h`.
+        const SYSFS: libc::c_long = 0x6265_6572;
+        let len = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+        // SAFETY: an all-zero statfs is a valid one.
+        let mut of: libc::statfs = unsafe { std::mem::zeroed() };
+        // SAFETY: writes one statfs.
+        let told = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut of) };
+        let private = (told == 0 && of.f_type == SYSFS && len > 0)
+            .then(|| Mapping::with(file.as_fd(), 0, len, false, libc::MAP_PRIVATE));
+        if let Some(Ok(mapping)) = private {
+            return Ok(Self(Contents::Mapped(mapping)));
+        }
+        let mut bytes = Vec::with_capacity(len);
+        file.read_to_end(&mut bytes)?;
+        Ok(Self(Contents::Read(bytes)))
+    }
+}
+
+impl From<Vec<u8>> for FileBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Contents::Read(bytes))
+    }
+}
+
+impl std::ops::Deref for FileBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Contents::Read(bytes) => bytes,
+            // SAFETY: mapped as long as `self` lives, read-only, and `new` maps only what nobody writes or cuts short.
+            Contents::Mapped(mapping) => unsafe {
+                std::slice::from_raw_parts(mapping.start.as_ptr(), mapping.len)
+            },
+        }
     }
 }
