@@ -97,12 +97,47 @@ pub trait Aggregation: Sync {
     fn is_indivisible(&self) -> bool {
         false
     }
+    /// How a program computes the number that is shown, for aggregations that show one.
+    fn reduction(&self) -> Option<Reduction> {
+        None
+    }
     /// Whether a merged state without key has seen an event. Kept apart from [`Aggregation::show`] because `sum(0)`
     /// has the same words as nothing; such aggregations keep a word to tell.
     fn is_touched(&self, _ty: &AggType, state: &[u64]) -> bool {
         state.iter().any(|&word| word != 0)
     }
 }
+
+/// How the number that an aggregation shows is computed by a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Reduction {
+    /// How each word of the state is folded over CPUs, in the order of words. Zeros are the identity of both.
+    pub folds: &'static [Fold],
+    /// Emits what the folded words show, as [`Aggregation::show`] has it.
+    pub shown: fn(&AggType, &mut ShownCx<'_>) -> crate::ir::Value,
+}
+
+/// How two CPUs' words become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fold {
+    /// Their sum, modulo 2^64.
+    Add,
+    /// The greater, unsigned.
+    Max,
+}
+
+/// What [`Reduction::shown`] may use.
+pub struct ShownCx<'a> {
+    /// The builder, positioned where code may be added.
+    pub ir: &'a mut crate::ir::Builder,
+    /// The folded words.
+    pub words: &'a [crate::ir::Value],
+    /// Emits a signed quotient, rounded toward zero; of 0 where the divisor is 0.
+    pub signed_quotient: SignedQuotient,
+}
+
+/// Emits the quotient of two numbers.
+pub type SignedQuotient = fn(&mut crate::ir::Builder, crate::ir::Value, crate::ir::Value) -> crate::ir::Value;
 
 /// How an aggregation is called.
 #[derive(Clone, Copy, Debug)]

@@ -149,10 +149,10 @@ codes! {
     UNKNOWN_TYPE = "E0137", "a type is not known",
         "Types are `bool`, `int8` to `int64`, `uint8` to `uint64`, their names in C, and `string[N]`.",
         "begin { let $x: uint33 = 1; print($x); }";
-    READS_AGGREGATION = "E0138", "an aggregation is read inside of the script",
-        "An aggregation is kept apart for each CPU and added up when it is printed: `print(@x)`, or at the end of the run. A \
-         number that the script itself reads is kept in a plain map: `@x++`, `@x += n`.",
-        "begin { @x = count(); if (@x > 5) { exit(); } }";
+    READS_AGGREGATION = "E0138", "an aggregation that is not one number is used as one",
+        "`count`, `sum`, `min`, `max` and `avg` are numbers and can be read. A histogram or `stats` is printed as a whole: \
+         `print(@x)`.",
+        "begin { @x = hist(1); if (@x > 5) { exit(); } }";
     BAD_AGGREGATION_PARAMETER = "E0139", "an aggregation cannot have this parameter",
         "The parameters of an aggregation are literal numbers within its limits.",
         "begin { @x = lhist(1, 10, 0, 1); }";

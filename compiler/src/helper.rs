@@ -99,6 +99,7 @@ helpers! {
     RingbufSubmit = 132 "ringbuf_submit" since 5 . 8 Writes [Record, Scalar];
     CopyFromUser = 148 "copy_from_user" since 5 . 10 Writes [MemOut, Scalar, Scalar] sleepable;
     GetAttachCookie = 174 "get_attach_cookie" since 5 . 15 Stable [Ctx];
+    MapLookupPercpuElem = 195 "map_lookup_percpu_elem" since 5 . 19 Reads [Map, Key, Scalar];
 }
 
 impl Helper {

@@ -300,6 +300,13 @@ pub enum ExprKind {
         /// The key.
         key: Option<Box<Expr>>,
     },
+    /// The number that an aggregation shows, as of now and over all CPUs; 0 where the element is absent.
+    Reduced {
+        /// The map, whose aggregation has a [`crate::aggregation::Aggregation::reduction`].
+        map: MapId,
+        /// Its key.
+        key: Option<Box<Expr>>,
+    },
     /// `len(@m)`: how many elements.
     MapLen(MapId),
     /// Sends an event; gives nothing. An `exit` event also ends the program.

@@ -122,6 +122,7 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
             place: Place::Var(_), ..
         } => Vec::new(),
         ExprKind::MapValue { key, .. }
+        | ExprKind::Reduced { key, .. }
         | ExprKind::HasKey { key, .. }
         | ExprKind::Delete { key, .. }
         | ExprKind::Increment {

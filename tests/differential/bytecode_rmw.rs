@@ -334,7 +334,7 @@ impl Step<'_> {
         let [r1, r2, r3, r4] = [1, 2, 3, 4].map(|reg| self.reg(reg));
         let mut result = Fact::default();
         match helper {
-            Some(Helper::MapLookupElem) => {
+            Some(Helper::MapLookupElem | Helper::MapLookupPercpuElem) => {
                 result.points.words = r1.points.maps.iter().map(|&map| (Shared::Map(map), 0)).collect();
             }
             // Without a flag that forbids it, this overwrites what is there.

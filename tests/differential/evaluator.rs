@@ -289,6 +289,20 @@ impl Evaluator<'_> {
                 let key = self.key(key.as_deref())?;
                 truth(self.maps[map.0 as usize].remove(&key).is_some())
             }
+            ExprKind::Reduced { map, key } => {
+                let key = self.key(key.as_deref())?;
+                let Type::Agg(agg) = &self.script.maps[map.0 as usize].value else {
+                    panic!("a reduction of no aggregation");
+                };
+                let shown = match self.maps[map.0 as usize].get(&key) {
+                    Some(Cell::Numbers(numbers)) => aggregation::content(agg, numbers),
+                    _ => aggregation::content(agg, &[]),
+                };
+                match shown {
+                    Content::Number(number) | Content::Average(number) => Datum::Number(number as i64),
+                    other => panic!("a reduction that shows {other:?}"),
+                }
+            }
             ExprKind::MapLen(map) => Datum::Number(self.maps[map.0 as usize].len() as i64),
             ExprKind::Emit { event, args } => {
                 let args = args.iter().map(|arg| self.eval(arg)).collect::<Result<_, _>>()?;

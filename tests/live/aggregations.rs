@@ -218,3 +218,17 @@ fn print_and_clear_in_an_interval_lose_nothing() {
         .count();
     assert!(prints > 2, "nothing was printed while it ran: {}", outcome.stdout);
 }
+
+#[test]
+fn read_inside_of_the_script() {
+    needs!(no_tracing());
+    trace(
+        "uprobe:PROGRAM:value { $n = (int64)arg0; @count = count(); @sum = sum($n); @min = min($n); @max = max($n);
+            @avg = avg($n); @k[$n] = count(); @a[1] = avg($n); @m[1] = min($n);
+            if (@count == 5) { printf(\"%d %d %d %d %d\\n\", @count, @sum, @min, @max, @avg);
+                printf(\"%d %d %d %d\\n\", @k[3], @a[1], @m[1], @k[99]);
+                clear(@count); clear(@sum); clear(@min); clear(@max); clear(@avg); clear(@k); clear(@a); clear(@m); } }",
+        NUMBERS,
+    )
+    .prints("5 11 -5 10 2\n2 2 -5 0\n\n\n");
+}

@@ -1,6 +1,6 @@
 //! `count`, `sum`, `min`, `max`, `avg`, `stats`.
 
-use super::{AggType, Aggregation, Presentation, Shown, Signature, UpdateCx};
+use super::{AggType, Aggregation, Fold, Presentation, Reduction, Shown, ShownCx, Signature, UpdateCx};
 use crate::ir::{AtomicOp, BinOp, Cond, Op, Value, Width};
 
 /// Tries of a compare-and-exchange before an update is given up and counted. Each failure means that another program
@@ -50,6 +50,12 @@ impl Aggregation for Count {
     fn show(&self, _ty: &AggType, state: &[u64]) -> Shown {
         Shown::Int(i128::from(state[0]))
     }
+    fn reduction(&self) -> Option<Reduction> {
+        Some(Reduction {
+            folds: &[Fold::Add],
+            shown: |_, cx| cx.words[0],
+        })
+    }
 }
 
 /// `sum(n)`. State: the sum modulo 2^64, and 1 once there was a number.
@@ -88,6 +94,12 @@ impl Aggregation for Sum {
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         Shown::Int(number(ty, state[0]))
     }
+    fn reduction(&self) -> Option<Reduction> {
+        Some(Reduction {
+            folds: &[Fold::Add],
+            shown: |_, cx| cx.words[0],
+        })
+    }
 }
 
 /// Stores 1: no read-modify-write, so nothing can be lost.
@@ -113,6 +125,21 @@ impl Extreme {
     fn key(&self, ty: &AggType) -> u64 {
         let sign = if ty.signed { 1 << 63 } else { 0 };
         if self.least { !sign } else { sign }
+    }
+
+    /// As [`Extreme::show`].
+    fn reduced(&self, ty: &AggType, cx: &mut ShownCx<'_>) -> Value {
+        let (ir, word, touched) = (&mut *cx.ir, cx.words[0], cx.words[1]);
+        let (some, done) = (ir.block(), ir.block());
+        let result = ir.param(done);
+        let zero = ir.iconst(0);
+        let any = ir.bin(BinOp::Or, word, touched);
+        ir.branch_with(Cond::Ne, any, zero, (some, &[]), (done, &[zero]));
+        ir.switch_to(some);
+        let decoded = ir.bin_imm(BinOp::Xor, word, self.key(ty) as i64);
+        ir.jump(done, &[decoded]);
+        ir.switch_to(done);
+        result
     }
 }
 
@@ -202,6 +229,16 @@ impl Aggregation for Extreme {
         };
         Shown::Int(number(ty, shown))
     }
+    fn reduction(&self) -> Option<Reduction> {
+        Some(Reduction {
+            folds: &[Fold::Max, Fold::Max],
+            shown: if self.least {
+                |ty, cx| Self::MIN.reduced(ty, cx)
+            } else {
+                |ty, cx| Self::MAX.reduced(ty, cx)
+            },
+        })
+    }
 }
 
 /// `avg(n)` and `stats(n)`. State: how many numbers, and their sum modulo 2^64.
@@ -268,6 +305,20 @@ impl Aggregation for Mean {
     }
     fn is_indivisible(&self) -> bool {
         true
+    }
+    fn reduction(&self) -> Option<Reduction> {
+        (!self.full).then_some(Reduction {
+            folds: &[Fold::Add, Fold::Add],
+            // Division by no numbers at all gives 0.
+            shown: |ty, cx| {
+                let (count, total) = (cx.words[0], cx.words[1]);
+                if ty.signed {
+                    (cx.signed_quotient)(cx.ir, total, count)
+                } else {
+                    cx.ir.bin(BinOp::UDiv, total, count)
+                }
+            },
+        })
     }
     fn presentation(&self) -> Presentation {
         Presentation {

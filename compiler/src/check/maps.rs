@@ -195,17 +195,27 @@ impl Cx<'_> {
         let ty = self.facts.maps[id as usize].value.ty.clone();
         let (element, ty) = (element?, ty?);
         if let Type::Agg(agg) = &ty {
-            let what = agg.aggregation().name();
-            return self.report(
-                Diagnostic::error(
-                    &codes::READS_AGGREGATION,
-                    span,
-                    format!("not supported yet: reading `@{name}`, a {what}(), inside of the script"),
-                )
-                .help(format!(
-                    "print all of it, `print(@{name})`, or count in a plain map: `@{name}++`"
-                )),
-            );
+            if agg.aggregation().reduction().is_none() {
+                let what = agg.aggregation().name();
+                return self.report(
+                    Diagnostic::error(
+                        &codes::READS_AGGREGATION,
+                        span,
+                        format!("`@{name}` is a {what}(), which is not one number"),
+                    )
+                    .help(format!("print all of it: `print(@{name})`")),
+                );
+            }
+            // A count is below 2^63, and its users mix it with literals.
+            let signed = agg.signed || agg.aggregation().name() == "count";
+            return Some(Expr {
+                kind: ExprKind::Reduced {
+                    map: element.map,
+                    key: element.key.map(Box::new),
+                },
+                ty: if signed { Type::I64 } else { Type::U64 },
+                span,
+            });
         }
         Some(Expr {
             kind: ExprKind::MapValue {

@@ -320,6 +320,10 @@ impl Printer<'_, '_, '_> {
                 self.f.write_str("delete ")?;
                 self.element(*map, key.as_deref())
             }
+            ExprKind::Reduced { map, key } => {
+                self.f.write_str("reduced ")?;
+                self.element(*map, key.as_deref())
+            }
             ExprKind::MapLen(map) => {
                 self.f.write_str("len ")?;
                 self.element(*map, None)

@@ -1,9 +1,11 @@
-//! `@m[key] = count()` and the like: finds the place of the state and lets the aggregation emit its update.
+//! `@m[key] = count()` and the like: finds the place of the state and lets the aggregation emit its update; and reading
+//! the number that an aggregation shows.
 
 use super::BodyCx;
-use crate::aggregation::{CHUNK_WORDS, UpdateCx};
+use crate::aggregation::{CHUNK_WORDS, Fold, ShownCx, UpdateCx};
+use crate::helper::Helper;
 use crate::hir::Expr;
-use crate::ir::{BinOp, Block, Builder, Op, Value, Width};
+use crate::ir::{BinOp, Block, Builder, Cond, Op, Value, Width};
 use crate::plan::{Generations, LossKind, MapId, Storage};
 use crate::target::Feature;
 
@@ -85,6 +87,110 @@ impl BodyCx<'_> {
         ty.aggregation().lower(ty, &mut state, value);
         self.ir.jump(done, &[]);
         self.ir.switch_to(done);
+    }
+}
+
+/// Where the state of a CPU is.
+#[derive(Clone, Copy)]
+enum CpuState {
+    /// Always there.
+    At(Value),
+    /// There unless the address is 0.
+    IfAny(Value),
+}
+
+impl BodyCx<'_> {
+    /// The number that an aggregation shows, over all CPUs; 0 where the element is absent. CPUs that update it meanwhile
+    /// are seen before or after their update.
+    pub(super) fn reduced(&mut self, map: MapId, key: Option<&Expr>) -> Value {
+        let plan = self.map_plan(map);
+        let Some((ty, reduction)) = plan
+            .aggregation()
+            .and_then(|ty| Some((ty, ty.aggregation().reduction()?)))
+        else {
+            debug_assert!(false, "a reduction of what has none");
+            return self.ir.iconst(0);
+        };
+        let zero = self.ir.iconst(0);
+        let mut words = vec![zero; reduction.folds.len()];
+        match (plan.storage.clone(), key, &plan.key) {
+            (
+                Storage::Striped {
+                    offset,
+                    bytes,
+                    selector,
+                },
+                ..,
+            ) => {
+                let stripes = self.layout.plan.memory.stripes;
+                for cpu in 0..self.target.possible_cpus().min(stripes.count) {
+                    let at = stripes.offset + cpu * stripes.stride + offset;
+                    let stripe = self.ir.emit(Op::Memory(at));
+                    let state = self.state_in_use(stripe, bytes, selector);
+                    self.fold(&mut words, reduction.folds, CpuState::At(state));
+                }
+            }
+            (Storage::PerCpu { maps, overflow, .. }, Some(key), Some(key_ty)) => {
+                self.require(Feature::PercpuLookup);
+                let prepared = self.prepare(key);
+                let key = self.key_address(&prepared, key_ty, 0);
+                for cpu in 0..self.target.possible_cpus() {
+                    let (map, cpu) = (self.map_ref(maps), self.ir.iconst(i64::from(cpu)));
+                    let state = self.ir.call(Helper::MapLookupPercpuElem, &[map, key, cpu]);
+                    self.fold(&mut words, reduction.folds, CpuState::IfAny(state));
+                }
+                let map = self.map_ref(overflow);
+                let state = self.ir.call(Helper::MapLookupElem, &[map, key]);
+                self.fold(&mut words, reduction.folds, CpuState::IfAny(state));
+            }
+            _ => {}
+        }
+        (reduction.shown)(
+            ty,
+            &mut ShownCx {
+                ir: &mut self.ir,
+                words: &words,
+                signed_quotient: super::value::signed_quotient,
+            },
+        )
+    }
+
+    /// Folds one CPU's state into `words`.
+    fn fold(&mut self, words: &mut [Value], folds: &[Fold], state: CpuState) {
+        let (addr, done) = match state {
+            CpuState::At(addr) => (addr, None),
+            CpuState::IfAny(addr) => {
+                let (there, done) = (self.ir.block(), self.ir.block());
+                let zero = self.ir.iconst(0);
+                let before: Vec<Value> = words.to_vec();
+                self.ir
+                    .branch_with(Cond::Ne, addr, zero, (there, &[]), (done, &before));
+                self.ir.switch_to(there);
+                (addr, Some(done))
+            }
+        };
+        for (i, (word, fold)) in words.iter_mut().zip(folds).enumerate() {
+            let more = self.ir.load(addr, 8 * i as i16, Width::B8);
+            *word = match fold {
+                Fold::Add => self.ir.bin(BinOp::Add, *word, more),
+                Fold::Max => {
+                    let join = self.ir.block();
+                    let greater = self.ir.param(join);
+                    self.ir
+                        .branch_with(Cond::UGt, more, *word, (join, &[more]), (join, &[*word]));
+                    self.ir.switch_to(join);
+                    greater
+                }
+            };
+        }
+        if let Some(done) = done {
+            let after: Vec<Value> = words.to_vec();
+            self.ir.jump(done, &after);
+            for word in words.iter_mut() {
+                *word = self.ir.param(done);
+            }
+            self.ir.switch_to(done);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::memory::Prepared;
 use super::{BodyCx, VarHome};
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
-use crate::ir::{BinOp, Block, Cond, Op, Value, Width};
+use crate::ir::{BinOp, Block, Builder, Cond, Op, Value, Width};
 use crate::target::Feature;
 use crate::types::{IntType, Type};
 use crate::visit;
@@ -69,6 +69,7 @@ impl BodyCx<'_> {
             ExprKind::HasKey { map, key } => self.has_key(*map, key.as_deref()),
             ExprKind::Delete { map, key } => self.delete(*map, key.as_deref()),
             ExprKind::MapLen(map) => self.map_len(*map),
+            ExprKind::Reduced { map, key } => self.reduced(*map, key.as_deref()),
             ExprKind::Emit { .. } => {
                 self.effect(expr);
                 self.ir.iconst(0)
@@ -232,24 +233,14 @@ impl BodyCx<'_> {
     /// Division of magnitudes, with the sign put back: BPF has had signed division only since 6.6. The quotient's sign
     /// is that of both operands together, the remainder's that of the dividend.
     fn signed_division(&mut self, op: ArithOp, a: Value, b: Value) -> Value {
-        let sign_a = self.ir.bin_imm(BinOp::AShr, a, 63);
-        let sign_b = self.ir.bin_imm(BinOp::AShr, b, 63);
-        let magnitude_a = self.negate_if(a, sign_a);
-        let magnitude_b = self.negate_if(b, sign_b);
         if op == ArithOp::Div {
-            let quotient = self.ir.bin(BinOp::UDiv, magnitude_a, magnitude_b);
-            let sign = self.ir.bin(BinOp::Xor, sign_a, sign_b);
-            self.negate_if(quotient, sign)
-        } else {
-            let remainder = self.ir.bin(BinOp::URem, magnitude_a, magnitude_b);
-            self.negate_if(remainder, sign_a)
+            return signed_quotient(&mut self.ir, a, b);
         }
-    }
-
-    /// `-value` where `sign` is -1, `value` where it is 0.
-    fn negate_if(&mut self, value: Value, sign: Value) -> Value {
-        let flipped = self.ir.bin(BinOp::Xor, value, sign);
-        self.ir.bin(BinOp::Sub, flipped, sign)
+        let ir = &mut self.ir;
+        let (sign_a, magnitude_a) = magnitude(ir, a);
+        let (_, magnitude_b) = magnitude(ir, b);
+        let remainder = ir.bin(BinOp::URem, magnitude_a, magnitude_b);
+        negate_if(ir, remainder, sign_a)
     }
 
     /// Wraps 64 bits to an integer type.
@@ -377,6 +368,27 @@ impl BodyCx<'_> {
         self.branch_on(b, yes, no);
         self.cache = between;
     }
+}
+
+/// The quotient of signed numbers, toward zero.
+pub(super) fn signed_quotient(ir: &mut Builder, a: Value, b: Value) -> Value {
+    let (sign_a, magnitude_a) = magnitude(ir, a);
+    let (sign_b, magnitude_b) = magnitude(ir, b);
+    let quotient = ir.bin(BinOp::UDiv, magnitude_a, magnitude_b);
+    let sign = ir.bin(BinOp::Xor, sign_a, sign_b);
+    negate_if(ir, quotient, sign)
+}
+
+/// The sign of a number, 0 or -1, and its magnitude.
+fn magnitude(ir: &mut Builder, value: Value) -> (Value, Value) {
+    let sign = ir.bin_imm(BinOp::AShr, value, 63);
+    (sign, negate_if(ir, value, sign))
+}
+
+/// `-value` where `sign` is -1, `value` where it is 0.
+fn negate_if(ir: &mut Builder, value: Value, sign: Value) -> Value {
+    let flipped = ir.bin(BinOp::Xor, value, sign);
+    ir.bin(BinOp::Sub, flipped, sign)
 }
 
 fn is_builtin(expr: &Expr) -> bool {

@@ -64,6 +64,11 @@ impl HashStore {
         }
     }
 
+    /// How many values an element has: one a CPU, or 1.
+    pub fn copies(&self) -> usize {
+        self.copies
+    }
+
     /// Whether there is a value for each CPU.
     pub fn is_per_cpu(&self) -> bool {
         self.is_per_cpu

@@ -110,7 +110,17 @@ impl Machine {
         Ok(match helper {
             // There are no maps of programs here, so there is none to go on with.
             Helper::TailCall => errno(-libc::ENOENT),
-            Helper::MapLookupElem => self.map_lookup(run, args)?,
+            Helper::MapLookupElem => self.map_lookup(run, args, Pointer::value)?,
+            Helper::MapLookupPercpuElem => {
+                let copies = self.hash(args[0]).map_or(0, |hash| hash.copies());
+                let cpu = u32::try_from(args[2]).ok().filter(|&cpu| (cpu as usize) < copies);
+                match cpu {
+                    Some(cpu) => {
+                        self.map_lookup(run, args, |map, element| Pointer::value_of_cpu(map, element, cpu))?
+                    }
+                    None => 0,
+                }
+            }
             Helper::MapUpdateElem => self.map_update(run, args)?,
             Helper::MapDeleteElem => self.map_delete(run, args)?,
             Helper::GetPrandomU32 => self.next_random(),
@@ -160,12 +170,17 @@ impl Machine {
         self.hash(map).map_or(0, |hash| hash.key_size)
     }
 
-    fn map_lookup(&mut self, run: &mut Run, args: Args) -> Result<u64, FaultKind> {
+    fn map_lookup(
+        &mut self,
+        run: &mut Run,
+        args: Args,
+        address: impl Fn(usize, u32) -> u64,
+    ) -> Result<u64, FaultKind> {
         let size = self.key_size(args[0]);
         self.with_copy(run, args[1], size, |vm, _, key| {
             let element = vm.hash(args[0]).and_then(|hash| hash.lookup(key));
             match (map_number(args[0]), element) {
-                (Some(map), Some(element)) => Pointer::value(map, element),
+                (Some(map), Some(element)) => address(map, element),
                 _ => 0,
             }
         })

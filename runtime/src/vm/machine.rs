@@ -403,8 +403,16 @@ impl Machine {
                     .and_then(|rest| rest.get_mut(..size))
                     .ok_or(outside)
             }
-            Some(Pointer::Value { map, element, offset }) => match self.maps.get_mut(map) {
-                Some(Store::Hash(hash)) => hash.value(element, run.event.cpu, offset, size).ok_or(outside),
+            Some(Pointer::Value {
+                map,
+                element,
+                cpu,
+                offset,
+            }) => match self.maps.get_mut(map) {
+                Some(Store::Hash(hash)) => {
+                    let cpu = cpu.unwrap_or(run.event.cpu);
+                    hash.value(element, cpu, offset, size).ok_or(outside)
+                }
                 _ => Err(outside),
             },
             Some(Pointer::Record { map, serial, offset })

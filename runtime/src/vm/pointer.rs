@@ -14,6 +14,10 @@
 //! |---|---|---|---|
 //! | map value | map number | element | offset |
 //! | ring record | map number | record's serial number | offset |
+//!
+//! | region | bits 55–48 | bits 47–24 | bits 23–12 | bits 11–0 |
+//! |---|---|---|---|---|
+//! | map value of a stated CPU | map number | element | CPU | offset |
 
 /// What an address points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +52,9 @@ pub enum Pointer {
         map: usize,
         /// Which element.
         element: u32,
-        /// From the value's start; for per-CPU maps the running CPU's value.
+        /// Which CPU's value, for per-CPU maps; `None` for the running CPU's.
+        cpu: Option<u32>,
+        /// From the value's start.
         offset: usize,
     },
     /// A byte of a reserved ring buffer record.
@@ -68,6 +74,7 @@ const MEMORY: u64 = 0xc3;
 const MAP: u64 = 0xc4;
 const VALUE: u64 = 0xc5;
 const RECORD: u64 = 0xc6;
+const CPU_VALUE: u64 = 0xc7;
 
 impl Pointer {
     /// Runs are numbered modulo 2 to the power of this.
@@ -104,6 +111,11 @@ impl Pointer {
         VALUE << 56 | (map as u64) << 48 | u64::from(element) << 24
     }
 
+    /// The address of one CPU's value of an element.
+    pub fn value_of_cpu(map: usize, element: u32, cpu: u32) -> u64 {
+        CPU_VALUE << 56 | (map as u64) << 48 | u64::from(element) << 24 | u64::from(cpu & 0xfff) << 12
+    }
+
     /// The address of a record.
     pub fn record(map: usize, serial: u32) -> u64 {
         RECORD << 56 | (map as u64) << 48 | u64::from(serial) << 24
@@ -124,7 +136,14 @@ impl Pointer {
             VALUE => Some(Self::Value {
                 map,
                 element,
+                cpu: None,
                 offset: inner,
+            }),
+            CPU_VALUE => Some(Self::Value {
+                map,
+                element,
+                cpu: Some((inner >> 12) as u32),
+                offset: inner & 0xfff,
             }),
             RECORD => Some(Self::Record {
                 map,
