@@ -8,7 +8,7 @@ use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
 use crumbs_grammar::diagnostic::Diagnostic;
-use crumbs_grammar::source::Sources;
+use crumbs_grammar::source::{COMMAND_LINE, Sources};
 use std::io::{Read, Write};
 
 /// A script as it was given.
@@ -29,7 +29,7 @@ pub(crate) struct Source {
 pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
     if let Some(text) = &args.program {
         return Ok(Source {
-            name: "-e".into(),
+            name: COMMAND_LINE.into(),
             text: text.clone(),
             params: args.words.clone(),
         });

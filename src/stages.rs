@@ -57,7 +57,7 @@ pub fn check(
     diagnostics.extend(expanded.diagnostics);
     let mut script = None;
     if !has_error(&diagnostics) {
-        let (checked, more) = check::check(&expanded.script, sources.text(), target, options);
+        let (checked, more) = check::check(&expanded.script, &sources, target, options);
         diagnostics.extend(more);
         script = checked;
     }

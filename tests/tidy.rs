@@ -288,11 +288,13 @@ fn has_safety_comment(lines: &[&str], line: usize) -> bool {
 
 /// Names of the language's features, each with the slice that declares it.
 fn feature_names() -> Vec<(&'static str, &'static str)> {
+    use crumbs_compiler::expand::prelude;
     use crumbs_compiler::{aggregation, builtin, config, function, probe_kind, probe_value};
     let mut names = Vec::new();
     names.extend(builtin::ALL.iter().map(|row| (row.name, "builtin")));
     names.extend(aggregation::ALL.iter().map(|row| (row.name(), "aggregation")));
     names.extend(function::ALL.iter().map(|row| (row.name, "function")));
+    names.extend(prelude::ALL.iter().map(|row| (row.name, "prelude macro")));
     names.extend(probe_kind::ALL.iter().map(|row| (row.name(), "probe kind")));
     names.extend(probe_value::ALL.iter().map(|row| (row.name, "probe value")));
     names.extend(config::ALL.iter().map(|row| (row.name, "config variable")));
@@ -325,7 +327,7 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("compiler/src/bpf/disasm.rs", &["exit"], "the BPF instruction"),
     (
         "compiler/src/hir/display.rs",
-        &["printf", "print", "exit", "retval"],
+        &["printf", "errorf", "warnf", "print", "exit", "retval"],
         "nodes of the HIR, as its dump writes them",
     ),
     (

@@ -25,6 +25,7 @@ use crate::target::Target;
 use crate::types::Type;
 use crumbs_grammar::codes::TOO_MANY;
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use crumbs_grammar::source::Sources;
 use crumbs_grammar::span::Span;
 use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
 use cx::{ProgramCx, Stage};
@@ -34,6 +35,7 @@ use std::collections::{HashMap, HashSet};
 
 mod aggregates;
 mod blocks;
+mod comptime;
 mod convert;
 mod cx;
 mod environment;
@@ -62,15 +64,16 @@ const MIN_READ: usize = 1 << 22;
 /// The kernel refuses keys with values above this size in bytes.
 const MAX_ELEMENT: u32 = 1 << 16;
 
-/// Checks `script`, whose text is `source`. Where anything is wrong there is no HIR and at least one error; warnings come with HIR as well.
+/// Checks an expanded `script`, whose texts are `sources`. Where anything is wrong there is no HIR and at least one error; warnings come with HIR as well.
 pub fn check(
     script: &ast::Script,
-    source: &str,
+    sources: &Sources,
     target: &dyn Target,
     options: &Options,
 ) -> (Option<hir::Script>, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
-    let configured = config::configure(script, options, &mut diagnostics);
+    let mut configured = config::configure(script, options, &mut diagnostics);
+    configured.settings.show_warnings = !options.no_warnings;
     let mut has_probe = false;
     for item in &script.items {
         has_probe |= matches!(item, ast::Item::Probe(_));
@@ -85,7 +88,7 @@ pub fn check(
     let places = places::plan(script, target, options, configured.missing_probes);
     diagnostics.extend(places.diagnostics);
     let mut cx = Cx {
-        source,
+        sources,
         target,
         types: Environment::new(Declarations::default(), target),
         options,
@@ -96,6 +99,7 @@ pub fn check(
         events: Vec::new(),
         diagnostics,
         program: ProgramCx::default(),
+        unreachable: 0,
         ends: 0,
         told: HashSet::new(),
     };
@@ -127,7 +131,7 @@ impl<'a> Cx<'a> {
                     self.build(index, planned);
                 }
                 readings += 1;
-                let is_enough = readings >= MAX_READINGS && readings * self.source.len() >= MIN_READ;
+                let is_enough = readings >= MAX_READINGS && readings * self.sources.text().len() >= MIN_READ;
                 if !self.facts.grew || is_enough {
                     break;
                 }

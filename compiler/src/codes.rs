@@ -216,6 +216,14 @@ codes! {
     UNHYGIENIC_MAP = "E0306", "a macro uses a map that it was not given",
         "Maps belong to the whole script, so a macro names as parameters those that it uses: `macro m(@map) { … }`.",
         "macro m() { @x++; } begin { m(); @x = 1; }";
+    STATIC_ASSERT = "E0308", "an assertion of the script does not hold",
+        "`static_assert(condition, message)` is a condition under which a script makes sense: its parameters, the types and \
+         probes of this machine.",
+        "begin { static_assert(1 == 2, \"one is not two\"); }";
+    FAILS = "E0309", "the script fails by its own word",
+        "`fail(message)` refuses a script in which it can be reached: behind `if comptime`, where a parameter or a type is not as \
+         the script wants it.",
+        "begin { fail(\"not today\"); }";
     MACRO_TOO_LARGE = "E0307", "macros give too much code",
         "Macros that use macros multiply. Each use is a copy of the macro's text with the arguments in it.",
         "";

@@ -17,6 +17,7 @@ use crumbs_grammar::source::Sources;
 
 mod imports;
 mod macros;
+pub mod prelude;
 mod substitute;
 
 #[cfg(test)]

@@ -11,10 +11,12 @@ use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
 
 mod clear;
+mod compile_time;
 mod delete;
 mod exit;
 mod has_key;
 mod len;
+mod message;
 mod print;
 mod printf;
 mod str;
@@ -25,6 +27,8 @@ mod zero;
 pub static ALL: &[Function] = &[
     printf::FUNCTION,
     print::FUNCTION,
+    message::ERRORF,
+    message::WARNF,
     time::FUNCTION,
     exit::FUNCTION,
     clear::FUNCTION,
@@ -33,6 +37,8 @@ pub static ALL: &[Function] = &[
     has_key::FUNCTION,
     len::FUNCTION,
     str::FUNCTION,
+    compile_time::STATIC_ASSERT,
+    compile_time::FAIL,
 ];
 
 /// A function.

@@ -56,18 +56,12 @@ pub static VALUES: &[&str] = &[
 
 /// Functions.
 pub static FUNCTIONS: &[&str] = &[
-    "errorf",
-    "warnf",
     "debugf",
     "cat",
     "system",
     "join",
     "strftime",
-    "fail",
-    "assert",
-    "static_assert",
     "skboutput",
-    "find",
     "is_scalar",
     "tseries",
     "buf",

@@ -11,6 +11,8 @@ pub struct Options {
     pub library: &'static [(&'static str, &'static str)],
     /// The process that is traced (`-p`), as its pid namespace numbers it.
     pub pid: Option<u32>,
+    /// Whether `warnf` is silent (`--no-warnings`).
+    pub no_warnings: bool,
     /// Config variables that are set from outside (environment, flags), which win over the script's: name in lower
     /// case without prefix, and value. A later one wins.
     pub config: Vec<(String, String)>,

@@ -43,6 +43,8 @@ pub struct Plan {
 pub struct Settings {
     /// Maps are printed when the run ends.
     pub print_maps_on_exit: bool,
+    /// What `warnf` says is shown.
+    pub show_warnings: bool,
     /// What is appended to a string that was cut off.
     pub str_trunc_trailer: String,
     /// Greatest length of text that is read, in bytes. Text of exactly this length is shown as cut off (whether it was
@@ -54,6 +56,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             print_maps_on_exit: true,
+            show_warnings: true,
             max_strlen: 1024,
             str_trunc_trailer: "..".into(),
         }
@@ -422,7 +425,10 @@ pub struct Event {
 impl Event {
     /// Whether it must never be lost nor overtake another of its kind.
     pub fn is_control(&self) -> bool {
-        !matches!(self.kind, EventKind::Printf(_) | EventKind::Print)
+        !matches!(
+            self.kind,
+            EventKind::Printf(_) | EventKind::Message { .. } | EventKind::Print
+        )
     }
 
     /// Whether it is noted in the program memory when both rings refuse it: its number says all there is to say.
@@ -445,6 +451,15 @@ pub struct EventArg {
 pub enum EventKind {
     /// `printf`: the arguments fill the format's conversions in order.
     Printf(crate::format::Format),
+    /// `errorf`, `warnf`: as `printf`, to standard error, behind the call's place in the script.
+    Message {
+        /// Which of them.
+        level: MessageLevel,
+        /// File, line and columns, as bpftrace writes them: `stdin:1:9-20`.
+        place: String,
+        /// The format.
+        format: crate::format::Format,
+    },
     /// `print(value)`.
     Print,
     /// `print(@map[, top[, div]])`, by what the map holds when the event is handled.
@@ -467,6 +482,15 @@ pub enum EventKind {
     Time(String),
     /// `exit([code])`: its argument, if any, is the exit code.
     Exit,
+}
+
+/// What a script's message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageLevel {
+    /// `errorf`.
+    Error,
+    /// `warnf`.
+    Warning,
 }
 
 /// What a map is left as once it has been printed.

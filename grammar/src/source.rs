@@ -14,6 +14,9 @@ use std::collections::HashSet;
 /// More text than this is not kept, in bytes: macros that use macros can give any amount.
 const MAX_TEXT: usize = 64 << 20;
 
+/// What messages call a script that was given on the command line.
+pub const COMMAND_LINE: &str = "-e";
+
 /// What stands between the name of a macro's own variable and the number of the macro's use. No name of a script has it.
 pub const HYGIENE_MARK: char = '\'';
 

@@ -13,7 +13,7 @@ use crate::backend::{Backend, Error, Wake};
 use crate::show::{self, Entry, Output, printf};
 use crate::snapshot::{Leave, Maps};
 use crate::value::{Value, decode};
-use crumbs_compiler::plan::{AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, Plan};
+use crumbs_compiler::plan::{AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, MessageLevel, Plan};
 use inbox::{Inbox, Record};
 use std::collections::BTreeSet;
 use std::io;
@@ -235,6 +235,14 @@ impl<'a> Session<'a> {
             EventKind::Printf(format) => self
                 .output
                 .printf(&printf::fill(format, &args))
+                .map_err(unwritable),
+            EventKind::Message {
+                level: MessageLevel::Warning,
+                ..
+            } if !self.plan.settings.show_warnings => Ok(()),
+            EventKind::Message { level, place, format } => self
+                .output
+                .message(*level, place, &printf::fill(format, &args))
                 .map_err(unwritable),
             EventKind::Print => {
                 let value = args.first().unwrap_or(&Value::Void);

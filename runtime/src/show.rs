@@ -10,6 +10,7 @@ pub mod text;
 
 use crate::value::Value;
 use crumbs_compiler::aggregation::{Bucket, Presentation, Shown, Suffix};
+use crumbs_compiler::plan::MessageLevel;
 use std::cmp::Ordering;
 use std::io;
 
@@ -27,6 +28,8 @@ pub trait Output {
     fn map(&mut self, name: &str, entries: &[Entry]) -> io::Result<()>;
     /// `printf`: its filled format.
     fn printf(&mut self, text: &[u8]) -> io::Result<()>;
+    /// `errorf`, `warnf`: the place of the call and the filled format.
+    fn message(&mut self, level: MessageLevel, place: &str, text: &[u8]) -> io::Result<()>;
     /// `time`: the formatted time.
     fn time(&mut self, text: &[u8]) -> io::Result<()>;
     /// That many events were lost since this was last said.
@@ -37,6 +40,18 @@ pub trait Output {
     fn end(&mut self) -> io::Result<()>;
     /// Everything so far must be visible now: the run is about to wait.
     fn flush(&mut self) -> io::Result<()>;
+}
+
+/// Writes a script's message as bpftrace does, text and JSON alike: `stdin:1:9-20: ERROR: text`.
+fn write_message(out: &mut dyn io::Write, level: MessageLevel, place: &str, text: &[u8]) -> io::Result<()> {
+    let level = match level {
+        MessageLevel::Error => "ERROR",
+        MessageLevel::Warning => "WARNING",
+    };
+    let mut line = format!("{place}: {level}: ").into_bytes();
+    line.extend_from_slice(text);
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
 /// An element of a map.

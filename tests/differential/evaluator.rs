@@ -440,6 +440,12 @@ impl Evaluator<'_> {
                     let text = printf::fill(format, &values);
                     self.output.printf(&text).expect("memory can be written");
                 }
+                EventKind::Message { level, place, format } => {
+                    let text = printf::fill(format, &values);
+                    self.output
+                        .message(*level, place, &text)
+                        .expect("memory can be written");
+                }
                 EventKind::Print => self.output.value(&values[0]).expect("memory can be written"),
                 EventKind::PrintMap { map, top, div, then } => {
                     let map = map.0 as usize;

@@ -72,7 +72,12 @@ pub fn checked(script: &str, target: &dyn Target) -> Result<hir::Script, String>
     if !errors.is_empty() {
         return Err(errors);
     }
-    let (hir, diagnostics) = check(&parsed.script, script, target, &Options::default());
+    let (hir, diagnostics) = check(
+        &parsed.script,
+        &crumbs_grammar::source::Sources::new("script", script),
+        target,
+        &Options::default(),
+    );
     errors = self::errors(&diagnostics, script);
     match hir {
         Some(hir) if errors.is_empty() => Ok(hir),

@@ -6,6 +6,7 @@ use crumbs::stages;
 use crumbs_compiler::driver::{self, Compiled};
 use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options;
+use crumbs_compiler::plan::MessageLevel;
 use crumbs_compiler::target::Target;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::child::{Child, Watch};
@@ -171,6 +172,11 @@ impl Output for Report {
     fn printf(&mut self, text: &[u8]) -> io::Result<()> {
         self.seen
             .push(Seen::Text(String::from_utf8_lossy(text).into_owned()));
+        Ok(())
+    }
+    fn message(&mut self, _: MessageLevel, place: &str, text: &[u8]) -> io::Result<()> {
+        let text = String::from_utf8_lossy(text);
+        self.seen.push(Seen::Text(format!("{place}: {text}")));
         Ok(())
     }
     fn time(&mut self, text: &[u8]) -> io::Result<()> {

@@ -15,7 +15,7 @@ impl Cx<'_> {
         let body = self.statements_of(block);
         let value = match &block.value {
             Some(value) => self.expr(value),
-            None => Some(nothing(span)),
+            None => Some(Self::nothing(span)),
         };
         self.program.close_scope();
         let value = value?;
@@ -34,11 +34,18 @@ impl Cx<'_> {
 
     /// `if c { a } else { b }`.
     pub(super) fn if_value(&mut self, branch: &ast::IfExpr, span: Span) -> Option<Expr> {
+        if let Some(taken) = self.deciding(&branch.cond) {
+            return match (taken?, &branch.otherwise) {
+                (true, _) => self.block_value(&branch.then, span),
+                (false, Some(otherwise)) => self.block_value(otherwise, span),
+                (false, None) => Some(Self::nothing(span)),
+            };
+        }
         let cond = self.condition(&branch.cond);
         let then = self.block_value(&branch.then, branch.then.span);
         let otherwise = match &branch.otherwise {
             Some(block) => self.block_value(block, block.span),
-            None if then.as_ref().is_none_or(|then| then.ty == Type::Void) => Some(nothing(span)),
+            None if then.as_ref().is_none_or(|then| then.ty == Type::Void) => Some(Self::nothing(span)),
             None => {
                 let message = "this `if` has no `else`, so it has no value where the condition is false";
                 return self.report(
@@ -48,14 +55,5 @@ impl Cx<'_> {
             }
         };
         self.choice(cond, then, otherwise, span)
-    }
-}
-
-/// The value of what has none.
-fn nothing(span: Span) -> Expr {
-    Expr {
-        kind: ExprKind::Const(0),
-        ty: Type::Void,
-        span,
     }
 }

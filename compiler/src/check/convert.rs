@@ -1,6 +1,6 @@
 //! Conversions of typed expressions.
 
-use crate::hir::{ArithOp, Expr, ExprKind, UnaryOp};
+use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, UnaryOp};
 use crate::types::{IntType, Type};
 
 /// Whether the language converts `from` to `to` by itself: between numbers and booleans, between capacities of text,
@@ -63,6 +63,18 @@ pub(super) fn const_value(expr: &Expr) -> Option<i64> {
         ExprKind::Convert(of) if of.ty.is_scalar() => wrapped(const_value(of)?, &expr.ty),
         ExprKind::Unary(UnaryOp::Neg, of) => const_value(of)?.wrapping_neg(),
         ExprKind::Unary(UnaryOp::BitNot, of) => !const_value(of)?,
+        ExprKind::Unary(UnaryOp::Not, of) => i64::from(const_value(of)? == 0),
+        ExprKind::Compare(op, a, b) => i64::from(compared(*op, a, b)?),
+        ExprKind::And(a, b) => match (const_value(a), const_value(b)) {
+            (Some(0), _) => 0,
+            (Some(_), Some(b)) => i64::from(b != 0),
+            _ => return None,
+        },
+        ExprKind::Or(a, b) => match (const_value(a)?, const_value(b)) {
+            (0, b) => i64::from(b? != 0),
+            _ => 1,
+        },
+        ExprKind::Ternary(c, a, b) => const_value(if const_value(c)? != 0 { a } else { b })?,
         ExprKind::Arith(op, a, b) => {
             let Type::Int(int) = a.ty else {
                 return None;
@@ -72,6 +84,54 @@ pub(super) fn const_value(expr: &Expr) -> Option<i64> {
         _ => return None,
     };
     Some(wrapped(value, &expr.ty))
+}
+
+/// The text of an expression of literals, where it is one.
+pub(super) fn const_text(expr: &Expr) -> Option<&[u8]> {
+    match (&expr.kind, &expr.ty) {
+        (ExprKind::Str(text), _) => Some(text),
+        (ExprKind::Convert(of), Type::Str(capacity)) => {
+            const_text(of).filter(|text| text.len() < *capacity as usize)
+        }
+        (ExprKind::Ternary(c, a, b), _) => const_text(if const_value(c)? != 0 { a } else { b }),
+        _ => None,
+    }
+}
+
+/// The result of a comparison of literals.
+fn compared(op: CompareOp, a: &Expr, b: &Expr) -> Option<bool> {
+    let order = match (&a.kind, &b.kind) {
+        (ExprKind::Tuple(a), ExprKind::Tuple(b)) if a.len() == b.len() => {
+            let members = a.iter().zip(b).map(|(a, b)| compared(CompareOp::Eq, a, b));
+            let equal = members
+                .collect::<Option<Vec<_>>>()?
+                .into_iter()
+                .all(|equal| equal);
+            return match op {
+                CompareOp::Eq => Some(equal),
+                CompareOp::Ne => Some(!equal),
+                _ => None,
+            };
+        }
+        _ => match (const_text(a), const_text(b)) {
+            (Some(a), Some(b)) => a.cmp(b),
+            _ => {
+                let (x, y) = (const_value(a)?, const_value(b)?);
+                match a.ty {
+                    Type::Int(int) if !int.signed => (x as u64).cmp(&(y as u64)),
+                    _ => x.cmp(&y),
+                }
+            }
+        },
+    };
+    Some(match op {
+        CompareOp::Eq => order.is_eq(),
+        CompareOp::Ne => order.is_ne(),
+        CompareOp::Lt => order.is_lt(),
+        CompareOp::Le => order.is_le(),
+        CompareOp::Gt => order.is_gt(),
+        CompareOp::Ge => order.is_ge(),
+    })
 }
 
 /// `None` for what is better left to run time: a division by zero.

@@ -5,6 +5,7 @@ use super::facts::{Facts, VarFact};
 use super::places::{Naming, Planned};
 use crate::codes;
 use crate::config::Configured;
+use crate::expand::prelude;
 use crate::hir::{Expr, ExprKind, Var, VarId};
 use crate::options::Options;
 use crate::plan::{Event, EventArg, EventId, EventKind, MapId, RECORD_HEADER, Site};
@@ -13,6 +14,7 @@ use crate::probe_kind::{Offers, ProbeKind};
 use crate::target::Target;
 use crate::types::{Space, Type, align_to};
 use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::source::{COMMAND_LINE, Sources};
 use crumbs_grammar::span::Span;
 use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
 use std::collections::{HashMap, HashSet};
@@ -34,7 +36,7 @@ const MAX_RECORD: u64 = 1 << 16;
 
 /// Checking of one script.
 pub struct Cx<'a> {
-    pub(super) source: &'a str,
+    pub(super) sources: &'a Sources,
     pub(super) target: &'a dyn Target,
     /// The types that the script can name.
     pub types: Environment<'a>,
@@ -46,6 +48,8 @@ pub struct Cx<'a> {
     pub(super) events: Vec<Event>,
     pub(super) diagnostics: Vec<Diagnostic>,
     pub(super) program: ProgramCx,
+    /// How many branches that are never taken the code that is being read is in.
+    pub(super) unreachable: u32,
     /// How many statements that end a program have been read.
     pub(super) ends: u64,
     /// What has been said of a map and need not be said again: the code's id and the map's name.
@@ -143,7 +147,7 @@ impl<'a> Cx<'a> {
 
     /// What stands at `span`, in a form that an operator can be put before; `…` where that would be long.
     pub(super) fn source_text(&self, span: Span) -> String {
-        let text = self.source.get(span.range()).unwrap_or("…");
+        let text = self.sources.text().get(span.range()).unwrap_or("…");
         let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '@' | '.');
         match text {
             _ if text.chars().count() > 32 || text.contains('\n') => "(…)".to_owned(),
@@ -257,6 +261,31 @@ impl Cx<'_> {
     /// The positional parameter `$n` as text; empty where it is not given.
     pub fn param_text(&self, n: u32) -> &str {
         self.param(n).unwrap_or_default()
+    }
+
+    /// Where `span` is, as bpftrace writes it before messages: `stdin:1:9-20`, or `stdin:1-3` over several lines.
+    pub fn place(&self, span: Span) -> String {
+        let (mut whole, uses) = self.sources.origin(span);
+        // Of what the compiler brings along the user knows the use only.
+        if let (prelude::FILE, Some((_, used))) = (self.sources.file(whole).0, uses.last()) {
+            whole = *used;
+        }
+        let first = self.sources.position(whole);
+        let end = self.sources.position(Span {
+            start: whole.end,
+            ..whole
+        });
+        let (line, column) = (first.line, first.column);
+        let file = match first.file {
+            // As bpftrace calls it.
+            COMMAND_LINE => "stdin",
+            file => file,
+        };
+        if end.line == line {
+            format!("{file}:{line}:{column}-{}", end.column)
+        } else {
+            format!("{file}:{line}-{}", end.line)
+        }
     }
 
     /// Notes that the program ends here.

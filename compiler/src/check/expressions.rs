@@ -89,7 +89,7 @@ impl Cx<'_> {
             ast::ExprKind::Float(_) => self.later(span, "numbers with a fraction"),
             ast::ExprKind::Record(_) => self.later(span, "records"),
             ast::ExprKind::TypeCall { name, .. } => self.later(span, &format!("`{}`", name.node)),
-            ast::ExprKind::Comptime(_) => self.later(span, "`comptime`"),
+            ast::ExprKind::Comptime(of) => self.comptime(of, span),
             ast::ExprKind::If(branch) => self.if_value(branch, span),
             ast::ExprKind::Block(block) => self.block_value(block, span),
             ast::ExprKind::Error => None,

@@ -4,6 +4,7 @@ use super::cx::Cx;
 use crate::aggregation;
 use crate::builtin;
 use crate::codes;
+use crate::expand::prelude;
 use crate::function::{self, Call};
 use crate::hir::{Expr, ExprKind};
 use crate::later;
@@ -158,6 +159,7 @@ impl Cx<'_> {
             return None;
         }
         let functions = function::ALL.iter().map(|row| row.name);
+        let functions = functions.chain(prelude::ALL.iter().map(|row| row.name));
         let functions = functions.chain(aggregation::ALL.iter().map(|row| row.name()));
         let names = similar(text, functions.chain(later::FUNCTIONS.iter().copied()), 3);
         let diagnostic = Diagnostic::error(

@@ -335,6 +335,9 @@ impl Cx<'_> {
         let Some(then) = then else {
             return self.default_of(cond, otherwise, span);
         };
+        if let Some(taken) = self.deciding(cond) {
+            return self.expr(if taken? { then } else { otherwise });
+        }
         let cond = self.condition(cond);
         let then = self.expr(then);
         let otherwise = self.expr(otherwise);

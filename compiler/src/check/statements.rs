@@ -91,12 +91,25 @@ impl Cx<'_> {
     }
 
     fn branch(&mut self, branch: &ast::IfExpr) -> Option<StmtKind> {
+        if let Some(taken) = self.deciding(&branch.cond) {
+            let taken = if taken? {
+                Some(&branch.then)
+            } else {
+                branch.otherwise.as_ref()
+            };
+            let then = taken.map_or(Vec::new(), |block| self.block(block));
+            return Some(StmtKind::If {
+                cond: truth(branch.cond.span),
+                then,
+                otherwise: Vec::new(),
+            });
+        }
         let cond = self.condition(&branch.cond);
-        let then = self.block(&branch.then);
+        let then = self.branch_block(cond.as_ref(), true, &branch.then);
         let otherwise = branch
             .otherwise
             .as_ref()
-            .map_or(Vec::new(), |block| self.block(block));
+            .map_or(Vec::new(), |block| self.branch_block(cond.as_ref(), false, block));
         Some(StmtKind::If {
             cond: cond?,
             then,
@@ -327,6 +340,14 @@ impl Cx<'_> {
 impl Statements {
     fn push(&mut self, kind: StmtKind, span: Span) {
         self.list.push(Stmt { kind, span });
+    }
+}
+
+fn truth(span: Span) -> Expr {
+    Expr {
+        kind: ExprKind::Const(1),
+        ty: Type::Bool,
+        span,
     }
 }
 

@@ -23,7 +23,7 @@ fn check_on(target: &dyn Target, source: &str, options: &Options) -> (Option<hir
     if !diagnostics.is_empty() {
         return (None, expanded.sources.settle(diagnostics));
     }
-    let (script, more) = check(&expanded.script, expanded.sources.text(), target, options);
+    let (script, more) = check(&expanded.script, &expanded.sources, target, options);
     diagnostics.extend(more);
     (script, expanded.sources.settle(diagnostics))
 }
@@ -90,6 +90,7 @@ fn examples_check() {
     let examples = builtins
         .chain(probe_value::ALL.iter().map(|row| row.example))
         .chain(function::ALL.iter().map(|row| row.example))
+        .chain(crate::expand::prelude::ALL.iter().map(|row| row.example))
         .chain(probe_kind::ALL.iter().map(|kind| kind.example()))
         .chain(aggregation::ALL.iter().map(|aggregation| aggregation.example()));
     for example in examples {
@@ -234,7 +235,7 @@ proptest! {
         let words: Vec<_> = pieces.iter().map(|&i| PIECES[i]).collect();
         let source = words.join(" ");
         let parsed = crumbs_grammar::parse(&source);
-        let (script, diagnostics) = check(&parsed.script, &source, &target(), &Options::default());
+        let (script, diagnostics) = check(&parsed.script, &Sources::new("-e", &source), &target(), &Options::default());
         let failed = diagnostics.iter().any(|d| d.severity == Severity::Error);
         prop_assert_eq!(script.is_none(), failed);
     }
@@ -244,6 +245,6 @@ proptest! {
         let words: Vec<_> = pieces.iter().map(|&i| PIECES[i]).collect();
         let source = format!("uprobe:libc:write {{ @y[1] = 1; $a = 2; {}; }}", words.join(" "));
         let parsed = crumbs_grammar::parse(&source);
-        check(&parsed.script, &source, &target(), &Options::default());
+        check(&parsed.script, &Sources::new("-e", &source), &target(), &Options::default());
     }
 }

@@ -193,7 +193,7 @@ impl VisitMut for Statements {
 }
 
 /// Moves places from a file's text to where the file is in all text.
-struct Shift(u32);
+pub(super) struct Shift(pub u32);
 
 impl VisitMut for Shift {
     fn span(&mut self, span: &mut Span) {

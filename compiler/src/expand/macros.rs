@@ -10,6 +10,8 @@
 //! **Bounds.** A macro that uses itself is refused; so are uses that together give more than [`MAX_NODES`] nodes, or nest
 //! deeper than later stages can walk.
 
+use super::imports::Shift;
+use super::prelude;
 use super::substitute::Substitution;
 use crate::aggregation;
 use crate::builtin;
@@ -64,6 +66,17 @@ pub(super) fn expand(script: &mut Script, sources: &mut Sources, diagnostics: &m
         }
         known.push(decl.clone());
     }
+    for row in prelude::ALL {
+        // Most scripts use none: then there is nothing to parse.
+        if sources.text().contains(row.name)
+            && let Some(decl) = provided(row, sources)
+        {
+            let known = by_name.entry(row.name.to_owned()).or_default();
+            if !known.iter().any(|other| signature(other) == signature(&decl)) {
+                known.push(decl);
+            }
+        }
+    }
     if by_name.is_empty() {
         return;
     }
@@ -79,6 +92,17 @@ pub(super) fn expand(script: &mut Script, sources: &mut Sources, diagnostics: &m
         if !matches!(item, Item::Macro(_)) {
             walk_item(&mut expander, item);
         }
+    }
+}
+
+/// The definition of a macro of the prelude, its text added to the script's.
+fn provided(row: &prelude::Prelude, sources: &mut Sources) -> Option<Macro> {
+    let mut item = Item::Macro(prelude::definition(row)?);
+    let start = sources.add_file(prelude::FILE, row.text)?;
+    walk_item(&mut Shift(start as u32), &mut item);
+    match item {
+        Item::Macro(decl) => Some(decl),
+        _ => None,
     }
 }
 

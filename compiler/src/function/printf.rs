@@ -3,7 +3,7 @@
 use super::{Call, Function, literal_text};
 use crate::check::Cx;
 use crate::codes;
-use crate::format::{self, Specifier};
+use crate::format::{self, Format, Specifier};
 use crate::hir::Expr;
 use crate::plan::EventKind;
 use crate::types::Type;
@@ -20,6 +20,12 @@ pub(super) const FUNCTION: Function = Function {
 };
 
 fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
+    let (format, values) = formatted(cx, call)?;
+    cx.emit(EventKind::Printf(format), values, call.span)
+}
+
+/// The format that the first argument of a call is, and the values of the others, which fit it.
+pub(super) fn formatted(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<(Format, Vec<Expr>)> {
     let (format_arg, values) = call.args.split_first()?;
     let values: Vec<Option<Expr>> = values.iter().map(|value| cx.value(value)).collect();
     let text = literal_text(cx, format_arg, "a format")?;
@@ -45,10 +51,10 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     if !fits {
         return None;
     }
-    cx.emit(EventKind::Printf(format), values, call.span)
+    Some((format, values))
 }
 
-fn wrong_count(cx: &mut Cx<'_>, wanted: usize, found: usize, format: Span, call: &Call<'_>) -> Option<Expr> {
+fn wrong_count<T>(cx: &mut Cx<'_>, wanted: usize, found: usize, format: Span, call: &Call<'_>) -> Option<T> {
     let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let verb = if wanted == 1 { "has" } else { "have" };
     let message = format!(

@@ -1,7 +1,7 @@
 //! HIR as text, for `-d hir` and tests: close to the script, with every type, conversion and resolved place shown.
 
 use super::*;
-use crate::plan::{AfterPrint, EventKind, Period};
+use crate::plan::{AfterPrint, EventKind, MessageLevel, Period};
 use crate::types::NameTable;
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -84,6 +84,14 @@ impl Display for EventName<'_> {
         let map = |map: MapId| self.script.maps.get(map.0 as usize).map_or("?", |map| &map.name);
         match &self.event.kind {
             EventKind::Printf(_) => f.write_str("printf"),
+            EventKind::Message {
+                level: MessageLevel::Error,
+                ..
+            } => f.write_str("errorf"),
+            EventKind::Message {
+                level: MessageLevel::Warning,
+                ..
+            } => f.write_str("warnf"),
             EventKind::Print => f.write_str("print"),
             EventKind::PrintMap {
                 map: id,

@@ -10,9 +10,10 @@
 //! Integers that a double cannot hold exactly (2^53 and beyond) are strings, since most readers parse numbers as doubles.
 //! Enums and pointers are numbers as values and text as keys. Text that is no UTF-8 has replacement characters.
 
-use super::{Content, Entry, Output};
+use super::{Content, Entry, Output, write_message};
 use crate::value::Value;
 use crumbs_compiler::aggregation::Bucket;
+use crumbs_compiler::plan::MessageLevel;
 use std::io::{self, Write};
 
 /// Integers of at least this magnitude are not exact as doubles.
@@ -82,6 +83,10 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
 
     fn printf(&mut self, text: &[u8]) -> io::Result<()> {
         self.record("printf", &quoted(text))
+    }
+
+    fn message(&mut self, level: MessageLevel, place: &str, text: &[u8]) -> io::Result<()> {
+        write_message(&mut self.diagnostics, level, place, text)
     }
 
     fn time(&mut self, text: &[u8]) -> io::Result<()> {

@@ -2,8 +2,9 @@
 //!
 //! Results go to one writer (standard output or a file), everything about the run to another (standard error).
 
-use super::{Content, Entry, Output, histogram};
+use super::{Content, Entry, Output, histogram, write_message};
 use crate::value::Value;
+use crumbs_compiler::plan::MessageLevel;
 use std::io::{self, Write};
 
 /// The text form of [`Output`].
@@ -50,6 +51,10 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
 
     fn printf(&mut self, text: &[u8]) -> io::Result<()> {
         self.results.write_all(text)
+    }
+
+    fn message(&mut self, level: MessageLevel, place: &str, text: &[u8]) -> io::Result<()> {
+        write_message(&mut self.diagnostics, level, place, text)
     }
 
     fn time(&mut self, text: &[u8]) -> io::Result<()> {

@@ -272,14 +272,24 @@ fn long_scripts() {
     source.push('}');
     let parsed = crumbs_grammar::parse(&source);
     let start = std::time::Instant::now();
-    let (script, diagnostics) = check(&parsed.script, &source, &target(), &Options::default());
+    let (script, diagnostics) = check(
+        &parsed.script,
+        &Sources::new("-e", &source),
+        &target(),
+        &Options::default(),
+    );
     assert!(script.is_some() && diagnostics.is_empty());
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
     // As many mistakes, each with names to choose from.
     let source = source.replace("print(@m", "print(@n");
     let parsed = crumbs_grammar::parse(&source);
     let start = std::time::Instant::now();
-    let (_, diagnostics) = check(&parsed.script, &source, &target(), &Options::default());
+    let (_, diagnostics) = check(
+        &parsed.script,
+        &Sources::new("-e", &source),
+        &target(),
+        &Options::default(),
+    );
     assert_eq!(diagnostics.len(), crumbs_grammar::MAX_DIAGNOSTICS + 1);
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
