@@ -76,23 +76,11 @@ pub(crate) enum Outcome {
     Shown,
 }
 
-/// Compiles a script, or shows a stage of it.
+/// Compiles a script, or shows a stage of it. Needs a large stack ([`stages::on_large_stack`]).
 ///
 /// # Errors
 /// When the script has mistakes, which have been reported.
-pub(crate) fn compile<T: Target>(
-    source: &Source,
-    args: &Args,
-    target: impl FnOnce() -> T + Send,
-) -> Result<Outcome, Stop> {
-    let work = || compile_here(source, args, &target());
-    stages::on_large_stack(work).unwrap_or_else(|error| {
-        report::message(&format!("error: cannot start a thread for the compiler: {error}"));
-        Err(Stop::Failed)
-    })
-}
-
-fn compile_here(source: &Source, args: &Args, target: &dyn Target) -> Result<Outcome, Stop> {
+pub(crate) fn compile(source: &Source, args: &Args, target: &dyn Target) -> Result<Outcome, Stop> {
     let stage = args.stage;
     if stage == Some(StageName::Tokens) {
         let tokens = crumbs_grammar::lexer::tokens(&source.text);

@@ -10,6 +10,7 @@ mod report;
 mod run;
 
 use clap::Parser;
+use crumbs_runtime::sys::process;
 use std::process::ExitCode;
 
 /// Exit status for a mistake in a script or its run.
@@ -18,6 +19,7 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    process::share_heap();
     let args = cli::Args::parse();
     let outcome = if let Some(shell) = args.completions {
         cli::write_completions(shell);

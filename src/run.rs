@@ -3,11 +3,14 @@
 use crate::cli::{Args, OutputFormat, StageName, Stop};
 use crate::compile::{self, Outcome};
 use crate::report;
+use crumbs::stages;
 use crumbs_compiler::plan::Plan;
+use crumbs_compiler::probe_kind;
 use crumbs_grammar::source::Sources;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::child::{self, Child, Watch};
 use crumbs_runtime::host::{HostOptions, HostTarget};
+use crumbs_runtime::kernel::attach;
 use crumbs_runtime::kernel::load::LoadError;
 use crumbs_runtime::kernel::{KernelBackend, Options};
 use crumbs_runtime::session::{self, Host};
@@ -29,6 +32,23 @@ const VERIFIER_LOG: u32 = 1 | 4;
 pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
     let source = compile::source(args)?;
     let is_run = args.stage.is_none() && !args.dry_run;
+    let work = || {
+        let outcome = compile_and_trace(args, &source, is_run);
+        attach::end_warm_up();
+        outcome
+    };
+    let meanwhile = || {
+        if is_run && probe_kind::mentions_user_code(&source.text) {
+            attach::warm_up_here();
+        }
+    };
+    stages::on_large_stack_while(work, meanwhile).unwrap_or_else(|error| {
+        report::message(&format!("error: cannot start a thread for the compiler: {error}"));
+        Err(Stop::Failed)
+    })
+}
+
+fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Result<u8, Stop> {
     let target_process = args
         .pid
         .filter(|_| is_run)
@@ -39,15 +59,13 @@ pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
         Some(command) if is_run => Some(Child::spawn(command).map_err(failed)?),
         _ => None,
     };
-    let target = || {
-        HostTarget::new(HostOptions {
-            pid: args.pid,
-            programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
-            attaching: is_run,
-            ..HostOptions::from_environment()
-        })
-    };
-    let (compiled, object, sources) = match compile::compile(&source, args, target)? {
+    let target = HostTarget::new(HostOptions {
+        pid: args.pid,
+        programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
+        attaching: is_run,
+        ..HostOptions::from_environment()
+    });
+    let (compiled, object, sources) = match compile::compile(source, args, &target)? {
         Outcome::Compiled(compiled, object, sources) => (compiled, object, sources),
         Outcome::Shown => return Ok(0),
     };

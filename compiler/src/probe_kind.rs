@@ -43,6 +43,18 @@ pub fn by_name(name: &str) -> Option<&'static dyn ProbeKind> {
     })
 }
 
+/// Whether a script may have probes on user code, as far as its text tells at a glance: it has a word of a kind of
+/// such probes before a colon. A comment or string can have that too, and an imported file may have the probes.
+pub fn mentions_user_code(text: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '@' | '$');
+    let names = text
+        .match_indices(':')
+        .filter_map(|(at, _)| text[..at].rsplit(|c| !is_word(c)).next());
+    names
+        .filter_map(by_name)
+        .any(|kind| kind.offers().filtered_by_pid)
+}
+
 /// A kind of probe.
 pub trait ProbeKind: Sync {
     /// What a script writes: `uprobe`.

@@ -6,6 +6,7 @@
 
 mod btf;
 mod elf;
+mod gnu_hash;
 mod imports;
 mod ld_cache;
 mod libraries;
@@ -80,7 +81,10 @@ pub struct HostTarget {
     types: btf::KernelTypes,
     images: RefCell<Images>,
     functions: RefCell<HashMap<String, Arc<[Function]>>>,
-    loader_cache: OnceCell<Vec<ld_cache::Entry>>,
+    /// By what was asked for.
+    binaries: RefCell<HashMap<String, Vec<Binary>>>,
+    /// The bytes of the dynamic loader's cache; empty where it cannot be read.
+    loader_cache: OnceCell<Vec<u8>>,
     loaded: OnceCell<Vec<PathBuf>>,
     /// Whether the kernel was told that user probes will come.
     warmed_up: Cell<bool>,
@@ -97,6 +101,7 @@ impl HostTarget {
             types: btf::KernelTypes::new(None),
             images: RefCell::default(),
             functions: RefCell::default(),
+            binaries: RefCell::default(),
             loader_cache: OnceCell::new(),
             loaded: OnceCell::new(),
             warmed_up: Cell::new(false),
@@ -107,15 +112,16 @@ impl HostTarget {
         self.images.borrow_mut().get(binary, self.arch())
     }
 
-    fn loader_cache(&self) -> &[ld_cache::Entry] {
-        self.loader_cache.get_or_init(|| {
+    fn loader_cache(&self) -> Vec<ld_cache::Entry<'_>> {
+        let bytes = self.loader_cache.get_or_init(|| {
             let path = self
                 .options
                 .loader_cache
                 .as_deref()
                 .unwrap_or(Path::new("/etc/ld.so.cache"));
-            ld_cache::parse(&fs::read(path).unwrap_or_default(), self.arch())
-        })
+            fs::read(path).unwrap_or_default()
+        });
+        ld_cache::parse(bytes, self.arch())
     }
 
     fn search_path(&self) -> SearchPath<'_> {
@@ -185,10 +191,11 @@ impl HostTarget {
         if !told.is_empty() {
             return told;
         }
-        let cached = libraries::closest(
-            spec,
-            self.loader_cache().iter().map(|entry| PathBuf::from(&entry.path)),
-        );
+        let start = library_name::start(spec);
+        let cached = self.loader_cache().into_iter();
+        let cached = cached.filter(|entry| entry.name_starts_with(start));
+        let cached = cached.filter_map(|entry| entry.path().map(PathBuf::from));
+        let cached = libraries::closest(spec, cached);
         if !cached.is_empty() {
             return cached;
         }
@@ -245,7 +252,8 @@ impl HostTarget {
         names.extend(
             self.loader_cache()
                 .iter()
-                .map(|entry| library_name::stem(&entry.name)),
+                .filter_map(ld_cache::Entry::name)
+                .map(library_name::stem),
         );
         let directories = self
             .options
@@ -351,6 +359,9 @@ impl Target for HostTarget {
         if self.options.attaching && !self.warmed_up.replace(true) {
             warm_up();
         }
+        if let Some(known) = self.binaries.borrow().get(spec) {
+            return Ok(known.clone());
+        }
         let found = if spec.contains('/') {
             self.by_path(spec)?
         } else {
@@ -363,7 +374,9 @@ impl Target for HostTarget {
                 Err(unreadable(&path.to_string_lossy(), "its name is not UTF-8", help))
             }
         };
-        found.into_iter().map(path).collect()
+        let found: Vec<Binary> = found.into_iter().map(path).collect::<Result<_, _>>()?;
+        self.binaries.borrow_mut().insert(spec.to_owned(), found.clone());
+        Ok(found)
     }
 
     fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError> {

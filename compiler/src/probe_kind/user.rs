@@ -5,7 +5,7 @@ use crate::codes;
 use crate::glob::Glob;
 use crate::plan::{Attach, Site, UprobePlace};
 use crate::similar::similar;
-use crate::target::{Binary, Function, Target};
+use crate::target::{Binary, Function, Target, TargetError};
 use crumbs_grammar::ast::AttachPart;
 use crumbs_grammar::diagnostic::Diagnostic;
 
@@ -142,9 +142,14 @@ impl Expansion<'_> {
         };
         match wanted {
             Wanted::Function(name, offset) => {
-                let functions = self.target.functions(binary).map_err(unreadable)?;
-                let function =
-                    find(&functions, name).ok_or_else(|| self.no_function(binary, name, &functions))?;
+                let function = match self.target.functions_named(binary, name) {
+                    Ok(functions) => functions.into_iter().next(),
+                    Err(TargetError::NotFound { similar, .. }) => {
+                        return Err(self.no_function(binary, name, &similar));
+                    }
+                    Err(error) => return Err(unreadable(error)),
+                };
+                let function = function.ok_or_else(|| self.no_function(binary, name, &[]))?;
                 if *offset != 0 && function.size != 0 && *offset >= function.size {
                     return Err(Failure::wrong(
                         Diagnostic::error(
@@ -207,12 +212,12 @@ impl Expansion<'_> {
         });
     }
 
-    fn no_function(&self, binary: &Binary, name: &str, functions: &[Function]) -> Failure {
+    fn no_function(&self, binary: &Binary, name: &str, similar: &[String]) -> Failure {
         let message = format!("{} has no function `{name}`", binary.path);
-        let names = similar(name, functions.iter().map(|f| f.name.as_str()), SIMILAR);
+        let names = &similar[..similar.len().min(SIMILAR)];
         let diagnostic = did_you_mean(
             Diagnostic::error(&codes::NO_FUNCTION, self.what.span, message),
-            &names,
+            names,
         );
         Failure::missing(if names.is_empty() {
             self.list_hint(diagnostic, binary)
@@ -243,16 +248,6 @@ impl Expansion<'_> {
             binary.path
         ))
     }
-}
-
-/// Finds a function in a list by ascending name.
-fn find<'f>(functions: &'f [Function], name: &str) -> Option<&'f Function> {
-    let at = functions.partition_point(|f| f.name.as_str() < name);
-    functions
-        .get(at)
-        .filter(|f| f.name == name)
-        // A target that sorts otherwise still gets the right answer.
-        .or_else(|| functions.iter().find(|f| f.name == name))
 }
 
 /// Of several names for one place, the one to show: without leading underscores, then the first.

@@ -4,6 +4,7 @@
 //! Only the parts that are asked for are read. Files are not trusted: counts, offsets and lengths are checked against
 //! the length of the file, so that a damaged or hostile one costs bounded time and memory and gives an error.
 
+use super::gnu_hash;
 use super::refusal::{NAME_A_PROGRAM, check_kind, damaged, io_error, not_elf, read_error, unreadable};
 use crumbs_compiler::target::{Arch, Binary, Function, TargetError};
 use goblin::container::Ctx;
@@ -143,9 +144,15 @@ impl Image {
         Ok(functions)
     }
 
-    /// The functions called `name`; empty where there is none. The table of exported symbols is kept for the next
-    /// call.
+    /// The functions called `name`; empty where there is none. Exported ones are found by the file's hash table; the
+    /// table of exported symbols is read where it does not help, and kept for the next call.
     pub(crate) fn functions_named(&self, name: &str) -> Result<Vec<Function>, TargetError> {
+        if let Some(symbols) = self.exported_by_hash(name.as_bytes()) {
+            let found = self.best(symbols);
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
         if let Some(table) = self.exported()? {
             let found = self.best_named(table, true, name)?;
             if !found.is_empty() {
@@ -165,16 +172,51 @@ impl Image {
         name: &str,
     ) -> Result<Vec<Function>, TargetError> {
         let budget = table.name_budget();
-        let mut found: Vec<_> = table
+        let found = table
             .functions(self.ctx, exported, Some(name.as_bytes()), &budget)
             .collect();
         self.check_budget(&budget)?;
+        Ok(self.best(found))
+    }
+
+    /// Of symbols of one name, those that it means, by ascending address.
+    fn best(&self, mut found: Vec<Symbol<'_>>) -> Vec<Function> {
         found.sort_unstable_by_key(|symbol| (symbol.rank, symbol.address));
         let best = found.first().map(|symbol| symbol.rank);
         let best = found.iter().filter(|symbol| Some(symbol.rank) == best);
         let mut functions: Vec<Function> = best.filter_map(|symbol| self.placed(symbol)).collect();
         functions.dedup_by_key(|function| function.offset);
-        Ok(functions)
+        functions
+    }
+
+    /// The exported functions called `name`, by the hash table; `None` where it cannot be read.
+    fn exported_by_hash<'n>(&self, name: &'n [u8]) -> Option<Vec<Symbol<'n>>> {
+        let section = |kind| self.sections.iter().find(|section| section.sh_type == kind);
+        let hashes = section(gnu_hash::SECTION)?;
+        let symbols = section(section_header::SHT_DYNSYM)?;
+        let names = self.sections.get(symbols.sh_link as usize)?;
+        let versions = section(section_header::SHT_GNU_VERSYM);
+        let (file, length) = self.reopen().ok()?;
+        let read = |offset: u64, size| read_part(&file, length, offset, size).ok();
+        let mut found = Vec::new();
+        for number in gnu_hash::candidates(read, hashes, name)? {
+            let entry = read(
+                symbols.sh_offset.checked_add(number * SYMBOL_SIZE as u64)?,
+                SYMBOL_SIZE as u64,
+            )?;
+            let symbol = Symtab::parse(&entry, 0, 1, self.ctx).ok()?.get(0)?;
+            let name_at = names.sh_offset.checked_add(symbol.st_name as u64)?;
+            let called = read(name_at, name.len() as u64 + 1)?;
+            if called.strip_prefix(name) != Some(&[0][..]) {
+                continue;
+            }
+            let old = match versions {
+                Some(section) => is_old_version(&read(section.sh_offset.checked_add(2 * number)?, 2)?),
+                None => false,
+            };
+            found.extend(Symbol::of(&symbol, name, true, old));
+        }
+        Some(found)
     }
 
     fn check_budget(&self, budget: &Cell<usize>) -> Result<(), TargetError> {
@@ -378,15 +420,7 @@ impl SymbolTable {
         (0..count)
             .map_while(move |index| Some((index, table.get(index)?)))
             .filter_map(move |(index, symbol)| {
-                let indirect = match symbol.st_type() {
-                    sym::STT_FUNC => false,
-                    sym::STT_GNU_IFUNC => true,
-                    _ => return None,
-                };
-                // SHN_UNDEF: it is another file's.
-                if symbol.st_shndx == 0 {
-                    return None;
-                }
+                is_function(&symbol).then_some(())?;
                 // A name is followed by its version or its end; most names differ in their first bytes.
                 if let Some(wanted) = wanted {
                     let rest = self.names.get(symbol.st_name..)?.strip_prefix(wanted)?;
@@ -397,29 +431,44 @@ impl SymbolTable {
                 // versions (exported symbols), bit 15 of the version table marks the old ones.
                 let (name, old) = match name.iter().position(|byte| *byte == b'@') {
                     Some(at) if at > 0 => (&name[..at], name.get(at + 1) != Some(&b'@')),
-                    _ => (
-                        name,
-                        self.versions
-                            .get(2 * index + 1)
-                            .is_some_and(|high| high & 0x80 != 0),
-                    ),
+                    _ => (name, self.versions.get(2 * index..).is_some_and(is_old_version)),
                 };
-                let rank = match (exported, symbol.st_bind() == sym::STB_LOCAL, old) {
-                    (true, true, _) => return None,
-                    (false, true, _) => Rank::Local,
-                    (true, false, false) => Rank::Exported,
-                    (true, false, true) => Rank::ExportedOldVersion,
-                    (false, false, false) => Rank::Global,
-                    (false, false, true) => Rank::GlobalOldVersion,
-                };
-                Some(Symbol {
-                    name,
-                    address: symbol.st_value,
-                    size: symbol.st_size,
-                    indirect,
-                    rank,
-                })
+                Symbol::of(&symbol, name, exported, old)
             })
+    }
+}
+
+/// Whether a symbol is a function that is defined in this file.
+fn is_function(symbol: &sym::Sym) -> bool {
+    // SHN_UNDEF: it is another file's.
+    matches!(symbol.st_type(), sym::STT_FUNC | sym::STT_GNU_IFUNC) && symbol.st_shndx != 0
+}
+
+/// Whether an entry of `.gnu.version` is that of an old version, which only old programs are bound to.
+fn is_old_version(entry: &[u8]) -> bool {
+    entry.get(1).is_some_and(|high| high & 0x80 != 0)
+}
+
+impl<'a> Symbol<'a> {
+    /// The function that a symbol called `name` is; `None` where it is none, or no other file sees it and it stands in
+    /// the table of `exported` symbols.
+    fn of(symbol: &sym::Sym, name: &'a [u8], exported: bool, old: bool) -> Option<Self> {
+        is_function(symbol).then_some(())?;
+        let rank = match (exported, symbol.st_bind() == sym::STB_LOCAL, old) {
+            (true, true, _) => return None,
+            (false, true, _) => Rank::Local,
+            (true, false, false) => Rank::Exported,
+            (true, false, true) => Rank::ExportedOldVersion,
+            (false, false, false) => Rank::Global,
+            (false, false, true) => Rank::GlobalOldVersion,
+        };
+        Some(Self {
+            name,
+            address: symbol.st_value,
+            size: symbol.st_size,
+            indirect: symbol.st_type() == sym::STT_GNU_IFUNC,
+            rank,
+        })
     }
 }
 

@@ -20,11 +20,12 @@ fn libc_path() -> Option<String> {
     let cache = std::fs::read("/etc/ld.so.cache").unwrap_or_default();
     let found = crate::host::ld_cache::parse(&cache, HERE)
         .into_iter()
-        .find(|entry| entry.name == "libc.so.6");
+        .find(|entry| entry.name() == Some("libc.so.6"))
+        .and_then(|entry| entry.path().map(str::to_owned));
     if found.is_none() {
         eprintln!("skipped: the loader's cache has no libc.so.6");
     }
-    found.map(|entry| entry.path)
+    found
 }
 
 fn open(path: &Path) -> Result<Image, TargetError> {

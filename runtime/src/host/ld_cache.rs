@@ -4,6 +4,7 @@
 //! load, in the cache's order. What is damaged is left out.
 
 use crumbs_compiler::target::Arch;
+use std::ffi::CStr;
 
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
 const NEW_MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
@@ -25,17 +26,34 @@ const ELF_TYPES: [u32; 2] = [1, 3];
 /// `FLAG_REQUIRED_MASK`.
 const ARCH_MASK: u32 = 0xff00;
 
-/// A library in the cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// The name programs ask for, `libc.so.6`.
-    pub(crate) name: String,
+/// A library in the cache. Its texts are looked at only when they are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    cache: &'a [u8],
+    name: usize,
+    path: usize,
+}
+
+impl<'a> Entry<'a> {
+    /// The name programs ask for, `libc.so.6`: the file's own name.
+    pub(crate) fn name(&self) -> Option<&'a str> {
+        text_at(self.cache, self.name)
+    }
+
+    /// Whether its name begins so.
+    pub(crate) fn name_starts_with(&self, start: &str) -> bool {
+        let name = self.cache.get(self.name..);
+        name.is_some_and(|name| name.starts_with(start.as_bytes()))
+    }
+
     /// Where it is.
-    pub(crate) path: String,
+    pub(crate) fn path(&self) -> Option<&'a str> {
+        text_at(self.cache, self.path)
+    }
 }
 
 /// The libraries of `arch` in the cache.
-pub(crate) fn parse(cache: &[u8], arch: Arch) -> Vec<Entry> {
+pub(crate) fn parse(cache: &[u8], arch: Arch) -> Vec<Entry<'_>> {
     if cache.starts_with(NEW_MAGIC) {
         return entries(
             cache,
@@ -67,7 +85,14 @@ fn count(bytes: &[u8], at: usize) -> usize {
         .unwrap_or(0)
 }
 
-fn entries(bytes: &[u8], header: usize, size: usize, count: usize, texts: usize, arch: Arch) -> Vec<Entry> {
+fn entries(
+    bytes: &[u8],
+    header: usize,
+    size: usize,
+    count: usize,
+    texts: usize,
+    arch: Arch,
+) -> Vec<Entry<'_>> {
     let wanted = match arch {
         // FLAG_X8664_LIB64
         Arch::X86_64 => 0x0300,
@@ -83,8 +108,9 @@ fn entries(bytes: &[u8], header: usize, size: usize, count: usize, texts: usize,
             if flags & ARCH_MASK != wanted || !ELF_TYPES.contains(&(flags & TYPE_MASK)) {
                 return None;
             }
-            let text = |at| text_at(bytes, texts.checked_add(usize::try_from(word(entry, at)?).ok()?)?);
+            let text = |at| texts.checked_add(usize::try_from(word(entry, at)?).ok()?);
             Some(Entry {
+                cache: bytes,
                 name: text(4)?,
                 path: text(8)?,
             })
@@ -99,14 +125,10 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
         .map(|word| u32::from_ne_bytes(*word))
 }
 
-fn text_at(bytes: &[u8], at: usize) -> Option<String> {
+fn text_at(bytes: &[u8], at: usize) -> Option<&str> {
     let rest = bytes.get(at..)?;
-    let rest = &rest[..rest.len().min(4096)];
-    let end = rest.iter().position(|byte| *byte == 0)?;
-    std::str::from_utf8(&rest[..end])
-        .ok()
-        .filter(|text| !text.is_empty())
-        .map(str::to_owned)
+    let text = CStr::from_bytes_until_nul(&rest[..rest.len().min(4096)]).ok()?;
+    text.to_str().ok().filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
@@ -160,7 +182,10 @@ mod tests {
     ];
 
     fn paths(cache: &[u8], arch: Arch) -> Vec<String> {
-        parse(cache, arch).into_iter().map(|entry| entry.path).collect()
+        let entries = parse(cache, arch).into_iter();
+        entries
+            .filter_map(|entry| entry.path().map(str::to_owned))
+            .collect()
     }
 
     #[test]
@@ -182,15 +207,15 @@ mod tests {
     fn damaged_caches_give_what_is_left() {
         let cache = new_cache(&LIBRARIES);
         for length in 0..cache.len() {
-            assert!(parse(&cache[..length], Arch::X86_64).len() <= 2);
+            assert!(paths(&cache[..length], Arch::X86_64).len() <= 2);
         }
         let cache = old_cache(&LIBRARIES);
         for length in 0..cache.len() {
-            assert!(parse(&cache[..length], Arch::X86_64).len() <= 2);
+            assert!(paths(&cache[..length], Arch::X86_64).len() <= 2);
         }
         let mut huge = new_cache(&LIBRARIES);
         huge[20..24].copy_from_slice(&u32::MAX.to_ne_bytes());
-        assert!(parse(&huge, Arch::X86_64).len() >= 2);
+        assert!(paths(&huge, Arch::X86_64).len() >= 2);
     }
 
     #[test]
@@ -205,9 +230,10 @@ mod tests {
             return;
         };
         let libraries = parse(&cache, arch);
-        let libc = libraries.iter().find(|entry| entry.name.starts_with("libc.so"));
+        let libc = libraries.iter().find(|entry| entry.name_starts_with("libc.so"));
+        let libc = libc.and_then(Entry::path);
         assert!(
-            libc.is_some_and(|libc| std::path::Path::new(&libc.path).exists()),
+            libc.is_some_and(|libc| std::path::Path::new(libc).exists()),
             "{} entries",
             libraries.len()
         );
@@ -215,11 +241,11 @@ mod tests {
         let mut copy = cache.clone();
         for bit in (0..cache.len().min(4096) * 8).step_by(3) {
             copy[bit / 8] ^= 1 << (bit % 8);
-            let _ = parse(&copy, arch);
+            let _ = paths(&copy, arch);
             copy[bit / 8] ^= 1 << (bit % 8);
         }
         for length in (0..cache.len()).step_by(97) {
-            let _ = parse(&cache[..length], arch);
+            let _ = paths(&cache[..length], arch);
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) struct SearchPath<'a> {
     pub(crate) arch: Arch,
     /// `LD_LIBRARY_PATH` of the traced program.
     pub(crate) library_path: Vec<PathBuf>,
-    pub(crate) cache: &'a [ld_cache::Entry],
+    pub(crate) cache: Vec<ld_cache::Entry<'a>>,
 }
 
 impl SearchPath<'_> {
@@ -121,8 +121,8 @@ impl SearchPath<'_> {
         let cached = self
             .cache
             .iter()
-            .filter(|entry| entry.name == name)
-            .map(|entry| PathBuf::from(&entry.path));
+            .filter(|entry| entry.name_starts_with(name) && entry.name() == Some(name))
+            .filter_map(|entry| entry.path().map(PathBuf::from));
         let default = default_directories(self.arch)
             .into_iter()
             .map(|directory| Path::new(directory).join(name));

@@ -13,7 +13,7 @@ fn search(library_path: &[PathBuf]) -> SearchPath<'static> {
     SearchPath {
         arch: HERE,
         library_path: library_path.to_vec(),
-        cache: &[],
+        cache: Vec::new(),
     }
 }
 

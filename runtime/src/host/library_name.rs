@@ -24,14 +24,17 @@ pub(crate) enum Closeness {
 
 /// How closely `file` is meant by `spec`; `None` where it is not.
 pub(crate) fn closeness(spec: &str, file: &str) -> Option<Closeness> {
-    let glob = Glob::new(spec);
-    if !glob.is_literal() {
-        return glob.matches(file).then_some(Closeness::Exact);
+    if spec.contains('*') {
+        return Glob::new(spec).matches(file).then_some(Closeness::Exact);
     }
     if spec == file {
         return Some(Closeness::Exact);
     }
     let (wanted, wanted_version) = split(spec);
+    // Of the hundreds of files that are asked about, most end here.
+    if !file.starts_with(wanted) {
+        return None;
+    }
     let (stem, version) = split(file);
     let version = version?;
     // `.so` means any version and `.so.1` means `.so.1.2`, but not `.so.10`.
@@ -56,6 +59,14 @@ pub(crate) fn closeness(spec: &str, file: &str) -> Option<Closeness> {
         }),
         Some(build) if BUILDS.contains(&build) => Some(Closeness::Build),
         _ => None,
+    }
+}
+
+/// What the names of all files begin with that `spec` means.
+pub(crate) fn start(spec: &str) -> &str {
+    match spec.split_once('*') {
+        Some((start, _)) => start,
+        None => stem(spec),
     }
 }
 

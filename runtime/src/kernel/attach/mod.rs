@@ -21,7 +21,7 @@ pub(super) use perf_uprobe::pmu as uprobe_pmu;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
-pub use warm_up::warm_up;
+pub use warm_up::{release as end_warm_up, warm_up, warm_up_here};
 
 /// What keeps a program attached, in the order in which it must be closed (and is, when dropped).
 #[derive(Debug)]
@@ -108,6 +108,7 @@ const CLOSERS: usize = 128;
 
 /// Detaches; returns when no program can start any more.
 pub fn close_all(links: Vec<Link>) {
+    warm_up::release();
     let threads = links.len().min(CLOSERS);
     if threads < 2 {
         return drop(links);
