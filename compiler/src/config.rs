@@ -77,7 +77,7 @@ macro_rules! no_effect {
 pub static ALL: &[Variable] = &[
     Variable {
         name: "max_map_keys",
-        doc: "how many elements a map may have that does not state its own size",
+        doc: "how many elements a map may have that does not state its own size; of a keyed histogram, 8 buckets are one",
         default: "65536",
         set: |to, value| {
             to.config.max_map_keys = number(value, 1, 1 << 26, "a number from 1 to 67108864")?;

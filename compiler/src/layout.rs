@@ -20,7 +20,7 @@ const NO_PREALLOC: u32 = 1;
 const PREALLOC_BUDGET: u64 = 32 << 20;
 /// Bytes the kernel adds to each element of a hash map (`struct htab_elem`, kernel/bpf/hashtab.c).
 const ELEMENT_OVERHEAD: u64 = 48;
-/// Elements of the map that takes what a per-CPU map refused.
+/// Elements at most of the map that takes what a per-CPU map had no memory for.
 const OVERFLOW_ENTRIES: u32 = 1 << 14;
 /// Size of the ring for control events that the main ring had no room for, in bytes: some thousands of them.
 const CONTROL_RING_BYTES: u32 = 1 << 18;
@@ -145,8 +145,13 @@ fn losses(script: &Script) -> Vec<Loss> {
     let general = [LossKind::Event, LossKind::Scratch, LossKind::Read].into_iter();
     let maps = (0..script.maps.len() as u32)
         .flat_map(|i| [LossKind::MapFull(MapId(i)), LossKind::Contended(MapId(i))]);
+    let lengths = (0..).zip(&script.maps).filter_map(|(i, map)| {
+        let is_in_two = map.key.is_some() && matches!(map.value, Type::Agg(_));
+        (map.measured && is_in_two).then_some(LossKind::Length(MapId(i)))
+    });
     general
         .chain(maps)
+        .chain(lengths)
         .enumerate()
         .map(|(i, kind)| Loss {
             kind,
@@ -258,11 +263,7 @@ impl LayoutCx<'_> {
         key_size: u32,
         value_size: u32,
     ) -> Generations {
-        let wanted = if map.key.is_none() {
-            1
-        } else {
-            map.max_entries.unwrap_or(self.script.config.max_map_keys)
-        };
+        let wanted = self.capacity(map);
         let first = self.hash(
             &format!("m{index}{tag}_{}", map.name),
             kind,
@@ -286,9 +287,18 @@ impl LayoutCx<'_> {
         }
     }
 
+    /// How many elements the script wants a map to hold.
+    fn capacity(&self, map: &Map) -> u32 {
+        match map.key {
+            None => 1,
+            Some(_) => map.max_entries.unwrap_or(self.script.config.max_map_keys),
+        }
+    }
+
     fn overflow(&mut self, index: usize, tag: &str, key_size: u32, value_size: u32) -> BpfMapId {
         let name = format!("{tag}{index}_{}", self.script.maps[index].name);
-        self.hash(&name, BpfMapKind::Hash, key_size, value_size, OVERFLOW_ENTRIES)
+        let wanted = self.capacity(&self.script.maps[index]).min(OVERFLOW_ENTRIES);
+        self.hash(&name, BpfMapKind::Hash, key_size, value_size, wanted)
     }
 
     fn hash(

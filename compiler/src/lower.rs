@@ -14,6 +14,7 @@
 mod aggregate;
 mod builtins;
 mod events;
+mod insert;
 mod maps;
 mod memory;
 mod value;

@@ -231,7 +231,7 @@ pub enum Storage {
         /// The per-CPU hash map or maps.
         maps: Generations,
         /// The plain hash map or maps, of the same key and value, that take what the per-CPU map refused for want of
-        /// memory; to be added in.
+        /// memory (not for being full); to be added in.
         overflow: Generations,
         /// Whether keys end in a chunk number.
         chunked: bool,
@@ -518,8 +518,11 @@ pub struct Loss {
 pub enum LossKind {
     /// An update of a map that had no room for a new key.
     MapFull(MapId),
-    /// An update of an aggregation that other writers changed under it too often in a row.
+    /// An update of a map that other programs changed under it, or that the kernel refused for the moment.
     Contended(MapId),
+    /// A key of a map that may be counted twice in its length: two programs inserted it at the same time, one of them
+    /// where the kernel had no memory for it.
+    Length(MapId),
     /// A `printf` or `print` for which the ring buffer had no room.
     Event,
     /// A run of a program that found no free scratch slot; nothing of its body ran.

@@ -15,7 +15,7 @@ use crate::value::{Value, decode};
 use crumbs_compiler::aggregation::{AggType, Aggregation, CHUNK_WORDS, Shown};
 use crumbs_compiler::plan::{BpfMapId, Generations, MapId, MapPlan, Plan, Storage, Stripes};
 use crumbs_compiler::types::Type;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a map is left as by [`Maps::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -343,7 +343,7 @@ fn take(
         backend.store(length + 8 * old as u32, 0);
     }
     if leave == Leave::Zeroed {
-        let inserted = insert_zeros(backend, maps, &contents, chunked);
+        let inserted = insert_zeros(backend, maps, &contents, chunked)?;
         if let Some(length) = length {
             add(backend, length + 8 * (1 - old as u32), inserted);
         }
@@ -351,26 +351,38 @@ fn take(
     Ok(contents)
 }
 
-/// Inserts what was in `contents` into the generation in use, with zeros for values; gives how many were not there that
-/// count. New keys of programs may leave no room for all: what is left out then is zeros, and no data.
+/// Inserts what was in `contents` into the generation in use, with zeros for values: all of it into the first of the
+/// maps. Gives how many were in none of them that count. New keys of programs may leave no room for all: what is left out
+/// then is zeros, and no data.
 fn insert_zeros(
     backend: &mut dyn Backend,
     maps: &[Generations],
     contents: &[Vec<RawEntry>],
     chunked: bool,
-) -> u64 {
-    let mut inserted = 0;
-    for (&map, entries) in maps.iter().zip(contents) {
-        let active = generation(map, current(backend, map));
-        for entry in entries {
-            let counts = !chunked || entry.key.ends_with(&[0; 8]);
-            match backend.insert_zero(active, &entry.key) {
-                Ok(is_new) => inserted += u64::from(is_new && counts),
-                Err(_) => break,
+) -> Result<u64, Error> {
+    let Some((&first, others)) = maps.split_first() else {
+        return Ok(0);
+    };
+    let active = generation(first, current(backend, first));
+    let keys: BTreeSet<&[u8]> = contents.iter().flatten().map(|entry| &entry.key[..]).collect();
+    let mut inserted = BTreeSet::new();
+    for key in keys {
+        let counts = !chunked || key.ends_with(&[0; 8]);
+        match backend.insert_zero(active, key) {
+            Ok(true) if counts => {
+                inserted.insert(key);
             }
+            Ok(_) => {}
+            Err(_) => break,
         }
     }
-    inserted
+    // What a program has put there meanwhile, it has counted.
+    for &other in others {
+        for entry in backend.entries(generation(other, current(backend, other)))? {
+            inserted.remove(&entry.key[..]);
+        }
+    }
+    Ok(inserted.len() as u64)
 }
 
 /// Adds to a word that programs may change meanwhile. An exchange that finds something takes it along and tries again,

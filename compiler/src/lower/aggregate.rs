@@ -2,6 +2,7 @@
 //! the number that an aggregation shows.
 
 use super::BodyCx;
+use super::insert::KeyedState;
 use crate::aggregation::{CHUNK_WORDS, Fold, ShownCx, UpdateCx};
 use crate::helper::Helper;
 use crate::hir::Expr;
@@ -195,28 +196,6 @@ impl BodyCx<'_> {
 }
 
 impl StateCx<'_, '_> {
-    /// The element of a key in the per-CPU map, or in the map that takes what that one refuses.
-    fn element(
-        &mut self,
-        maps: Generations,
-        overflow: Generations,
-        key: Value,
-        chunk: Option<(u32, Value)>,
-    ) -> Value {
-        let (fallback, refused, found) = (self.cx.ir.block(), self.cx.ir.block(), self.cx.ir.block());
-        let addr = self.cx.ir.param(found);
-        let per_cpu = self.cx.element(self.map, maps, key, chunk, fallback);
-        self.cx.ir.jump(found, &[per_cpu]);
-        self.cx.ir.switch_to(fallback);
-        let plain = self.cx.element(self.map, overflow, key, chunk, refused);
-        self.cx.ir.jump(found, &[plain]);
-        self.cx.ir.switch_to(refused);
-        self.cx.count_loss(LossKind::MapFull(self.map));
-        self.cx.ir.jump(self.done, &[]);
-        self.cx.ir.switch_to(found);
-        addr
-    }
-
     /// The address of the state, or of its chunk of the given number.
     fn base(&mut self, chunk: Option<(u32, Value)>) -> Value {
         if let Some(base) = self.base {
@@ -233,7 +212,14 @@ impl StateCx<'_, '_> {
             }
             StatePlace::PerCpu {
                 maps, overflow, key, ..
-            } => self.element(maps, overflow, key, chunk),
+            } => {
+                let state = KeyedState {
+                    map: self.map,
+                    maps,
+                    overflow,
+                };
+                self.cx.state_element(state, key, chunk, self.done)
+            }
         };
         self.base = Some(base);
         base

@@ -6,13 +6,13 @@ use super::BodyCx;
 use super::memory::Prepared;
 use crate::helper::Helper;
 use crate::hir::{ArithOp, Expr};
-use crate::ir::{AtomicOp, BinOp, Block, Cond, Op, Value, Width};
+use crate::ir::{AtomicOp, BinOp, Cond, Op, Value, Width};
 use crate::plan::{Generations, LossKind, MapId, MapPlan, Storage};
 use crate::target::Feature;
 use crate::types::Type;
 
 /// `BPF_ANY` (include/uapi/linux/bpf.h): insert or replace.
-const ANY: i64 = 0;
+pub(super) const ANY: i64 = 0;
 /// `BPF_NOEXIST`: insert only.
 pub(super) const NO_EXIST: i64 = 1;
 /// Tries of a compare-and-exchange before an update is given up and counted.
@@ -58,7 +58,7 @@ impl<'a> BodyCx<'a> {
         }
     }
 
-    fn lookup(&mut self, generations: Generations, key: Value) -> Value {
+    pub(super) fn lookup(&mut self, generations: Generations, key: Value) -> Value {
         let map = self.map_ref(generations);
         self.ir.call(Helper::MapLookupElem, &[map, key])
     }
@@ -146,46 +146,16 @@ impl<'a> BodyCx<'a> {
                 let value = self.ir.slot_addr(slot, 0);
                 self.fill_slot(&prepared, &plan.value, value, 0, true);
                 let key = self.key(map, key);
-                let (refused, done) = (self.ir.block(), self.ir.block());
-                if plan.length.is_some() {
-                    self.insert_counted(map, generations, key, value, done);
-                }
-                let zero = self.ir.iconst(0);
-                let error = self.update(generations, key, value, ANY);
-                self.ir.branch(Cond::Eq, error, zero, done, refused);
-                self.ir.switch_to(refused);
-                self.count_loss(LossKind::MapFull(map));
-                self.ir.jump(done, &[]);
-                self.ir.switch_to(done);
+                self.store_element(map, generations, key, value);
             }
             Storage::Striped { .. } | Storage::PerCpu { .. } => {}
         }
     }
 
-    fn update(&mut self, generations: Generations, key: Value, value: Value, flags: i64) -> Value {
+    /// Gives what the helper returns: see [`BodyCx::error_of`].
+    pub(super) fn update(&mut self, generations: Generations, key: Value, value: Value, flags: i64) -> Value {
         let (map, flags) = (self.map_ref(generations), self.ir.iconst(flags));
-        let result = self.ir.call(Helper::MapUpdateElem, &[map, key, value, flags]);
-        self.error_of(result)
-    }
-
-    /// Inserts only, and goes on at `done` if that was possible, having counted the element.
-    fn insert_counted(
-        &mut self,
-        map: MapId,
-        generations: Generations,
-        key: Value,
-        value: Value,
-        done: Block,
-    ) {
-        let error = self.update(generations, key, value, NO_EXIST);
-        let (inserted, there) = (self.ir.block(), self.ir.block());
-        let zero = self.ir.iconst(0);
-        self.ir.branch(Cond::Eq, error, zero, inserted, there);
-        self.ir.switch_to(inserted);
-        let one = self.ir.iconst(1);
-        self.add_to_length(map, one);
-        self.ir.jump(done, &[]);
-        self.ir.switch_to(there);
+        self.ir.call(Helper::MapUpdateElem, &[map, key, value, flags])
     }
 
     fn length_addr(&mut self, map: MapId) -> Option<Value> {
@@ -204,7 +174,7 @@ impl<'a> BodyCx<'a> {
         )
     }
 
-    fn add_to_length(&mut self, map: MapId, amount: Value) {
+    pub(super) fn add_to_length(&mut self, map: MapId, amount: Value) {
         if let Some(addr) = self.length_addr(map) {
             self.ir.atomic(AtomicOp::Add, addr, 0, amount);
         }
@@ -222,51 +192,6 @@ impl<'a> BodyCx<'a> {
         let addr = self.ir.emit(Op::Memory(offset + 8));
         let one = self.ir.iconst(1);
         self.ir.store(addr, 0, Width::B8, one);
-    }
-
-    /// The address of an element, which is inserted as zeros if it is not there. Where the map has no room, goes on at
-    /// `refused`. `chunk`: where in the key the number of its chunk is, and that number.
-    ///
-    /// Where elements are counted, chunk 0 stands for all chunks of a key: it is inserted before any other.
-    pub(super) fn element(
-        &mut self,
-        map: MapId,
-        generations: Generations,
-        key: Value,
-        chunk: Option<(u32, Value)>,
-        refused: Block,
-    ) -> Value {
-        let (absent, found) = (self.ir.block(), self.ir.block());
-        let addr = self.ir.param(found);
-        let zero = self.ir.iconst(0);
-        let first = self.lookup(generations, key);
-        self.ir
-            .branch_with(Cond::Ne, first, zero, (found, &[first]), (absent, &[]));
-        self.ir.switch_to(absent);
-        let zeros = self.zeros();
-        let is_counted = self.map_plan(map).length.is_some();
-        if is_counted {
-            let again = self.ir.block();
-            if let Some((at, _)) = chunk {
-                self.store_at(key, at, Width::B8, zero);
-            }
-            self.insert_counted(map, generations, key, zeros, again);
-            self.ir.jump(again, &[]);
-            self.ir.switch_to(again);
-            if let Some((at, chunk)) = chunk {
-                self.store_at(key, at, Width::B8, chunk);
-            }
-        }
-        if !is_counted || chunk.is_some() {
-            let (map, flags) = (self.map_ref(generations), self.ir.iconst(NO_EXIST));
-            self.ir
-                .call_effect(Helper::MapUpdateElem, &[map, key, zeros, flags]);
-        }
-        let second = self.lookup(generations, key);
-        self.ir
-            .branch_with(Cond::Ne, second, zero, (found, &[second]), (refused, &[]));
-        self.ir.switch_to(found);
-        addr
     }
 
     /// Runs `f` with the address of an element's value, unless the map has no room for it, which is counted. Gives what
@@ -287,12 +212,11 @@ impl<'a> BodyCx<'a> {
             Storage::Hash(generations) => {
                 let key = self.key(map, key);
                 let (refused, done) = (self.ir.block(), self.ir.block());
-                let addr = self.element(map, generations, key, None, refused);
+                let addr = self.element(map, generations, key, refused);
                 let result = f(self, addr);
                 let args: Vec<Value> = result.into_iter().collect();
                 self.ir.jump(done, &args);
                 self.ir.switch_to(refused);
-                self.count_loss(LossKind::MapFull(map));
                 let nothing: Vec<Value> = result.iter().map(|_| self.ir.iconst(0)).collect();
                 self.ir.jump(done, &nothing);
                 let result = result.map(|_| self.ir.param(done));
@@ -425,17 +349,18 @@ impl<'a> BodyCx<'a> {
                 was_there
             }
             Storage::PerCpu { maps, overflow, .. } => self.each_part(map, key, |cx, key, chunk| {
-                let is_first = chunk.map(|chunk| {
-                    let zero = cx.ir.iconst(0);
-                    cx.ir.cmp(Cond::Eq, chunk, zero)
-                });
-                let [first, second] = [maps, overflow].map(|maps| {
-                    let was_there = cx.delete_element(maps, key);
-                    let counted = is_first.map_or(was_there, |is| cx.ir.bin(BinOp::And, was_there, is));
-                    cx.subtract_from_length(map, counted);
-                    was_there
-                });
-                cx.ir.bin(BinOp::Or, first, second)
+                let [first, second] = [maps, overflow].map(|maps| cx.delete_element(maps, key));
+                let was_there = cx.ir.bin(BinOp::Or, first, second);
+                let counted = match chunk {
+                    Some(chunk) => {
+                        let zero = cx.ir.iconst(0);
+                        let is_first = cx.ir.cmp(Cond::Eq, chunk, zero);
+                        cx.ir.bin(BinOp::And, was_there, is_first)
+                    }
+                    None => was_there,
+                };
+                cx.subtract_from_length(map, counted);
+                was_there
             }),
             Storage::Striped {
                 offset,

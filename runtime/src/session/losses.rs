@@ -56,8 +56,13 @@ pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
             )
         }
         LossKind::Contended(id) => format!(
-            "{total} update{s} of {} {were} lost: other CPUs kept changing the same value. Spread it, for example with \
-             cpu or tid as a key",
+            "{total} update{s} of {} {were} lost: other programs were changing the same value, or the map, at that \
+             moment. Spread it, for example with cpu or tid as a key",
+            name(id)
+        ),
+        LossKind::Length(id) => format!(
+            "len({}) may be too great by {total}: keys were inserted twice at the same time while the kernel was short \
+             of memory",
             name(id)
         ),
         LossKind::Event => {

@@ -675,8 +675,8 @@ fn losses_are_named_with_what_to_do() {
             "Lost 3 events",
             "WARNING: 2 updates of @s were lost: the map is full at 4096 keys. Give it more room: config = { \
              max_map_keys = 16384 }",
-            "WARNING: 4 updates of @c were lost: other CPUs kept changing the same value. Spread it, for example \
-             with cpu or tid as a key",
+            "WARNING: 4 updates of @c were lost: other programs were changing the same value, or the map, at that \
+             moment. Spread it, for example with cpu or tid as a key",
             "WARNING: Total lost event count: 6. The ring buffer (16 pages) was full; give it more room: config = { \
              perf_rb_pages = 64 }, or print less often",
             "WARNING: 8 runs of a probe were skipped: too many interrupted each other while they worked on long \

@@ -115,6 +115,15 @@ impl VmBackend {
         self.clock
     }
 
+    /// From now on the kernel has no memory for new elements of a map, or has some again.
+    ///
+    /// # Errors
+    /// When the map is none that has elements.
+    pub fn starve(&mut self, map: BpfMapId, starves: bool) -> Result<(), Error> {
+        self.hash(map)?.starves = starves;
+        Ok(())
+    }
+
     /// Runs events at the same time, as lanes of a schedule: each event once, whatever its `repeat`.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub struct HashStore {
     /// Bytes in one value.
     pub value_size: usize,
     max_entries: usize,
+    /// Whether the kernel has no memory for a new element (`ENOMEM`).
+    pub starves: bool,
     /// Values an element has: one a CPU, or 1.
     copies: usize,
     is_per_cpu: bool,
@@ -53,6 +55,7 @@ impl HashStore {
             key_size: map.key_size as usize,
             value_size: map.value_size as usize,
             max_entries: map.max_entries as usize,
+            starves: false,
             copies: if is_per_cpu { cpus as usize } else { 1 },
             is_per_cpu,
             is_lru: map.kind == BpfMapKind::LruHash,
@@ -159,6 +162,9 @@ impl HashStore {
             if let Some(key) = oldest.map(|(key, _)| key.clone()) {
                 self.remove(&key);
             }
+        }
+        if self.starves {
+            return Err(-libc::ENOMEM);
         }
         let number = self.free.pop().unwrap_or(self.elements.len() as u32);
         if number >= 1 << super::pointer::Pointer::OBJECT_BITS {
