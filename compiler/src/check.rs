@@ -31,20 +31,24 @@ use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
 use cx::{ProgramCx, Stage};
 use facts::{Facts, KeyFact};
 use places::Planned;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 mod aggregates;
 mod blocks;
+mod casts;
 mod comptime;
 mod convert;
+mod ctypes;
 mod cx;
 mod environment;
 mod expressions;
 mod facts;
 mod maps;
+mod memory;
 mod names;
 mod operators;
 mod places;
+mod queries;
 mod statements;
 mod types;
 mod uses;
@@ -231,13 +235,15 @@ impl<'a> Cx<'a> {
                 span: map.span,
             });
         }
+        let shown = maps.iter().flat_map(|map| map.key.iter().chain([&map.value]));
+        let structs = self.shown_structs(&self.events, shown);
         let diagnostics = ordered(self.diagnostics);
         let script = hir::Script {
             probes,
             maps,
             events: self.events,
             sites: self.sites,
-            structs: HashMap::new(),
+            structs,
             settings: self.configured.settings,
             config: self.configured.config,
         };

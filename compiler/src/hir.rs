@@ -12,7 +12,7 @@
 //! 0 and the remainder of it the dividend, `i64::MIN / -1` wraps; shifts count by the low 6 bits.
 
 use crate::builtin::BuiltinId;
-use crate::ctype::{Field, StructId};
+use crate::ctype::{Bits, Field, StructId};
 use crate::plan::{Attach, Event, EventId, MapId, ProgramKind, Settings, Site};
 use crate::types::Type;
 use crumbs_grammar::span::Span;
@@ -83,7 +83,7 @@ pub struct Probe {
 }
 
 /// Index into [`Probe::vars`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VarId(pub u32);
 
 /// A variable. It starts as zeros (0, `false`, an empty string) each time its declaration's block is entered.
@@ -146,7 +146,7 @@ pub enum StmtKind {
         /// The new value.
         value: Expr,
     },
-    /// `@m[key] op= e` on integers: one atomic step. An absent element counts as 0.
+    /// `@m[key] op= e` on integers, or `+=` and `-=` of bytes on pointers: one atomic step. An absent element counts as 0.
     UpdateMap {
         /// The map.
         map: MapId,
@@ -236,6 +236,38 @@ pub enum ExprKind {
         /// Whether the locator counts from behind itself.
         relative: bool,
     },
+    /// So many bytes of the tracepoint's record from `offset` on, in the type's layout: a struct or an array.
+    RecordBytes {
+        /// Offset in the record.
+        offset: u32,
+    },
+    /// What lies `offset` bytes behind an address, in the type's layout; where `bits` are given, those bits of the
+    /// integer there. The pointer's space says which memory. What cannot be read is zeros, and counted
+    /// ([`crate::plan::LossKind::Read`]). `Str(n)` is a character array of `n - 1` bytes as text; that of an array which
+    /// cannot be read is as for [`ExprKind::ReadText`].
+    Read {
+        /// A pointer.
+        address: Box<Expr>,
+        /// Bytes behind it.
+        offset: u32,
+        /// Which bits, for a bitfield.
+        bits: Option<Bits>,
+    },
+    /// The same of the bytes of a value: part of a struct, an array, text or a buffer. It lies within the value, but for
+    /// the NUL that a character array need not have.
+    Part {
+        /// The value.
+        of: Box<Expr>,
+        /// Where in it.
+        offset: u32,
+        /// Which bits, for a bitfield.
+        bits: Option<Bits>,
+    },
+    /// `a[i]` of an array, text or buffer that is a value, with an index that is known only at run time; zeros where it
+    /// is out of range. The index is a uint64.
+    Element(Box<Expr>, Box<Expr>),
+    /// `&$v`: the address of a variable, in kernel memory, valid until the program ends.
+    AddressOf(VarId),
     /// `func` or `probe` in a program with several names: the attach cookie, which is the index of the first site of
     /// that name, so that equal names are equal values in all programs. A program with one name has that index as a
     /// [`ExprKind::Const`].
@@ -244,8 +276,8 @@ pub enum ExprKind {
     Unary(UnaryOp, Box<Expr>),
     /// Arithmetic on integers of one type.
     Arith(ArithOp, Box<Expr>, Box<Expr>),
-    /// A comparison; gives a bool. Operands are scalars of one type, or strings, buffers or tuples (`==`, `!=` only);
-    /// strings may differ in capacity.
+    /// A comparison; gives a bool. Operands are scalars of one type, or strings, buffers, arrays, tuples or records (`==`,
+    /// `!=` only); strings may differ in capacity.
     Compare(CompareOp, Box<Expr>, Box<Expr>),
     /// `a && b`: the second only where the first holds. Scalars in, bool out.
     And(Box<Expr>, Box<Expr>),
@@ -254,7 +286,9 @@ pub enum ExprKind {
     /// `c ? a : b`: only one is evaluated. Both have the expression's type, which may be void.
     Ternary(Box<Expr>, Box<Expr>, Box<Expr>),
     /// The same value in the expression's type: integers wrap; anything to bool is "not 0"; bool to integer is 0 or 1;
-    /// pointers, names and 64-bit integers keep their bits; text is cut or grows; tuples convert member by member.
+    /// pointers, names and 64-bit integers keep their bits, enums are integers; text is cut or grows; tuples convert
+    /// member by member, records by name; between integers and arrays of the same size the bytes are kept; text becomes
+    /// an array of bytes, cut or with NULs behind it.
     Convert(Box<Expr>),
     /// `{ statements; e }`: runs the statements, then has the value of `e`, which may be void.
     Block {
@@ -263,11 +297,11 @@ pub enum ExprKind {
         /// The value.
         value: Box<Expr>,
     },
-    /// `(a, b)`.
+    /// `(a, b)`; where the type is a record, `(x=a, y=b)` in the type's order.
     Tuple(Vec<Expr>),
-    /// `t.0`.
+    /// `t.0`; of a record, the member of that index.
     Member(Box<Expr>, u32),
-    /// `++`, `--` on an integer: adds `delta`. Gives the value before, or after where `prefix`. On a map: one atomic
+    /// `++`, `--` on an integer or pointer: adds `delta`. Gives the value before, or after where `prefix`. On a map: one atomic
     /// step; an absent element counts as 0.
     Increment {
         /// What is changed.

@@ -76,7 +76,6 @@ pub static FUNCTIONS: &[&str] = &[
     "str_concat",
     "memcmp",
     "bswap",
-    "container_of",
     "is_err",
     "strerror",
     "signal_name",
@@ -102,15 +101,6 @@ pub static FUNCTIONS: &[&str] = &[
     "getopt",
     "kfunc_exist",
     "kfunc_allowed",
-    "is_str",
-    "is_ptr",
-    "is_array",
-    "is_integer",
-    "is_unsigned_integer",
-    "is_literal",
-    "sizeof",
-    "offsetof",
-    "typeof",
     "typeinfo",
     "kstack",
     "ustack",
@@ -120,8 +110,6 @@ pub static FUNCTIONS: &[&str] = &[
 
 /// Types.
 pub static TYPES: &[&str] = &[
-    "void",
-    "buffer",
     "inet",
     "username_t",
     "timestamp",

@@ -17,6 +17,7 @@ mod events;
 mod insert;
 mod maps;
 mod memory;
+mod read;
 mod value;
 
 use crate::hir::{Probe, Script, Stmt, StmtKind, VarId};
@@ -121,8 +122,8 @@ impl<'a> BodyCx<'a> {
             vars: Vec::new(),
             cache: Cache::default(),
             selectors: HashMap::new(),
-            // Only user probes can wait for a page; only reading text can need one.
-            sleepable: is_user && target.has(Feature::SleepableUprobe) && reads::user_text(probe),
+            // Only user probes can wait for a page; only reading its memory can need one.
+            sleepable: is_user && target.has(Feature::SleepableUprobe) && reads::user_memory(probe),
             assigns_within: reads::assigns_within(probe),
             missing: Vec::new(),
             span: probe.span,
@@ -142,6 +143,7 @@ impl<'a> BodyCx<'a> {
             }
         };
         self.vars = self.probe.vars.iter().map(|var| fresh(&var.ty)).collect();
+        self.give_memory();
         let (run, out) = (self.ir.block(), self.ir.block());
         if let Some(wanted) = self.probe.pid_filter {
             let (pid, wanted) = (self.pid(), self.ir.iconst(i64::from(wanted)));
@@ -158,6 +160,17 @@ impl<'a> BodyCx<'a> {
         self.ir.jump(out, &[]);
         self.ir.switch_to(out);
         self.ret();
+    }
+
+    /// Variables whose address is taken live in memory from the start.
+    fn give_memory(&mut self) {
+        for var in reads::addressed(self.probe) {
+            let size = self.probe.vars[var.0 as usize].ty.size();
+            let slot = self.ir.slot(size);
+            self.zero_slot(slot, size);
+            self.var_slots.insert(var, slot);
+            self.vars[var.0 as usize] = VarHome::Slot(slot);
+        }
     }
 
     fn ret(&mut self) {
@@ -326,9 +339,10 @@ impl<'a> BodyCx<'a> {
 
 /// What a program reads, found by walking its HIR.
 mod reads {
-    use super::{Probe, Space, Stmt, StmtKind, Type};
+    use super::{Probe, Space, Stmt, StmtKind, Type, VarId};
     use crate::hir::{Expr, ExprKind};
     use crate::visit::{self, Node};
+    use std::collections::BTreeSet;
 
     /// Whether a block within an expression assigns more than scalars, so that what was there before may still be
     /// wanted.
@@ -357,11 +371,25 @@ mod reads {
         })
     }
 
-    /// Whether it reads text from the traced process's memory.
-    pub(super) fn user_text(probe: &Probe) -> bool {
+    /// Whether it reads the traced process's memory.
+    pub(super) fn user_memory(probe: &Probe) -> bool {
         visit::any_expr(probe, &mut |expr: &Expr| match &expr.kind {
-            ExprKind::ReadText { address, .. } => matches!(address.ty, Type::Ptr(_, Space::User)),
+            ExprKind::ReadText { address, .. } | ExprKind::Read { address, .. } => {
+                matches!(address.ty, Type::Ptr(_, Space::User))
+            }
             _ => false,
         })
+    }
+
+    /// The variables whose address is taken.
+    pub(super) fn addressed(probe: &Probe) -> BTreeSet<VarId> {
+        let mut found = BTreeSet::new();
+        visit::any_expr(probe, &mut |expr: &Expr| {
+            if let ExprKind::AddressOf(var) = expr.kind {
+                found.insert(var);
+            }
+            false
+        });
+        found
     }
 }

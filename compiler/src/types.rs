@@ -171,12 +171,13 @@ impl Type {
         )
     }
 
-    /// Size in bytes at the top level of a map key or value: 8 for scalars, else [`Type::size`] rounded up to 8.
+    /// Size in bytes at the top level of a map key or value: 8 for scalars, else [`Type::size`] rounded up to 8, at least 8.
     pub fn slot_size(&self) -> u32 {
         if self.is_scalar() {
             8
         } else {
-            align_to(self.size(), 8)
+            // The kernel has no maps of empty keys or values.
+            align_to(self.size(), 8).max(8)
         }
     }
 

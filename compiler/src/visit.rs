@@ -116,6 +116,8 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
         | ExprKind::RecordField { .. }
         | ExprKind::RecordText { .. }
         | ExprKind::RecordDynamicText { .. }
+        | ExprKind::RecordBytes { .. }
+        | ExprKind::AddressOf(_)
         | ExprKind::SiteName
         | ExprKind::MapLen(_)
         | ExprKind::Increment {
@@ -129,9 +131,17 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
             place: Place::Map { key, .. },
             ..
         } => key.iter().map(|e| &**e).collect(),
-        ExprKind::Unary(_, a) | ExprKind::Convert(a) | ExprKind::Member(a, _) => vec![a],
+        ExprKind::Unary(_, a)
+        | ExprKind::Convert(a)
+        | ExprKind::Member(a, _)
+        | ExprKind::Read { address: a, .. }
+        | ExprKind::Part { of: a, .. } => vec![a],
         ExprKind::Block { value, .. } => vec![value],
-        ExprKind::Arith(_, a, b) | ExprKind::Compare(_, a, b) | ExprKind::And(a, b) | ExprKind::Or(a, b) => {
+        ExprKind::Arith(_, a, b)
+        | ExprKind::Compare(_, a, b)
+        | ExprKind::And(a, b)
+        | ExprKind::Or(a, b)
+        | ExprKind::Element(a, b) => {
             vec![a, b]
         }
         ExprKind::Ternary(a, b, c) => vec![a, b, c],

@@ -8,7 +8,9 @@
 //! as a session does.
 
 use crate::aggregation;
+use crate::bytes;
 use crate::world::Event;
+use crumbs_compiler::ctype::Bits;
 use crumbs_compiler::hir::*;
 use crumbs_compiler::plan::{AfterPrint, Attach, EventId, EventKind, MapId, UNREADABLE};
 use crumbs_compiler::types::{NameTable, Type};
@@ -23,7 +25,9 @@ pub enum Datum {
     Number(i64),
     /// Text without NUL.
     Text(Vec<u8>),
-    /// Several values.
+    /// A struct or a buffer.
+    Bytes(Vec<u8>),
+    /// Several values: a tuple, record or array.
     Tuple(Vec<Datum>),
     /// What a call for its effect gives.
     Nothing,
@@ -39,6 +43,10 @@ enum Cell {
 
 /// Elements by key; `None` is the only key of a map without.
 type Elements = BTreeMap<Option<Datum>, Cell>;
+
+/// Where the variables of a program are whose addresses it takes, and how far apart.
+const VARIABLES: u64 = 0x7fff_0000_0000_0000;
+const VARIABLE: u64 = 1 << 20;
 
 /// The program ends here.
 struct Ended;
@@ -256,6 +264,31 @@ impl Evaluator<'_> {
                 capacity(&expr.ty),
             )),
             ExprKind::RecordDynamicText { offset, relative } => self.located(*offset, *relative, &expr.ty),
+            ExprKind::RecordBytes { offset } => {
+                bytes::decode(&self.event.record[*offset as usize..], &expr.ty)
+            }
+            ExprKind::Read {
+                address,
+                offset,
+                bits,
+            } => self.read(address, *offset, *bits, &expr.ty)?,
+            ExprKind::Part { of, offset, bits } => {
+                let whole = bytes::encode(&self.eval(of)?, &of.ty);
+                member_at(&whole[*offset as usize..], *bits, &expr.ty)
+            }
+            ExprKind::Element(of, index) => {
+                let whole = bytes::encode(&self.eval(of)?, &of.ty);
+                let size = match &of.ty {
+                    Type::Array(element, _) => element.size(),
+                    _ => expr.ty.size(),
+                };
+                let at = (self.number(index)? as u64).checked_mul(u64::from(size));
+                let at = at
+                    .and_then(|at| usize::try_from(at).ok())
+                    .filter(|&at| at < whole.len());
+                member_at(at.map_or(&[], |at| &whole[at..]), None, &expr.ty)
+            }
+            ExprKind::AddressOf(var) => Datum::Number((VARIABLES + VARIABLE * u64::from(var.0)) as i64),
             ExprKind::SiteName => Datum::Number(i64::from(self.cookie)),
             ExprKind::Block { body, value } => {
                 self.block(body)?;
@@ -345,6 +378,31 @@ impl Evaluator<'_> {
             ExprKind::Convert(of) => convert(self.eval(of)?, &of.ty, &expr.ty),
             other => panic!("no meaning of {other:?}: add it here"),
         })
+    }
+
+    /// What is at an address; zeros where any of it is not there.
+    fn read(&mut self, address: &Expr, offset: u32, bits: Option<Bits>, ty: &Type) -> Result<Datum, Ended> {
+        let base = self.number(address)? as u64;
+        if matches!(ty, Type::Str(_)) {
+            let address = if base == 0 {
+                0
+            } else {
+                base.wrapping_add(u64::from(offset))
+            };
+            return Ok(Datum::Text(self.read_text(address, None, ty)));
+        }
+        let size = bits.map_or(ty.size(), |bits| u32::from(bits.storage));
+        let address = base.wrapping_add(u64::from(offset));
+        if let Some(at) = address.checked_sub(VARIABLES) {
+            let var = (at / VARIABLE) as usize;
+            let own = &self.script.probes[self.probe].vars[var].ty;
+            let whole = bytes::encode(&self.vars[var], own);
+            return Ok(member_at(&whole[(at % VARIABLE) as usize..], bits, ty));
+        }
+        let found: Option<Vec<u8>> = (0..u64::from(size))
+            .map(|i| self.event.byte(address.wrapping_add(i)))
+            .collect();
+        Ok(member_at(&found.unwrap_or_default(), bits, ty))
     }
 
     fn builtin(&self, name: &str) -> Datum {
@@ -525,6 +583,18 @@ impl Evaluator<'_> {
             (Datum::Number(n), Type::Int(int)) if int.signed => Value::Int(*n),
             (Datum::Number(n), Type::Int(_)) => Value::UInt(*n as u64),
             (Datum::Number(n), Type::Ptr(..)) => Value::Pointer(*n as u64),
+            (Datum::Number(n), Type::Enum(of)) => Value::Enum(*n, of.name_of(*n).map(str::to_owned)),
+            (Datum::Bytes(bytes), Type::Bytes(_)) => Value::Bytes(bytes.clone()),
+            (Datum::Tuple(elements), Type::Array(element, _)) => {
+                Value::Array(elements.iter().map(|e| self.value(e, element)).collect())
+            }
+            (Datum::Tuple(members), Type::Record(types)) => Value::Record(
+                members
+                    .iter()
+                    .zip(types)
+                    .map(|(member, (name, ty))| (name.clone(), self.value(member, ty)))
+                    .collect(),
+            ),
             (Datum::Number(n), Type::Name(table)) => {
                 let site = &self.script.sites[*n as usize];
                 Value::Name(match table {
@@ -575,8 +645,9 @@ fn number(datum: &Datum) -> i64 {
 /// What a place holds before anything is stored.
 fn zeros(ty: &Type) -> Datum {
     match ty {
-        Type::Str(_) | Type::Bytes(_) => Datum::Text(Vec::new()),
-        Type::Tuple(members) => Datum::Tuple(members.iter().map(zeros).collect()),
+        Type::Str(_) => Datum::Text(Vec::new()),
+        Type::Bytes(_) | Type::Struct(_) | Type::Array(..) => bytes::decode(&[], ty),
+        Type::Tuple(_) | Type::Record(_) => Datum::Tuple(ty.members().map(zeros).collect()),
         _ => Datum::Number(0),
     }
 }
@@ -598,8 +669,22 @@ fn cut(text: &[u8], most: usize) -> Vec<u8> {
         .collect()
 }
 
+/// A part of a value, whose bytes begin here.
+fn member_at(bytes: &[u8], bits: Option<Bits>, ty: &Type) -> Datum {
+    match (bits, ty) {
+        (Some(bits), _) => bytes::decode_bits(bytes, bits, ty),
+        // The type has room for a NUL that the array need not have.
+        (None, Type::Str(n)) => bytes::decode(bytes, &Type::Str(n - 1)),
+        (None, ty) => bytes::decode(bytes, ty),
+    }
+}
+
 fn is_signed(ty: &Type) -> bool {
-    matches!(ty, Type::Int(int) if int.signed)
+    match ty {
+        Type::Int(int) => int.signed,
+        Type::Enum(of) => of.int.signed,
+        _ => false,
+    }
 }
 
 /// The low `bits`, extended again.
@@ -618,6 +703,7 @@ fn wrap(value: i64, bits: u32, signed: bool) -> i64 {
 fn wrap_to(value: i64, ty: &Type) -> i64 {
     match ty {
         Type::Int(int) => wrap(value, u32::from(int.bits), int.signed),
+        Type::Enum(of) => wrap(value, u32::from(of.int.bits), of.int.signed),
         _ => value,
     }
 }
@@ -661,6 +747,13 @@ fn compare(op: CompareOp, a: &Datum, b: &Datum, signed: bool) -> bool {
 fn convert(datum: Datum, from: &Type, to: &Type) -> Datum {
     match (datum, from, to) {
         (Datum::Number(n), _, Type::Bool) => Datum::Number(i64::from(n != 0)),
+        (datum @ Datum::Number(_), from, to @ Type::Array(..))
+        | (datum, from @ Type::Array(..), to @ Type::Int(_)) => {
+            bytes::decode(&bytes::encode(&datum, from), to)
+        }
+        (datum, from @ (Type::Array(..) | Type::Str(_)), to @ Type::Array(..)) => {
+            bytes::decode(&bytes::encode(&datum, from), to)
+        }
         (Datum::Number(n), _, to) => Datum::Number(wrap_to(n, to)),
         (Datum::Text(text), _, Type::Str(n)) => Datum::Text(cut(&text, *n as usize - 1)),
         (Datum::Tuple(members), Type::Tuple(from), Type::Tuple(to)) => Datum::Tuple(
@@ -668,6 +761,15 @@ fn convert(datum: Datum, from: &Type, to: &Type) -> Datum {
                 .into_iter()
                 .zip(from.iter().zip(to))
                 .map(|(member, (from, to))| convert(member, from, to))
+                .collect(),
+        ),
+        (Datum::Tuple(members), Type::Record(from), Type::Record(to)) => Datum::Tuple(
+            to.iter()
+                .map(|(name, to)| {
+                    let at = from.iter().position(|(other, _)| other == name);
+                    let at = at.unwrap_or_else(|| panic!("no field {name}"));
+                    convert(members[at].clone(), &from[at].1, to)
+                })
                 .collect(),
         ),
         (datum, from, to) => panic!("{datum:?} from {from} to {to}"),

@@ -15,6 +15,7 @@
 
 mod aggregation;
 mod bytecode_rmw;
+mod bytes;
 mod evaluator;
 mod generator;
 mod run_kernel;

@@ -7,10 +7,18 @@ use crate::types::{IntType, Type};
 /// between addresses of one space, member by member.
 pub(super) fn converts(from: &Type, to: &Type) -> bool {
     match (from, to) {
-        (Type::Int(_) | Type::Bool, Type::Int(_) | Type::Bool) | (Type::Str(_), Type::Str(_)) => true,
-        (Type::Ptr(_, a), Type::Ptr(_, b)) => a == b,
+        (Type::Int(_) | Type::Bool | Type::Enum(_), Type::Int(_) | Type::Bool)
+        | (Type::Str(_), Type::Str(_))
+        | (Type::Ptr(..), Type::Ptr(..)) => true,
         (Type::Tuple(a), Type::Tuple(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| converts(a, b))
+        }
+        (Type::Record(a), Type::Record(b)) => {
+            let converts = |(name, from): &(String, Type)| {
+                let same = b.iter().find(|(other, _)| other == name);
+                same.is_some_and(|(_, to)| converts(from, to))
+            };
+            a.len() == b.len() && a.iter().all(converts)
         }
         _ => from == to,
     }
@@ -22,7 +30,7 @@ pub(super) fn as_type(mut expr: Expr, to: &Type) -> Expr {
         return expr;
     }
     expr.kind = match (expr.kind, to) {
-        (ExprKind::Const(value), to) => ExprKind::Const(wrapped(value, to)),
+        (ExprKind::Const(value), to) if to.is_scalar() => ExprKind::Const(wrapped(value, to)),
         // A literal that fits is stored in the greater capacity as it is.
         (ExprKind::Str(text), Type::Str(n)) if text.len() < *n as usize => ExprKind::Str(text),
         (ExprKind::Tuple(members), Type::Tuple(types)) => {
@@ -32,15 +40,28 @@ pub(super) fn as_type(mut expr: Expr, to: &Type) -> Expr {
                 .map(|(member, ty)| as_type(member, ty));
             ExprKind::Tuple(members.collect())
         }
+        (ExprKind::Tuple(members), Type::Record(types)) if has_names(&expr.ty, types) => {
+            let members = members.into_iter().zip(types);
+            ExprKind::Tuple(members.map(|(member, (_, ty))| as_type(member, ty)).collect())
+        }
         (kind, _) => ExprKind::Convert(Box::new(Expr { kind, ..expr })),
     };
     expr.ty = to.clone();
     expr
 }
 
+/// Whether a record type has these fields in this order.
+fn has_names(ty: &Type, fields: &[(String, Type)]) -> bool {
+    let Type::Record(own) = ty else { return false };
+    own.iter()
+        .map(|(name, _)| name)
+        .eq(fields.iter().map(|(name, _)| name))
+}
+
 fn wrapped(value: i64, to: &Type) -> i64 {
     match to {
         Type::Int(int) => int.wrap(value),
+        Type::Enum(of) => of.int.wrap(value),
         Type::Bool => i64::from(value != 0),
         _ => value,
     }

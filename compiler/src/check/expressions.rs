@@ -1,6 +1,6 @@
 //! Expressions.
 
-use super::convert::{as_type, const_value};
+use super::convert::const_value;
 use super::cx::Cx;
 use super::statements::described;
 use crate::codes;
@@ -87,8 +87,8 @@ impl Cx<'_> {
             ast::ExprKind::Cast(ty, of) => self.cast(ty, of, span),
             ast::ExprKind::Tuple(members) => self.tuple(members, span),
             ast::ExprKind::Float(_) => self.later(span, "numbers with a fraction"),
-            ast::ExprKind::Record(_) => self.later(span, "records"),
-            ast::ExprKind::TypeCall { name, .. } => self.later(span, &format!("`{}`", name.node)),
+            ast::ExprKind::Record(fields) => self.record(fields, span),
+            ast::ExprKind::TypeCall { name, ty, path } => self.type_call(name, ty, path, span),
             ast::ExprKind::Comptime(of) => self.comptime(of, span),
             ast::ExprKind::If(branch) => self.if_value(branch, span),
             ast::ExprKind::Block(block) => self.block_value(block, span),
@@ -186,9 +186,6 @@ impl Cx<'_> {
     }
 
     fn tuple(&mut self, members: &[ast::Expr], span: Span) -> Option<Expr> {
-        if members.is_empty() {
-            return self.later(span, "tuples without members");
-        }
         let members: Vec<_> = members.iter().map(|member| self.value(member)).collect();
         let members = members.into_iter().collect::<Option<Vec<_>>>()?;
         Some(Expr {
@@ -198,8 +195,33 @@ impl Cx<'_> {
         })
     }
 
+    /// `(name=a, other=b)`.
+    fn record(&mut self, fields: &[(ast::Name, ast::Expr)], span: Span) -> Option<Expr> {
+        for (i, (name, _)) in fields.iter().enumerate() {
+            if let Some((first, _)) = fields[..i].iter().find(|(other, _)| other.node == name.node) {
+                let message = format!("the record has two fields `{}`", name.node);
+                return self.report(
+                    Diagnostic::error(&codes::SHADOWED, name.span, message).also(first.span, "the first"),
+                );
+            }
+        }
+        let values: Vec<_> = fields.iter().map(|(_, value)| self.value(value)).collect();
+        let values = values.into_iter().collect::<Option<Vec<_>>>()?;
+        let names = fields.iter().map(|(name, _)| name.node.clone());
+        Some(Expr {
+            ty: Type::Record(names.zip(values.iter().map(|value| value.ty.clone())).collect()),
+            kind: ExprKind::Tuple(values),
+            span,
+        })
+    }
+
     fn member(&mut self, of: &ast::Expr, index: u64, at: Span, span: Span) -> Option<Expr> {
         let tuple = self.value(of)?;
+        self.member_of_tuple(tuple, index, at, span)
+    }
+
+    /// `tuple.index`.
+    pub(super) fn member_of_tuple(&mut self, tuple: Expr, index: u64, at: Span, span: Span) -> Option<Expr> {
         let Type::Tuple(members) = &tuple.ty else {
             let message = format!("{} has no members", described(&tuple.ty));
             return self.report(Diagnostic::error(&codes::NO_MEMBER, at, message));
@@ -209,7 +231,7 @@ impl Cx<'_> {
             let last = members.len().saturating_sub(1);
             return self.report(
                 Diagnostic::error(&codes::NO_MEMBER, at, message)
-                    .also(of.span, format!("its members are numbered 0 to {last}")),
+                    .also(tuple.span, format!("its members are numbered 0 to {last}")),
             );
         };
         Some(Expr {
@@ -217,40 +239,6 @@ impl Cx<'_> {
             kind: ExprKind::Member(Box::new(tuple), index as u32),
             span,
         })
-    }
-
-    /// `e[i]` on something that is not a map by name.
-    fn index(&mut self, of: &ast::Expr, index: &ast::Expr, span: Span) -> Option<Expr> {
-        if let ast::ExprKind::Int(n) = index.kind {
-            let checked = self.value(of)?;
-            if matches!(checked.ty, Type::Tuple(_)) {
-                return self.member(of, n, index.span, span);
-            }
-        }
-        self.later(span, "indexing text and arrays")
-    }
-
-    fn cast(&mut self, ty: &ast::TypeExpr, of: &ast::Expr, span: Span) -> Option<Expr> {
-        let to = self.resolve_type(ty);
-        let value = self.value(of);
-        let (to, value) = (to?, value?);
-        let mut value = match (&to, &value.ty) {
-            (Type::Int(_) | Type::Bool, Type::Int(_) | Type::Bool) | (Type::Str(_), Type::Str(_)) => {
-                as_type(value, &to)
-            }
-            // The address first, so that its low bits are what is kept.
-            (Type::Int(int), Type::Ptr(..)) if int.bits == 64 => as_type(value, &to),
-            (Type::Int(_) | Type::Bool, Type::Ptr(..)) => as_type(as_type(value, &Type::U64), &to),
-            (Type::Tuple(_), Type::Tuple(_)) if super::convert::converts(&value.ty, &to) => {
-                as_type(value, &to)
-            }
-            _ => {
-                let message = format!("{} cannot be cast to {}", described(&value.ty), described(&to));
-                return self.report(Diagnostic::error(&codes::BAD_CAST, span, message));
-            }
-        };
-        value.span = span;
-        Some(value)
     }
 
     /// The number that an argument is, which must be written out.

@@ -9,7 +9,7 @@
 //! is called *flexible*. Two signed or two unsigned numbers give the wider; a signed and an unsigned one the narrowest
 //! signed type that holds both, and int64 where none does (uint64 with anything signed).
 
-use crate::types::{IntType, Type};
+use crate::types::{IntType, Space, Type};
 use crumbs_grammar::span::Span;
 use std::collections::HashMap;
 
@@ -129,14 +129,28 @@ pub(super) fn join(a: &Type, a_flexible: bool, b: &Type, b_flexible: bool) -> Op
             let members = a.iter().zip(b).map(|(a, b)| Some(join(a, false, b, false)?.0));
             (Type::Tuple(members.collect::<Option<_>>()?), false)
         }
-        (Type::Ptr(to_a, a), Type::Ptr(to_b, b)) if a == b => {
+        (Type::Record(a), Type::Record(b)) if a.len() == b.len() => {
+            let members = a.iter().map(|(name, a)| {
+                let (_, b) = b.iter().find(|(other, _)| other == name)?;
+                Some((name.clone(), join(a, false, b, false)?.0))
+            });
+            (Type::Record(members.collect::<Option<_>>()?), false)
+        }
+        (Type::Ptr(to_a, a), Type::Ptr(to_b, b)) => {
             let to = if to_a == to_b {
                 to_a.clone()
             } else {
                 Box::new(Type::Void)
             };
-            (Type::Ptr(to, *a), false)
+            let space = if a == b { *a } else { Space::Kernel };
+            (Type::Ptr(to, space), false)
         }
+        (Type::Enum(a), Type::Enum(b)) if a != b => {
+            let (int, flexible) = join_int(a.int, false, b.int, false);
+            (Type::Int(int), flexible)
+        }
+        (Type::Enum(a), Type::Int(_) | Type::Bool) => return join(&Type::Int(a.int), false, b, b_flexible),
+        (Type::Int(_) | Type::Bool, Type::Enum(b)) => return join(a, a_flexible, &Type::Int(b.int), false),
         (Type::Agg(a), Type::Agg(b)) if a.id == b.id && a.params == b.params => {
             let mut agg = a.clone();
             // Signed wins, unless only literals made it so.
@@ -189,7 +203,6 @@ pub(super) fn join_int(a: IntType, a_flexible: bool, b: IntType, b_flexible: boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Space;
 
     const I32: Type = Type::Int(IntType {
         bits: 32,

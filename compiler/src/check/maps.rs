@@ -3,6 +3,7 @@
 use super::convert::{as_type, converts, is_flexible};
 use super::cx::Cx;
 use super::facts::{Fact, KeyFact};
+use super::memory::{scaled, step_of};
 use super::operators::arith_op;
 use super::statements::described;
 use crate::codes;
@@ -267,7 +268,15 @@ impl Cx<'_> {
         let element = self.element(name, target, key);
         let value = self.value(value)?;
         let op = arith_op(op)?;
-        let (Type::Int(_) | Type::Bool) = value.ty else {
+        if let (Some(ty @ Type::Ptr(..)), ArithOp::Add | ArithOp::Sub, Type::Int(_)) =
+            (&self.facts.maps[map.0 as usize].value.ty, op, &value.ty)
+        {
+            let step = step_of(ty);
+            let Element { map, key } = element?;
+            let value = scaled(value, step, span);
+            return (!self.is_inferring()).then_some(StmtKind::UpdateMap { map, key, op, value });
+        }
+        let (Type::Int(_) | Type::Bool | Type::Enum(_)) = value.ty else {
             let message = format!(
                 "arithmetic on `@{name}` needs a number, but this is {}",
                 described(&value.ty)
@@ -295,7 +304,7 @@ impl Cx<'_> {
         let fact = &self.facts.maps[map.0 as usize];
         let (name, first) = (fact.name.clone(), fact.value.span);
         let ty = fact.value.ty.clone()?;
-        if matches!(ty, Type::Int(_)) {
+        if matches!(ty, Type::Int(_) | Type::Ptr(..)) {
             return Some(());
         }
         let code = if matches!(ty, Type::Agg(_)) {

@@ -1,6 +1,7 @@
 //! Bare words, calls and fields.
 
 use super::cx::Cx;
+use super::queries;
 use crate::aggregation;
 use crate::builtin;
 use crate::codes;
@@ -30,6 +31,9 @@ impl Cx<'_> {
         }
         if aggregation::by_name(name).is_some() {
             return self.misplaced_aggregation(name, span);
+        }
+        if let Some(constant) = self.c_constant(name, span) {
+            return Some(constant);
         }
         if later::VALUES.contains(&name) || later::FUNCTIONS.contains(&name) {
             return self.later(span, &format!("`{name}`"));
@@ -142,6 +146,9 @@ impl Cx<'_> {
         if aggregation::by_name(&name.node).is_some() {
             return self.misplaced_aggregation(&name.node, span);
         }
+        if let Some(query) = queries::by_name(&name.node) {
+            return self.query(query, args, span);
+        }
         let is_value = builtin::by_name(&name.node).is_some() || probe_value::by_name(&name.node).is_some();
         if is_value && args.is_empty() {
             return self.ident(&name.node, span);
@@ -239,14 +246,8 @@ impl Cx<'_> {
     /// `of.name`, `of->name`.
     pub(super) fn field(&mut self, of: &ast::Expr, name: &ast::Name, span: Span) -> Option<Expr> {
         if !super::uses::is_record(of) {
-            let value = self.value(of);
-            return match value?.ty {
-                Type::Ptr(..) => self.later(span, "fields of structures"),
-                ty => {
-                    let message = format!("{} has no fields", super::statements::described(&ty));
-                    self.report(Diagnostic::error(&codes::UNKNOWN_FIELD, name.span, message))
-                }
-            };
+            let value = self.value(of)?;
+            return self.member_named(value, name, span);
         }
         let offers = self.program.offers()?;
         if !offers.record {

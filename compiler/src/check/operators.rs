@@ -3,6 +3,7 @@
 use super::convert::{as_type, const_value, converts, is_flexible};
 use super::cx::Cx;
 use super::facts::{join, join_int};
+use super::memory::step_of;
 use super::places::Naming;
 use super::statements::described;
 use crate::codes;
@@ -55,6 +56,7 @@ fn symbol(op: BinaryOp) -> &'static str {
 fn int_type(ty: &Type) -> Option<IntType> {
     match ty {
         Type::Int(int) => Some(*int),
+        Type::Enum(of) => Some(of.int),
         Type::Bool => Some(IntType::I64),
         _ => None,
     }
@@ -138,19 +140,13 @@ impl Cx<'_> {
                 Some(expr(ExprKind::Arith(op, a, b), Type::I64, span))
             }
             (ArithOp::Add, Type::Int(_), Type::Ptr(..)) => self.pointer_arithmetic(op, written, b, a, span),
-            (ArithOp::Add | ArithOp::Sub, Type::Ptr(to, _), Type::Int(_)) => {
-                let (ty, step) = (a.ty.clone(), i64::from(to.size().max(1)));
-                let mut distance = number(b);
-                if step != 1 {
-                    let step = Box::new(expr(ExprKind::Const(step), Type::U64, span));
-                    distance = Box::new(expr(
-                        ExprKind::Arith(ArithOp::Mul, distance, step),
-                        Type::U64,
-                        span,
-                    ));
-                }
-                let sum = expr(ExprKind::Arith(op, number(a), distance), Type::U64, span);
-                Some(as_type(sum, &ty))
+            (ArithOp::Add | ArithOp::Sub, Type::Ptr(..), Type::Int(_)) => {
+                Some(self.pointer_step(op, a, b, span))
+            }
+            // Bits of an address are a number.
+            (_, Type::Ptr(..), Type::Int(_)) | (_, Type::Int(_), Type::Ptr(..)) => {
+                let kind = ExprKind::Arith(op, number(a), number(b));
+                Some(expr(kind, Type::U64, span))
             }
             _ => self.bad_operands(written, &a, &b, span),
         }
@@ -190,7 +186,7 @@ impl Cx<'_> {
         };
         match (&a.ty, &b.ty) {
             (Type::Bool, Type::Bool) => compare(a, b),
-            (Type::Int(_) | Type::Bool, Type::Int(_) | Type::Bool) => {
+            (Type::Int(_) | Type::Bool | Type::Enum(_), Type::Int(_) | Type::Bool | Type::Enum(_)) => {
                 let (int_a, int_b) = (int_type(&a.ty)?, int_type(&b.ty)?);
                 self.warn_constant(op, &a, &b, span);
                 let (joined, _) = join_int(int_a, is_flexible(&a), int_b, is_flexible(&b));
@@ -224,10 +220,14 @@ impl Cx<'_> {
             (Type::Name(x), Type::Name(y)) if x == y && equality => compare(a, b),
             (Type::Name(table), Type::Str(_)) if equality => self.name_comparison(op, *table, a, b, span),
             (Type::Str(_), Type::Name(table)) if equality => self.name_comparison(op, *table, b, a, span),
-            (Type::Tuple(_), Type::Tuple(_)) if equality => match join(&a.ty, false, &b.ty, false) {
-                Some((ty, _)) => compare(as_type(a, &ty), as_type(b, &ty)),
-                None => self.bad_operands(written, &a, &b, span),
-            },
+            (Type::Bytes(x), Type::Bytes(y)) if equality && x == y => compare(a, b),
+            (Type::Array(..), Type::Array(..)) if equality && a.ty == b.ty => compare(a, b),
+            (Type::Tuple(_), Type::Tuple(_)) | (Type::Record(_), Type::Record(_)) if equality => {
+                match join(&a.ty, false, &b.ty, false) {
+                    Some((ty, _)) => compare(as_type(a, &ty), as_type(b, &ty)),
+                    None => self.bad_operands(written, &a, &b, span),
+                }
+            }
             _ => self.bad_operands(written, &a, &b, span),
         }
     }
@@ -319,8 +319,8 @@ impl Cx<'_> {
                     _ => expr(ExprKind::Unary(op, Box::new(value)), ty, span),
                 })
             }
-            ast::UnaryOp::Deref => self.later(span, "reading through addresses with `*`"),
-            ast::UnaryOp::AddressOf => self.later(span, "taking addresses with `&`"),
+            ast::UnaryOp::Deref => self.deref(of, span),
+            ast::UnaryOp::AddressOf => self.address_of(of, span),
         }
     }
 
@@ -426,13 +426,17 @@ impl Cx<'_> {
             ast::ExprKind::Var(name) => {
                 let var = self.defined_var(name, target.span)?;
                 self.var_fact(var).assigned = true;
-                self.learn_var_type(var, &Type::I64, increment, span);
+                if !matches!(self.var_fact(var).value.ty, Some(Type::Ptr(..))) {
+                    self.learn_var_type(var, &Type::I64, increment, span);
+                }
                 let ty = self.var_fact(var).value.ty.clone()?;
                 (Place::Var(var), ty)
             }
             ast::ExprKind::Map { name, key } => {
                 let map = self.mark_assigned(name, target.span);
-                self.learn_map(map, &Type::I64, increment, span);
+                if !matches!(self.facts.maps[map.0 as usize].value.ty, Some(Type::Ptr(..))) {
+                    self.learn_map(map, &Type::I64, increment, span);
+                }
                 let element = self.element(name, target.span, key.as_deref())?;
                 self.must_be_number(element.map, target.span)?;
                 let ty = self.facts.maps[element.map.0 as usize].value.ty.clone()?;
@@ -449,8 +453,10 @@ impl Cx<'_> {
             _ => return self.not_assignable(target.span),
         };
         match ty {
-            Type::Int(_) => Some(expr(ExprKind::Increment { place, delta, prefix }, ty, span)),
-            Type::Ptr(..) => self.later(span, "counting addresses up and down"),
+            Type::Int(_) | Type::Ptr(..) => {
+                let delta = delta * step_of(&ty);
+                Some(expr(ExprKind::Increment { place, delta, prefix }, ty, span))
+            }
             _ => {
                 let sign = if increment { "++" } else { "--" };
                 let message = format!("`{sign}` cannot take {}", described(&ty));

@@ -369,6 +369,16 @@ pub(super) fn described(ty: &Type) -> String {
 fn fits(value: &Expr, to: &Type) -> bool {
     match (&value.ty, to) {
         (from, to) if from == to => true,
+        (Type::Enum(from), to) => {
+            let int = Type::Int(from.int);
+            fits(
+                &Expr {
+                    ty: int,
+                    ..value.clone()
+                },
+                to,
+            )
+        }
         (Type::Int(from), Type::Int(int)) => match const_value(value) {
             // A constant of unsigned type above the range of int64 reads as negative.
             Some(n) if from.signed || n >= 0 => int.wrap(n) == n && (int.signed || n >= 0),

@@ -1,12 +1,13 @@
 //! Types as written.
 
 use super::cx::Cx;
+use super::memory::declared_type;
 use crate::codes;
 use crate::later;
 use crate::probe_kind::did_you_mean;
 use crate::similar::similar;
 use crate::types::{IntType, Type};
-use crumbs_grammar::ast::{TypeExpr, TypeExprKind};
+use crumbs_grammar::ast::{Expr, TagKeyword, TypeExpr, TypeExprKind};
 use crumbs_grammar::diagnostic::Diagnostic;
 
 /// The names of integer types: those of the language, then those of C on the architectures that there are.
@@ -47,57 +48,139 @@ static INTEGERS: &[(&str, u8, bool)] = &[
     ("gid_t", 32, false),
 ];
 
+/// No array has more elements: as many bytes are more than any value has.
+const MAX_ARRAY: u32 = 1 << 20;
+
 /// The name of the type of booleans.
 const BOOL: &str = "bool";
 
 /// The name of the type of text.
 const STRING: &str = "string";
 
+/// The name of the type of raw bytes.
+const BUFFER: &str = "buffer";
+
+/// The name of what an address of anything points to.
+const VOID: &str = "void";
+
 impl Cx<'_> {
-    /// The type that is written.
+    /// The type that is written, which values can have.
     pub(super) fn resolve_type(&mut self, ty: &TypeExpr) -> Option<Type> {
+        match self.written_type(ty)? {
+            Type::Void => {
+                let message = "nothing has the type `void`";
+                self.report(
+                    Diagnostic::error(&codes::UNKNOWN_TYPE, ty.span, message)
+                        .help("`void *` is an address of anything"),
+                )
+            }
+            resolved => Some(resolved),
+        }
+    }
+
+    /// The type that is written; an array without a size has 0 elements.
+    fn written_type(&mut self, ty: &TypeExpr) -> Option<Type> {
         match &ty.kind {
             TypeExprKind::Name(name) => self.named_type(name, ty),
-            TypeExprKind::Array(of, Some(len)) if matches!(&of.kind, TypeExprKind::Name(name) if name == STRING) =>
-            {
-                let n = self.literal_number(len, "the size of a string")?;
-                let max = i64::from(self.configured.config.max_strlen) + 1;
-                match u32::try_from(n) {
-                    Ok(size) if size > 0 && n <= max => Some(Type::Str(size)),
-                    _ => self.report(Diagnostic::error(
-                        &codes::DOES_NOT_FIT,
-                        len.span,
-                        format!("a string has 1 to {max} bytes with its NUL, not {n}"),
-                    )),
-                }
-            }
-            TypeExprKind::Tuple(members) if !members.is_empty() => {
+            TypeExprKind::Array(of, len) => self.array_type(of, len.as_deref(), ty),
+            TypeExprKind::Tuple(members) => {
                 let members: Vec<_> = members.iter().map(|member| self.resolve_type(member)).collect();
                 Some(Type::Tuple(members.into_iter().collect::<Option<_>>()?))
             }
-            TypeExprKind::Array(..) => self.later(ty.span, "arrays"),
-            TypeExprKind::Tagged(..) => self.later(ty.span, "structures, unions and enums"),
-            TypeExprKind::Pointer(_) => self.later(ty.span, "addresses of declared type"),
-            TypeExprKind::Tuple(_) => self.later(ty.span, "tuples without members"),
-            TypeExprKind::TypeOf(_) | TypeExprKind::TypeOfType(_) => self.later(ty.span, "`typeof`"),
+            TypeExprKind::Tagged(keyword, name) => {
+                let keyword = match keyword {
+                    TagKeyword::Struct => "struct",
+                    TagKeyword::Union => "union",
+                    TagKeyword::Enum => "enum",
+                };
+                self.c_type(keyword, name, ty.span)
+            }
+            TypeExprKind::Pointer(to) => {
+                let to = Box::new(self.written_type(to)?);
+                Some(Type::Ptr(to, self.memory()))
+            }
+            TypeExprKind::TypeOf(of) => Some(declared_type(&self.value(of)?)),
+            TypeExprKind::TypeOfType(of) => self.written_type(of),
+        }
+    }
+
+    fn array_type(&mut self, of: &TypeExpr, len: Option<&Expr>, ty: &TypeExpr) -> Option<Type> {
+        let base = match &of.kind {
+            TypeExprKind::Name(name) => name.as_str(),
+            _ => "",
+        };
+        let n = match len {
+            Some(len) => self.literal_number(len, "the size of an array")?,
+            None if matches!(base, STRING | BUFFER) => return self.named_type(base, ty),
+            None => 0,
+        };
+        let span = len.map_or(ty.span, |len| len.span);
+        let (most, unit) = match base {
+            STRING => (
+                i64::from(self.configured.config.max_strlen) + 1,
+                "bytes with its NUL",
+            ),
+            BUFFER => (i64::from(MAX_ARRAY), "bytes"),
+            _ => (i64::from(MAX_ARRAY), "elements"),
+        };
+        let least = i64::from(len.is_some());
+        let Some(n) = u32::try_from(n).ok().filter(|_| (least..=most).contains(&n)) else {
+            let message = format!("`{base}` has {least} to {most} {unit} here, not {n}");
+            return self.report(Diagnostic::error(&codes::DOES_NOT_FIT, span, message));
+        };
+        match base {
+            STRING => Some(Type::Str(n)),
+            BUFFER => Some(Type::Bytes(n)),
+            _ => {
+                let element = self.resolve_type(of)?;
+                Some(Type::Array(Box::new(element), n))
+            }
+        }
+    }
+
+    /// The type that a word means, if it means one that values can have.
+    pub(super) fn type_by_name(&self, name: &str) -> Option<Type> {
+        let known = self.own_type(name).filter(|ty| *ty != Type::Void);
+        known.or_else(|| self.types.lookup_type("", name).ok())
+    }
+
+    /// A type of the language itself.
+    fn own_type(&self, name: &str) -> Option<Type> {
+        if let Some(&(_, bits, signed)) = INTEGERS.iter().find(|(known, ..)| *known == name) {
+            return Some(Type::Int(IntType { bits, signed }));
+        }
+        match name {
+            BOOL => Some(Type::Bool),
+            VOID => Some(Type::Void),
+            STRING => Some(self.text_type()),
+            BUFFER => Some(Type::Bytes(self.configured.config.max_strlen)),
+            _ => None,
         }
     }
 
     fn named_type(&mut self, name: &str, ty: &TypeExpr) -> Option<Type> {
-        if let Some(&(_, bits, signed)) = INTEGERS.iter().find(|(known, ..)| *known == name) {
-            return Some(Type::Int(IntType { bits, signed }));
-        }
-        if name == BOOL {
-            return Some(Type::Bool);
-        }
-        if name == STRING {
-            return Some(self.text_type());
+        if let Some(known) = self.own_type(name) {
+            return Some(known);
         }
         if later::TYPES.contains(&name) {
             return self.later(ty.span, &format!("the type `{name}`"));
         }
-        let names = INTEGERS.iter().map(|(name, ..)| *name).chain([BOOL, STRING]);
+        let error = match self.types.lookup_type("", name) {
+            Ok(ty) => return Some(ty),
+            Err(error) => error,
+        };
+        if self.is_silent() {
+            return None;
+        }
+        let names = INTEGERS
+            .iter()
+            .map(|(name, ..)| *name)
+            .chain([BOOL, STRING, BUFFER]);
         let names = similar(name, names, 3);
+        if names.is_empty() {
+            let diagnostic = self.types.unknown_type("", name, error, ty.span);
+            return self.report(diagnostic);
+        }
         let diagnostic = Diagnostic::error(
             &codes::UNKNOWN_TYPE,
             ty.span,

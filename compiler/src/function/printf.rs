@@ -72,7 +72,10 @@ fn conversion_fits(cx: &mut Cx<'_>, specifier: Specifier, value: &Expr) -> bool 
     let fits = match specifier {
         Specifier::Text => true,
         Specifier::Raw | Specifier::RawHex | Specifier::RawHexSpaced => matches!(value.ty, Type::Bytes(_)),
-        _ => matches!(value.ty, Type::Int(_) | Type::Bool | Type::Ptr(..)),
+        _ => matches!(
+            value.ty,
+            Type::Int(_) | Type::Bool | Type::Ptr(..) | Type::Enum(_)
+        ),
     };
     if !fits {
         let wanted = match specifier {

@@ -260,6 +260,27 @@ impl Printer<'_, '_, '_> {
             ExprKind::RecordField { offset, .. } => write!(self.f, "record[{offset}: {}]", expr.ty),
             ExprKind::RecordText { offset, size } => write!(self.f, "record[{offset}: {size} characters]"),
             ExprKind::RecordDynamicText { offset, .. } => write!(self.f, "record[{offset}: text elsewhere]"),
+            ExprKind::RecordBytes { offset } => write!(self.f, "record[{offset}: {}]", expr.ty),
+            ExprKind::Read {
+                address,
+                offset,
+                bits,
+            } => {
+                write!(self.f, "read:{}(", expr.ty)?;
+                self.expr(address)?;
+                write!(self.f, " + {offset}{})", BitRange(*bits))
+            }
+            ExprKind::Part { of, offset, bits } => {
+                self.expr(of)?;
+                write!(self.f, "[{offset}{}: {}]", BitRange(*bits), expr.ty)
+            }
+            ExprKind::Element(of, index) => {
+                self.expr(of)?;
+                self.f.write_char('[')?;
+                self.expr(index)?;
+                self.f.write_char(']')
+            }
+            ExprKind::AddressOf(var) => write!(self.f, "&{}", self.var(*var)),
             ExprKind::SiteName => write!(self.f, "{} by cookie", expr.ty),
             ExprKind::Unary(op, of) => {
                 self.f.write_char(op.symbol())?;
@@ -357,6 +378,23 @@ impl Printer<'_, '_, '_> {
                 write!(self.f, "name {name:?}")
             }
             _ => write!(self.f, "{value}"),
+        }
+    }
+}
+
+/// Which bits of an integer, if not all.
+struct BitRange(Option<Bits>);
+
+impl Display for BitRange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bits) => write!(
+                f,
+                " bits {}..{}",
+                bits.low,
+                u32::from(bits.low) + u32::from(bits.width)
+            ),
+            None => Ok(()),
         }
     }
 }

@@ -62,7 +62,26 @@ pub(super) enum Prepared {
         /// Whether it counts from behind itself.
         relative: bool,
     },
-    /// The members of a tuple.
+    /// Bytes at an address of the traced process or the kernel; zeros, counted, where they cannot be read.
+    ReadBytes {
+        /// Where.
+        address: Value,
+        /// Which memory.
+        space: Space,
+    },
+    /// Bytes of the program's own memory; zeros where the address is 0.
+    NativeBytes {
+        /// Where.
+        address: Value,
+    },
+    /// A character array in the program's own memory, which need not end in NUL; empty where the address is 0.
+    NativeText {
+        /// Where.
+        address: Value,
+        /// Bytes.
+        size: u32,
+    },
+    /// The members of a tuple or record.
     Tuple(Vec<Prepared>),
 }
 
@@ -89,6 +108,18 @@ fn wants_helper(offset: u32, len: u32) -> bool {
         INLINE_BYTES
     } else {
         INLINE_UNALIGNED_BYTES
+    }
+}
+
+/// Which member of `from` becomes member `index` of `to`: that of its name, or for tuples of its place.
+fn member_named_as(from: &Type, to: &Type, index: usize) -> usize {
+    match (from, to) {
+        (Type::Record(from), Type::Record(to)) => {
+            let name = to.get(index).map(|(name, _)| name);
+            let at = from.iter().position(|(other, _)| Some(other) == name);
+            at.unwrap_or(index)
+        }
+        _ => index,
     }
 }
 
@@ -134,6 +165,16 @@ impl BodyCx<'_> {
             ExprKind::Member(tuple, index) => {
                 let prepared = self.prepare(tuple);
                 self.member_of(prepared, &tuple.ty, *index)
+            }
+            ExprKind::RecordBytes { offset } => Prepared::NativeBytes {
+                address: self.ctx_addr(*offset),
+            },
+            ExprKind::Read { address, offset, .. } => self.prepare_memory(address, *offset, &expr.ty),
+            ExprKind::Part { of, offset, .. } => self.prepare_part(of, *offset, &expr.ty),
+            ExprKind::Element(of, index) => self.prepare_element(of, index, &expr.ty),
+            ExprKind::Convert(inner) if matches!(expr.ty, Type::Array(..)) => {
+                let prepared = self.prepare(inner);
+                self.reinterpreted(&prepared, &inner.ty, &expr.ty)
             }
             ExprKind::Convert(inner) => {
                 let prepared = self.prepare(inner);
@@ -201,11 +242,8 @@ impl BodyCx<'_> {
 
     /// A member of a prepared tuple of type `ty`.
     pub(super) fn member_of(&mut self, tuple: Prepared, ty: &Type, index: u32) -> Prepared {
-        let Type::Tuple(members) = ty else {
-            return Prepared::Zeros;
-        };
         let (Some(member), Some(&at)) = (
-            members.get(index as usize),
+            ty.members().nth(index as usize),
             ty.member_offsets().get(index as usize),
         ) else {
             return Prepared::Zeros;
@@ -229,17 +267,19 @@ impl BodyCx<'_> {
     /// when it is written.
     fn convert_members(&mut self, prepared: Prepared, from: &Type, to: &Type) -> Prepared {
         match (from, to) {
-            (Type::Tuple(from_members), Type::Tuple(to_members)) if from != to => {
-                let parts =
-                    from_members
-                        .iter()
-                        .zip(to_members)
-                        .enumerate()
-                        .map(|(i, (from_member, to_member))| {
-                            let part = self.member_of(prepared.clone(), from, i as u32);
-                            self.convert_members(part, from_member, to_member)
-                        });
+            (Type::Tuple(_) | Type::Record(_), Type::Tuple(_) | Type::Record(_)) if from != to => {
+                let parts = to.members().enumerate().map(|(i, to_member)| {
+                    let at = member_named_as(from, to, i);
+                    let Some(from_member) = from.members().nth(at) else {
+                        return Prepared::Zeros;
+                    };
+                    let part = self.member_of(prepared.clone(), from, at as u32);
+                    self.convert_members(part, from_member, to_member)
+                });
                 Prepared::Tuple(parts.collect())
+            }
+            (Type::Int(_) | Type::Array(..) | Type::Str(_), Type::Array(..)) if from != to => {
+                self.reinterpreted(&prepared, from, to)
             }
             (_, Type::Int(_)) => match prepared {
                 Prepared::Scalar(value) => Prepared::Scalar(self.wrap(value, to)),
@@ -349,10 +389,25 @@ impl BodyCx<'_> {
                 let source = self.dynamic_addr(*at, *relative);
                 Some(self.read_record_text(source, size, size, addr, offset, canonical))
             }
+            Prepared::ReadBytes { address, space } => {
+                let to = self.address_at(addr, offset);
+                self.read_bytes(to, size, *address, *space);
+                None
+            }
+            Prepared::NativeBytes { address } => {
+                self.copy_by_helper(*address, 0, addr, offset, size);
+                None
+            }
+            Prepared::NativeText {
+                address,
+                size: length,
+            } => {
+                self.fill_native_text(*address, *length, size, addr, offset, canonical);
+                None
+            }
             Prepared::Tuple(parts) => {
-                let Type::Tuple(members) = ty else { return None };
                 let mut end = 0;
-                for ((part, member), at) in parts.iter().zip(members).zip(ty.member_offsets()) {
+                for ((part, member), at) in parts.iter().zip(ty.members()).zip(ty.member_offsets()) {
                     self.zero(addr, offset + end, at - end);
                     self.fill(part, member, addr, offset + at, canonical);
                     end = at + member.size();
@@ -457,7 +512,7 @@ impl BodyCx<'_> {
     }
 
     /// Waits for the page of an address and the one behind it.
-    fn fault_in(&mut self, address: Value) {
+    pub(super) fn fault_in(&mut self, address: Value) {
         let slot = self.ir.slot(8);
         let to = self.ir.slot_addr(slot, 0);
         let one = self.ir.iconst(1);
@@ -467,7 +522,7 @@ impl BodyCx<'_> {
         self.ir.call_effect(Helper::CopyFromUser, &[to, one, next]);
     }
 
-    fn ctx_addr(&mut self, offset: u32) -> Value {
+    pub(super) fn ctx_addr(&mut self, offset: u32) -> Value {
         let ctx = self.ir.emit(Op::Ctx);
         self.ir.bin_imm(BinOp::Add, ctx, i64::from(offset))
     }
@@ -508,7 +563,7 @@ impl BodyCx<'_> {
         }
     }
 
-    fn read_record_text(
+    pub(super) fn read_record_text(
         &mut self,
         source: Value,
         most: u32,
@@ -536,11 +591,11 @@ impl BodyCx<'_> {
     /// Goes on at `differs` unless the values are equal; stands where they are afterwards.
     fn compare(&mut self, a: (&Prepared, &Type), b: (&Prepared, &Type), differs: Block) {
         match (a, b) {
-            ((_, Type::Tuple(types_a)), (_, Type::Tuple(types_b))) => {
-                for i in 0..types_a.len().min(types_b.len()) {
+            ((_, Type::Tuple(_) | Type::Record(_)), (_, Type::Tuple(_) | Type::Record(_))) => {
+                for (i, (type_a, type_b)) in a.1.members().zip(b.1.members()).enumerate() {
                     let part_a = self.member_of(a.0.clone(), a.1, i as u32);
                     let part_b = self.member_of(b.0.clone(), b.1, i as u32);
-                    self.compare((&part_a, &types_a[i]), (&part_b, &types_b[i]), differs);
+                    self.compare((&part_a, type_a), (&part_b, type_b), differs);
                 }
             }
             ((Prepared::Scalar(a), _), (Prepared::Scalar(b), _)) => self.require_equal(*a, *b, differs),
@@ -594,7 +649,7 @@ impl BodyCx<'_> {
     }
 
     /// The address, offset and size of canonical memory that holds a value.
-    fn placed(&mut self, prepared: &Prepared, ty: &Type) -> (Value, u32, u32) {
+    pub(super) fn placed(&mut self, prepared: &Prepared, ty: &Type) -> (Value, u32, u32) {
         match prepared {
             Prepared::Memory { addr, offset, size } => (*addr, *offset, *size),
             other => match self.in_temporary(other, ty) {
@@ -640,7 +695,7 @@ impl BodyCx<'_> {
         self.zero(addr, 0, size);
     }
 
-    fn zero(&mut self, addr: Value, offset: u32, len: u32) {
+    pub(super) fn zero(&mut self, addr: Value, offset: u32, len: u32) {
         if wants_helper(offset, len) {
             let mut at = 0;
             while at < len {
@@ -657,7 +712,7 @@ impl BodyCx<'_> {
         }
     }
 
-    fn copy(&mut self, from: Value, from_offset: u32, to: Value, to_offset: u32, len: u32) {
+    pub(super) fn copy(&mut self, from: Value, from_offset: u32, to: Value, to_offset: u32, len: u32) {
         if wants_helper(from_offset | to_offset, len) {
             self.copy_by_helper(from, from_offset, to, to_offset, len);
             return;
@@ -668,13 +723,20 @@ impl BodyCx<'_> {
         }
     }
 
-    fn copy_by_helper(&mut self, from: Value, from_offset: u32, to: Value, to_offset: u32, len: u32) {
+    pub(super) fn copy_by_helper(
+        &mut self,
+        from: Value,
+        from_offset: u32,
+        to: Value,
+        to_offset: u32,
+        len: u32,
+    ) {
         let (from, to) = (self.address_at(from, from_offset), self.address_at(to, to_offset));
         let len = self.ir.iconst(i64::from(len));
         self.ir.call_effect(Helper::ProbeReadKernel, &[to, len, from]);
     }
 
-    fn address_at(&mut self, addr: Value, offset: u32) -> Value {
+    pub(super) fn address_at(&mut self, addr: Value, offset: u32) -> Value {
         if offset == 0 {
             addr
         } else {
@@ -690,7 +752,7 @@ impl BodyCx<'_> {
         }
     }
 
-    fn load_at(&mut self, addr: Value, offset: u32, width: Width) -> Value {
+    pub(super) fn load_at(&mut self, addr: Value, offset: u32, width: Width) -> Value {
         let (addr, offset) = self.split(addr, offset);
         self.ir.load(addr, offset, width)
     }

@@ -15,8 +15,20 @@ impl BodyCx<'_> {
             ExprKind::Const(value) => self.ir.iconst(*value),
             ExprKind::Var(var) => match self.var_value(*var) {
                 VarHome::Value(value) => value,
-                VarHome::Slot(_) | VarHome::Zeros => self.no_scalar(),
+                VarHome::Slot(slot) => {
+                    let addr = self.ir.slot_addr(slot, 0);
+                    self.load_scalar(addr, 0, &expr.ty)
+                }
+                VarHome::Zeros => self.no_scalar(),
             },
+            ExprKind::Read {
+                address,
+                offset,
+                bits,
+            } => self.read_scalar(address, *offset, *bits, &expr.ty),
+            ExprKind::Part { of, offset, bits } => self.part_scalar(of, *offset, *bits, &expr.ty),
+            ExprKind::Element(of, index) => self.element_scalar(of, index, &expr.ty),
+            ExprKind::AddressOf(var) => self.address_of(*var),
             ExprKind::MapValue { map, key } => self.map_scalar(*map, key.as_deref(), &expr.ty),
             ExprKind::Builtin(id) => (id.row().lower)(self),
             ExprKind::Arg(n) => self.argument(*n),
@@ -63,6 +75,13 @@ impl BodyCx<'_> {
                 self.statements(body);
                 self.value(value)
             }
+            ExprKind::Convert(inner) if !inner.ty.is_scalar() => {
+                let prepared = self.prepare(inner);
+                match self.reinterpreted(&prepared, &inner.ty, &expr.ty) {
+                    Prepared::Scalar(value) => value,
+                    _ => self.no_scalar(),
+                }
+            }
             ExprKind::Convert(inner) => self.convert(inner, &expr.ty),
             ExprKind::Member(tuple, index) => self.member(tuple, *index, &expr.ty),
             ExprKind::Increment { place, delta, prefix } => self.increment(place, *delta, *prefix, &expr.ty),
@@ -78,12 +97,13 @@ impl BodyCx<'_> {
             | ExprKind::Tuple(_)
             | ExprKind::ReadText { .. }
             | ExprKind::RecordText { .. }
-            | ExprKind::RecordDynamicText { .. } => self.no_scalar(),
+            | ExprKind::RecordDynamicText { .. }
+            | ExprKind::RecordBytes { .. } => self.no_scalar(),
         }
     }
 
     /// For what the checker has excluded: an expression used as a scalar whose type is none.
-    fn no_scalar(&mut self) -> Value {
+    pub(super) fn no_scalar(&mut self) -> Value {
         debug_assert!(false, "scalar wanted of an expression that is none");
         self.ir.iconst(0)
     }
@@ -129,7 +149,7 @@ impl BodyCx<'_> {
         let ty = self.probe.vars[var.0 as usize].ty.clone();
         if ty.is_scalar() {
             let value = self.value(value);
-            self.vars[var.0 as usize] = VarHome::Value(value);
+            self.set_scalar(var, value, &ty);
             return;
         }
         let slot = match self.var_slots.get(&var) {
@@ -148,6 +168,17 @@ impl BodyCx<'_> {
         let addr = self.ir.slot_addr(slot, 0);
         self.fill(&prepared, &ty, addr, 0, true);
         self.vars[var.0 as usize] = VarHome::Slot(slot);
+    }
+
+    /// `$v = value`, where it has its value: in memory if its address is taken.
+    fn set_scalar(&mut self, var: VarId, value: Value, ty: &Type) {
+        match (self.var_value(var), Width::from_bytes(ty.size())) {
+            (VarHome::Slot(slot), Some(width)) => {
+                let addr = self.ir.slot_addr(slot, 0);
+                self.store_at(addr, 0, width, value);
+            }
+            _ => self.vars[var.0 as usize] = VarHome::Value(value),
+        }
     }
 
     fn argument(&mut self, n: u8) -> Value {
@@ -252,6 +283,7 @@ impl BodyCx<'_> {
                 signed: *signed,
                 value,
             }),
+            Type::Enum(of) => self.wrap(value, &Type::Int(of.int)),
             _ => value,
         }
     }
@@ -280,12 +312,17 @@ impl BodyCx<'_> {
     fn increment(&mut self, place: &Place, delta: i64, prefix: bool, ty: &Type) -> Value {
         match place {
             Place::Var(var) => {
-                let VarHome::Value(before) = self.var_value(*var) else {
-                    return self.no_scalar();
+                let before = match self.var_value(*var) {
+                    VarHome::Value(before) => before,
+                    VarHome::Slot(slot) => {
+                        let addr = self.ir.slot_addr(slot, 0);
+                        self.load_scalar(addr, 0, ty)
+                    }
+                    VarHome::Zeros => return self.no_scalar(),
                 };
                 let after = self.ir.bin_imm(BinOp::Add, before, delta);
                 let after = self.wrap(after, ty);
-                self.vars[var.0 as usize] = VarHome::Value(after);
+                self.set_scalar(*var, after, ty);
                 if prefix { after } else { before }
             }
             Place::Map { map, key } => {
@@ -400,7 +437,11 @@ fn is_builtin(expr: &Expr) -> bool {
 }
 
 pub(super) fn is_signed(ty: &Type) -> bool {
-    matches!(ty, Type::Int(IntType { signed: true, .. }))
+    match ty {
+        Type::Int(int) => int.signed,
+        Type::Enum(of) => of.int.signed,
+        _ => false,
+    }
 }
 
 fn condition(op: CompareOp, signed: bool) -> Cond {
