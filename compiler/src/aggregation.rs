@@ -13,8 +13,13 @@
 
 use std::fmt;
 
+mod decimal;
+mod deviation;
 mod hist;
 mod numeric;
+mod percentiles;
+
+pub use percentiles::quantiles;
 
 /// Words in one chunk of a large keyed state: 64 bytes, the largest per-CPU value that the kernel's allocator does not
 /// refuse in bursts (measured on 6.12 to 7.2).
@@ -140,10 +145,12 @@ pub struct ShownCx<'a> {
 pub type SignedQuotient = fn(&mut crate::ir::Builder, crate::ir::Value, crate::ir::Value) -> crate::ir::Value;
 
 /// How an aggregation is called.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Signature {
     /// Whether the first argument is the number to aggregate.
     pub takes_value: bool,
+    /// Whether the last argument can be what an event weighs instead of 1.
+    pub takes_weight: bool,
     /// The literal parameters behind it: name, and the default of those that may be left out.
     pub params: &'static [(&'static str, Option<i64>)],
 }
@@ -167,6 +174,8 @@ pub trait UpdateCx {
     fn announce(&mut self);
     /// Counts an update that was given up because other writers changed the state again and again.
     fn contended(&mut self);
+    /// What the event weighs, where the script says.
+    fn weight(&self) -> Option<crate::ir::Value>;
     /// Whether compare-and-exchange is available ([`crate::target::Feature::FullAtomics`]).
     fn has_compare_exchange(&self) -> bool;
 }
@@ -185,6 +194,8 @@ pub enum Shown {
         /// Their sum, modulo 2^64 as the kernel adds it.
         total: i128,
     },
+    /// Several numbers with names.
+    Fields(Vec<(&'static str, i128)>),
     /// A histogram: its buckets from the first to the last populated one, in ascending order.
     Hist {
         /// The buckets.
@@ -211,6 +222,8 @@ pub enum Suffix {
     BucketWidth,
     /// K or M where it divides the bound (`lhist`).
     Divisor,
+    /// Powers of ten from 10000 up are written as `1e4` (`hist10`).
+    PowerOfTen,
 }
 
 /// A range of numbers and how many fell into it.
@@ -234,6 +247,9 @@ pub static ALL: &[&dyn Aggregation] = &[
     &numeric::Mean::STATS,
     &hist::Hist,
     &hist::LinearHist,
+    &decimal::DecimalHist,
+    &percentiles::Percentiles,
+    &deviation::Deviation,
 ];
 
 /// Finds an aggregation by the name that scripts use.

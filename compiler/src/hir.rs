@@ -165,6 +165,8 @@ pub enum StmtKind {
         key: Option<Expr>,
         /// The aggregated number, an integer of 64 bits, for those that take one.
         value: Option<Expr>,
+        /// What the event weighs, an integer of 64 bits; 1 without.
+        weight: Option<Expr>,
     },
     /// `if`.
     If {

@@ -104,8 +104,6 @@ pub static FUNCTIONS: &[&str] = &[
     "typeinfo",
     "kstack",
     "ustack",
-    "percentiles",
-    "stddev",
 ];
 
 /// Types.

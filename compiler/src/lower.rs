@@ -219,7 +219,12 @@ impl<'a> BodyCx<'a> {
             StmtKind::SetVar(var, value) => self.set_var(*var, value),
             StmtKind::SetMap { map, key, value } => self.set_map(*map, key.as_ref(), value),
             StmtKind::UpdateMap { map, key, op, value } => self.update_map(*map, key.as_ref(), *op, value),
-            StmtKind::Aggregate { map, key, value } => self.aggregate(*map, key.as_ref(), value.as_ref()),
+            StmtKind::Aggregate {
+                map,
+                key,
+                value,
+                weight,
+            } => self.aggregate(*map, key.as_ref(), value.as_ref(), weight.as_ref()),
             StmtKind::If {
                 cond,
                 then,

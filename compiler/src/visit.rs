@@ -51,9 +51,13 @@ pub fn any_node(stmts: &[Stmt], test: &mut dyn FnMut(Node<'_>) -> bool) -> bool 
                 StmtKind::SetMap { key, value, .. } | StmtKind::UpdateMap { key, value, .. } => {
                     key.as_ref().is_some_and(|e| any_node_in_expr(e, test)) || any_node_in_expr(value, test)
                 }
-                StmtKind::Aggregate { key, value, .. } => {
-                    key.iter().chain(value).any(|e| any_node_in_expr(e, test))
-                }
+                StmtKind::Aggregate {
+                    key, value, weight, ..
+                } => key
+                    .iter()
+                    .chain(value)
+                    .chain(weight)
+                    .any(|e| any_node_in_expr(e, test)),
                 StmtKind::If {
                     cond,
                     then,

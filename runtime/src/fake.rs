@@ -319,7 +319,7 @@ impl Aggregation for Test {
     fn signature(&self) -> Signature {
         Signature {
             takes_value: true,
-            params: &[],
+            ..Signature::default()
         }
     }
     fn words(&self, _ty: &AggType) -> u32 {

@@ -81,6 +81,8 @@ pub enum Content {
         /// Their sum.
         total: i128,
     },
+    /// Several numbers with names.
+    Fields(Vec<(&'static str, i128)>),
     /// A histogram.
     Histogram {
         /// Its buckets, ascending.
@@ -105,6 +107,7 @@ impl Content {
                 average,
                 total,
             },
+            Shown::Fields(fields) => Self::Fields(fields),
             Shown::Hist { buckets, scaled } => Self::Histogram {
                 buckets,
                 suffix: scaled.then_some(presentation.suffix),
@@ -119,6 +122,7 @@ impl Content {
             Self::Value(value) => value.number(),
             Self::Number(number) => Some(*number),
             Self::Average(average) | Self::Stats { average, .. } => Some(*average),
+            Self::Fields(fields) => fields.first().map(|(_, first)| *first),
             Self::Histogram { buckets, .. } => Some(buckets.iter().map(|b| i128::from(b.count)).sum()),
         }
     }
@@ -131,6 +135,12 @@ impl Content {
             Self::Value(_) => {}
             Self::Number(number) | Self::Average(number) | Self::Stats { average: number, .. } => {
                 *number /= i128::from(by);
+            }
+            // How many there were stays.
+            Self::Fields(fields) => {
+                for (_, number) in fields.iter_mut().skip(1) {
+                    *number /= i128::from(by);
+                }
             }
             Self::Histogram { buckets, .. } => {
                 for bucket in buckets {

@@ -6,8 +6,10 @@
 use crumbs_compiler::aggregation::{AggType, Bucket, Suffix};
 use crumbs_runtime::show::Content;
 
-/// What `numbers` show. No number at all is what `zero` leaves.
-pub fn content(ty: &AggType, numbers: &[i64]) -> Content {
+/// What `numbers`, which have weights, show. No number at all is what `zero` leaves.
+pub fn content(ty: &AggType, weighed: &[(i64, u64)]) -> Content {
+    let numbers: Vec<i64> = weighed.iter().map(|(number, _)| *number).collect();
+    let numbers = numbers.as_slice();
     let count = numbers.len() as u64;
     let all = || numbers.iter().map(|&n| number(ty, n));
     match ty.aggregation().name() {
@@ -24,7 +26,7 @@ pub fn content(ty: &AggType, numbers: &[i64]) -> Content {
         "hist" => {
             let bits = ty.params.first().copied().unwrap_or(0) as u32;
             Content::Histogram {
-                buckets: histogram(numbers, |n| power_bucket(n, bits)),
+                buckets: histogram(weighed, |n| power_bucket(n, bits)),
                 suffix: Some(Suffix::BucketWidth),
             }
         }
@@ -34,9 +36,23 @@ pub fn content(ty: &AggType, numbers: &[i64]) -> Content {
             };
             let (min, max, step) = (i128::from(min), i128::from(max), i128::from(step));
             Content::Histogram {
-                buckets: histogram(numbers, |n| linear_bucket(n, min, max, step)),
+                buckets: histogram(weighed, |n| linear_bucket(n, min, max, step)),
                 suffix: (step % 1024 == 0).then_some(Suffix::Divisor),
             }
+        }
+        "hist10" => Content::Histogram {
+            buckets: histogram(weighed, decimal_bucket),
+            suffix: Some(Suffix::PowerOfTen),
+        },
+        "percentiles" => {
+            let buckets = histogram(weighed, |n| power_bucket(n, 5));
+            Content::Fields(crumbs_compiler::aggregation::quantiles(&buckets))
+        }
+        "stddev" => {
+            let count = numbers.len().max(1) as f64;
+            let mean = all().map(|n| n as f64).sum::<f64>() / count;
+            let squares: f64 = all().map(|n| (n as f64 - mean).powi(2)).sum();
+            Content::Number((squares / count).sqrt() as i128)
         }
         other => panic!("no definition of {other}: add it here"),
     }
@@ -86,6 +102,21 @@ fn power_bucket(n: i128, bits: u32) -> Range {
     (Some(min), Some(min + width - 1))
 }
 
+/// The bucket of `hist10(n)`: all numbers with as many digits.
+fn decimal_bucket(n: i128) -> Range {
+    match n {
+        ..0 => (None, Some(-1)),
+        0 => (Some(0), Some(0)),
+        _ => {
+            let mut power = 1;
+            while power * 10 <= n {
+                power *= 10;
+            }
+            (Some(power), Some(power * 10 - 1))
+        }
+    }
+}
+
 /// The bucket of `lhist(n, min, max, step)` that `n` is in: as many whole steps as fit, one below and one above.
 fn linear_bucket(n: i128, min: i128, max: i128, step: i128) -> Range {
     let end = min + (max - min) / step * step;
@@ -100,9 +131,11 @@ fn linear_bucket(n: i128, min: i128, max: i128, step: i128) -> Range {
 }
 
 /// The buckets from the one with the least number to the one with the greatest. Numbers are taken as signed.
-fn histogram(numbers: &[i64], bucket: impl Fn(i128) -> Range) -> Vec<Bucket> {
+fn histogram(weighed: &[(i64, u64)], bucket: impl Fn(i128) -> Range) -> Vec<Bucket> {
     let of = |n: i64| bucket(i128::from(n));
-    let (Some(&least), Some(&greatest)) = (numbers.iter().min(), numbers.iter().max()) else {
+    // What weighs nothing leaves no trace.
+    let heavy = || weighed.iter().filter(|(_, weight)| *weight != 0).map(|(n, _)| *n);
+    let (Some(least), Some(greatest)) = (heavy().min(), heavy().max()) else {
         return Vec::new();
     };
     let last = of(greatest);
@@ -110,7 +143,8 @@ fn histogram(numbers: &[i64], bucket: impl Fn(i128) -> Range) -> Vec<Bucket> {
     let mut buckets = Vec::new();
     loop {
         let (min, max) = range;
-        let count = numbers.iter().filter(|&&n| of(n) == range).count() as u64;
+        let inside = weighed.iter().filter(|(n, _)| of(*n) == range);
+        let count = inside.fold(0u64, |sum, (_, weight)| sum.wrapping_add(*weight));
         buckets.push(Bucket { min, max, count });
         match max {
             Some(max) if range != last => range = bucket(max + 1),
@@ -127,7 +161,7 @@ fn buckets_by_hand() {
     assert_eq!(power_bucket(1024, 2), (Some(1024), Some(1279)));
     assert_eq!(linear_bucket(25, 0, 100, 10), (Some(20), Some(29)));
     assert_eq!(linear_bucket(95, 0, 99, 10), (Some(90), None));
-    let shown = histogram(&[-3, 2], |n| power_bucket(n, 0));
+    let shown = histogram(&[(-3, 1), (2, 1)], |n| power_bucket(n, 0));
     let counts: Vec<_> = shown.iter().map(|b| (b.min, b.count)).collect();
     assert_eq!(counts, [(None, 1), (Some(0), 0), (Some(1), 0), (Some(2), 1)]);
 }

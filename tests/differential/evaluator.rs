@@ -37,8 +37,8 @@ pub enum Datum {
 #[derive(Clone, Debug)]
 enum Cell {
     Value(Datum),
-    /// What was aggregated, in order.
-    Numbers(Vec<i64>),
+    /// What was aggregated, in order, and what it weighs.
+    Numbers(Vec<(i64, u64)>),
 }
 
 /// Elements by key; `None` is the only key of a map without.
@@ -202,12 +202,18 @@ impl Evaluator<'_> {
                 let ty = self.script.maps[map.0 as usize].value.clone();
                 self.change(*map, key, |old| arith(*op, old, value, is_signed(&ty)));
             }
-            StmtKind::Aggregate { map, key, value } => {
+            StmtKind::Aggregate {
+                map,
+                key,
+                value,
+                weight,
+            } => {
                 let value = value.as_ref().map_or(Ok(1), |value| self.number(value))?;
+                let weight = weight.as_ref().map_or(Ok(1), |weight| self.number(weight))?;
                 let key = self.key(key.as_ref())?;
                 let elements = &mut self.maps[map.0 as usize];
                 match elements.entry(key).or_insert(Cell::Numbers(Vec::new())) {
-                    Cell::Numbers(numbers) => numbers.push(value),
+                    Cell::Numbers(numbers) => numbers.push((value, weight as u64)),
                     Cell::Value(_) => panic!("an aggregation in a map of values"),
                 }
             }

@@ -147,6 +147,7 @@ fn number(content: &Content) -> u64 {
         Content::Value(value) => value.bits().expect("values are numbers"),
         Content::Number(number) | Content::Average(number) => *number as u64,
         Content::Stats { average, .. } => *average as u64,
+        Content::Fields(fields) => fields[0].1 as u64,
         Content::Histogram { buckets, .. } => buckets.iter().map(|bucket| bucket.count).sum(),
     }
 }

@@ -1,25 +1,31 @@
-//! `hist` and `lhist`: how many numbers fell into each of a row of buckets.
+//! `hist` and `lhist`: how many numbers fell into each of a row of buckets, or what they weigh together.
 //!
 //! State: one word a bucket.
 
 use super::{AggType, Aggregation, Bucket, Presentation, Shown, Signature, Suffix, UpdateCx};
 use crate::ir::{AtomicOp, BinOp, Builder, Cond, Value};
 
-/// Adds 1 to the bucket at a run-time index.
-fn add_one(cx: &mut dyn UpdateCx, index: Value, words: u32) {
+/// Adds the event's weight, 1 unless the script says otherwise, to the bucket at a run-time index.
+pub(super) fn add_weight(cx: &mut dyn UpdateCx, index: Value, words: u32) {
     let addr = cx.word_at(index, words);
-    let one = cx.ir().iconst(1);
-    cx.ir().atomic(AtomicOp::Add, addr, 0, one);
+    let weight = match cx.weight() {
+        Some(weight) => weight,
+        None => cx.ir().iconst(1),
+    };
+    cx.ir().atomic(AtomicOp::Add, addr, 0, weight);
 }
 
-fn add_words(into: &mut [u64], from: &[u64]) {
+pub(super) fn add_words(into: &mut [u64], from: &[u64]) {
     for (into, from) in into.iter_mut().zip(from) {
         *into = into.wrapping_add(*from);
     }
 }
 
 /// The buckets from the first to the last populated one.
-fn populated(state: &[u64], bounds: impl Fn(usize) -> (Option<i128>, Option<i128>)) -> Vec<Bucket> {
+pub(super) fn populated(
+    state: &[u64],
+    bounds: impl Fn(usize) -> (Option<i128>, Option<i128>),
+) -> Vec<Bucket> {
     let Some(first) = state.iter().position(|&n| n != 0) else {
         return Vec::new();
     };
@@ -71,6 +77,7 @@ impl Aggregation for Hist {
     fn signature(&self) -> Signature {
         Signature {
             takes_value: true,
+            takes_weight: true,
             params: &[("k", Some(0))],
         }
     }
@@ -109,7 +116,7 @@ impl Aggregation for Hist {
             ir.jump(found, &[last.sum, last.rest]);
             ir.switch_to(found);
             let index = Search { sum, rest }.finish(ir);
-            add_one(cx, index, self.words(ty));
+            add_weight(cx, index, self.words(ty));
             return;
         }
         let index = ir.param(found);
@@ -126,7 +133,7 @@ impl Aggregation for Hist {
         let at = scaled_index(ir, value, k);
         ir.jump(found, &[at]);
         ir.switch_to(found);
-        add_one(cx, index, self.words(ty));
+        add_weight(cx, index, self.words(ty));
     }
     fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
         add_words(into, from);
@@ -222,6 +229,7 @@ impl Aggregation for LinearHist {
     fn signature(&self) -> Signature {
         Signature {
             takes_value: true,
+            takes_weight: true,
             params: &[("min", None), ("max", None), ("step", None)],
         }
     }
@@ -269,7 +277,7 @@ impl Aggregation for LinearHist {
         let bucket = ir.bin_imm(BinOp::Add, bucket, 1);
         ir.jump(found, &[bucket]);
         ir.switch_to(found);
-        add_one(cx, index, self.words(ty));
+        add_weight(cx, index, self.words(ty));
     }
     fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
         add_words(into, from);

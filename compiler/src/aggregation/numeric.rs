@@ -33,7 +33,7 @@ impl Aggregation for Count {
     fn signature(&self) -> Signature {
         Signature {
             takes_value: false,
-            params: &[],
+            ..Signature::default()
         }
     }
     fn words(&self, _ty: &AggType) -> u32 {
@@ -75,7 +75,7 @@ impl Aggregation for Sum {
     fn signature(&self) -> Signature {
         Signature {
             takes_value: true,
-            params: &[],
+            ..Signature::default()
         }
     }
     fn words(&self, _ty: &AggType) -> u32 {
@@ -164,7 +164,7 @@ impl Aggregation for Extreme {
     fn signature(&self) -> Signature {
         Signature {
             takes_value: true,
-            params: &[],
+            ..Signature::default()
         }
     }
     fn words(&self, _ty: &AggType) -> u32 {
@@ -273,7 +273,7 @@ impl Aggregation for Mean {
     fn signature(&self) -> Signature {
         Signature {
             takes_value: true,
-            params: &[],
+            ..Signature::default()
         }
     }
     fn words(&self, _ty: &AggType) -> u32 {

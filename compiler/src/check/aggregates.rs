@@ -54,7 +54,7 @@ impl Cx<'_> {
     ) -> Option<StmtKind> {
         let map = self.mark_assigned(name, target);
         let element = self.element(name, target, key);
-        let (value, params) = self.aggregate_arguments(call)?;
+        let (value, params, weight) = self.aggregate_arguments(call)?;
         let signed = matches!(&value, Some(Expr { ty: Type::Int(int), .. }) if int.signed);
         let agg = AggType {
             id: call.id,
@@ -90,11 +90,12 @@ impl Cx<'_> {
             map: element.map,
             key: element.key,
             value: value.map(|value| as_type(value, &ty)),
+            weight: weight.map(|weight| as_type(weight, &Type::U64)),
         })
     }
 
-    /// The value, if the aggregation takes one, and the parameters.
-    fn aggregate_arguments(&mut self, call: &AggCall<'_>) -> Option<(Option<Expr>, Vec<i64>)> {
+    /// The value, if the aggregation takes one, the parameters, and the weight if there is one.
+    fn aggregate_arguments(&mut self, call: &AggCall<'_>) -> Option<Arguments> {
         let aggregation = call.aggregation();
         let signature = aggregation.signature();
         let values = usize::from(signature.takes_value);
@@ -103,12 +104,15 @@ impl Cx<'_> {
             .iter()
             .filter(|(_, default)| default.is_none())
             .count();
-        let (min, max) = (values + required, values + signature.params.len());
+        let all = values + signature.params.len();
+        let (min, max) = (values + required, all + usize::from(signature.takes_weight));
         if !(min..=max).contains(&call.args.len()) {
             let syntax = syntax(aggregation);
             return self.argument_count(aggregation.name(), &syntax, min, max, call.args.len(), call.span);
         }
-        let (value, params) = call.args.split_at(values);
+        let (args, weight) = call.args.split_at(all.min(call.args.len()));
+        let (value, params) = args.split_at(values);
+        let weight = weight.first().map(|weight| self.aggregated(aggregation, weight));
         let value = value.first().map(|value| self.aggregated(aggregation, value));
         let mut numbers = Vec::with_capacity(signature.params.len());
         for (i, (name, default)) in signature.params.iter().enumerate() {
@@ -117,10 +121,11 @@ impl Cx<'_> {
                 None => *default,
             });
         }
-        let value = match value {
-            Some(value) => Some(value?),
-            None => None,
+        let known = |expr: Option<Option<Expr>>| match expr {
+            Some(expr) => expr.map(Some),
+            None => Some(None),
         };
+        let (value, weight) = (known(value)?, known(weight)?);
         let numbers = numbers.into_iter().collect::<Option<Vec<_>>>()?;
         if let Err(message) = aggregation.check_params(&numbers) {
             let span = match params {
@@ -133,7 +138,7 @@ impl Cx<'_> {
                     .help(format!("its form: {}", syntax(aggregation))),
             );
         }
-        Some((value, numbers))
+        Some((value, numbers, weight))
     }
 
     fn aggregated(&mut self, aggregation: &'static dyn Aggregation, value: &ast::Expr) -> Option<Expr> {
@@ -153,6 +158,9 @@ impl Cx<'_> {
     }
 }
 
+/// Value, parameters and weight.
+type Arguments = (Option<Expr>, Vec<i64>, Option<Expr>);
+
 /// How an aggregation is called.
 fn syntax(aggregation: &dyn Aggregation) -> String {
     let signature = aggregation.signature();
@@ -164,6 +172,7 @@ fn syntax(aggregation: &dyn Aggregation) -> String {
         Some(default) => format!("{name} = {default}"),
         None => (*name).to_owned(),
     }));
+    args.extend(signature.takes_weight.then(|| "weight = 1".to_owned()));
     format!("{}({})", aggregation.name(), args.join(", "))
 }
 

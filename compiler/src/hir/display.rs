@@ -181,13 +181,21 @@ impl Printer<'_, '_, '_> {
                 write!(self.f, " {}= ", op.symbol())?;
                 self.expr(value)
             }
-            StmtKind::Aggregate { map, key, value } => {
+            StmtKind::Aggregate {
+                map,
+                key,
+                value,
+                weight,
+            } => {
                 self.element(*map, key.as_ref())?;
                 self.f.write_str(" << ")?;
                 match value {
-                    Some(value) => self.expr(value),
-                    None => self.f.write_char('1'),
+                    Some(value) => self.expr(value)?,
+                    None => self.f.write_char('1')?,
                 }
+                let Some(weight) = weight else { return Ok(()) };
+                self.f.write_str(" weighing ")?;
+                self.expr(weight)
             }
             StmtKind::If {
                 cond,

@@ -19,6 +19,7 @@ struct StateCx<'a, 'b> {
     done: Block,
     /// The address of the state, once found.
     base: Option<Value>,
+    weight: Option<Value>,
 }
 
 #[derive(Clone, Copy)]
@@ -37,13 +38,20 @@ enum StatePlace {
 }
 
 impl BodyCx<'_> {
-    pub(super) fn aggregate(&mut self, map: MapId, key: Option<&Expr>, value: Option<&Expr>) {
+    pub(super) fn aggregate(
+        &mut self,
+        map: MapId,
+        key: Option<&Expr>,
+        value: Option<&Expr>,
+        weight: Option<&Expr>,
+    ) {
         let plan = self.map_plan(map);
         let Some(ty) = plan.aggregation() else {
             debug_assert!(false, "aggregation into a plain map");
             return;
         };
         let value = value.map(|e| self.value(e));
+        let weight = weight.map(|e| self.value(e));
         let place = match (plan.storage.clone(), key, &plan.key) {
             (
                 Storage::Striped {
@@ -84,6 +92,7 @@ impl BodyCx<'_> {
             place,
             done,
             base: None,
+            weight,
         };
         ty.aggregation().lower(ty, &mut state, value);
         self.ir.jump(done, &[]);
@@ -288,6 +297,10 @@ impl UpdateCx for StateCx<'_, '_> {
 
     fn contended(&mut self) {
         self.cx.count_loss(LossKind::Contended(self.map));
+    }
+
+    fn weight(&self) -> Option<Value> {
+        self.weight
     }
 
     fn has_compare_exchange(&self) -> bool {

@@ -62,6 +62,7 @@ fn bound(value: i128, width: u128, suffix: Option<Suffix>) -> String {
             let letter = ["", "K", "M", "G", "T", "P", "E"][thousands as usize];
             format!("{}{letter}", value >> (10 * thousands))
         }
+        Some(Suffix::PowerOfTen) if value >= 10_000 => format!("1e{}", value.ilog10()),
         Some(Suffix::Divisor) if value != 0 && value % M == 0 => format!("{}M", value / M),
         Some(Suffix::Divisor) if value != 0 && value % K == 0 => format!("{}K", value / K),
         _ => value.to_string(),

@@ -64,7 +64,7 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
         };
         let kind = match first.value {
             Content::Value(_) | Content::Number(_) => "map",
-            Content::Average(_) | Content::Stats { .. } => "stats",
+            Content::Average(_) | Content::Stats { .. } | Content::Fields(_) => "stats",
             Content::Histogram { .. } => "hist",
         };
         let contents = match &first.key {
@@ -122,6 +122,11 @@ fn content(content: &Content) -> String {
         } => {
             let [count, average, total] = [i128::from(*count), *average, *total].map(integer);
             format!("{{\"count\": {count}, \"average\": {average}, \"total\": {total}}}")
+        }
+        Content::Fields(fields) => {
+            let field = |(name, n): &(&str, i128)| format!("\"{name}\": {}", integer(*n));
+            let fields: Vec<String> = fields.iter().map(field).collect();
+            format!("{{{}}}", fields.join(", "))
         }
         Content::Histogram { buckets, .. } => {
             let buckets: Vec<String> = buckets.iter().map(bucket).collect();

@@ -99,6 +99,10 @@ fn write_entry(name: &str, entry: &Entry, out: &mut Vec<u8>) {
         Content::Number(number) | Content::Average(number) => {
             out.extend_from_slice(format!(": {number}").as_bytes());
         }
+        Content::Fields(fields) => {
+            let fields: Vec<String> = fields.iter().map(|(name, n)| format!(".{name} = {n}")).collect();
+            out.extend_from_slice(format!(": {{ {} }}", fields.join(", ")).as_bytes());
+        }
         Content::Stats {
             count,
             average,
