@@ -109,6 +109,18 @@ pub(crate) struct Args {
     #[arg(short = 'd', long = "debug", value_name = "STAGE")]
     pub(crate) stage: Option<StageName>,
 
+    /// Allow what can change or crash the traced system
+    #[arg(long = "unsafe")]
+    pub(crate) allow_unsafe: bool,
+
+    /// Run the `test:` probes of the script, and nothing else; exit with 1 if one fails
+    #[arg(long, conflicts_with_all = ["command", "pid"])]
+    pub(crate) test: bool,
+
+    /// Run the `bench:` probes of the script, and nothing else; print how long each takes
+    #[arg(long, conflicts_with_all = ["command", "pid", "test"])]
+    pub(crate) bench: bool,
+
     /// Compile and load, attach nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -103,6 +103,7 @@ pub(crate) fn compile(source: &Source, args: &Args, target: &dyn Target) -> Resu
     let options = Options {
         params: source.params.clone(),
         pid: args.pid,
+        allow_unsafe: args.allow_unsafe,
         config: environment(),
         library: crumbs_probe_library::MODULES,
         ..Options::default()

@@ -92,6 +92,9 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
     if args.dry_run {
         return Ok(0);
     }
+    if args.test || args.bench {
+        return answer(&compiled.plan, &mut backend, args);
+    }
     let outcome = trace(&compiled.plan, &mut backend, args, child.as_mut(), target_process);
     // Its programs are detached by now; a command that still runs has nothing left to be measured.
     if let Some(child) = &mut child {
@@ -99,6 +102,23 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
     }
     // An exit status has 8 bits.
     outcome.map(|code| code as u8).map_err(failed)
+}
+
+/// Runs what `--test` or `--bench` asks for.
+fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, Stop> {
+    let mut report = compile::output(args)?;
+    let mut host = Surroundings {
+        child: None,
+        watch: None,
+        ready_fd: None,
+    };
+    let start = sys_time::boot_clock_ns();
+    if args.bench {
+        session::bench(plan, backend, &mut host, &mut report, start).map_err(failed)?;
+        return Ok(0);
+    }
+    let passed = session::test(plan, backend, &mut host, &mut report, start).map_err(failed)?;
+    Ok(u8::from(!passed))
 }
 
 fn trace(

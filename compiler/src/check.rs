@@ -89,7 +89,7 @@ pub fn check(
                 .help("say what to do where, for example `begin { printf(\"hello\\n\"); }`"),
         );
     }
-    let places = places::plan(script, target, options, configured.missing_probes);
+    let places = places::plan(script, target, options, configured.settings.missing_probes);
     diagnostics.extend(places.diagnostics);
     let mut cx = Cx {
         sources,

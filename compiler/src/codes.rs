@@ -177,6 +177,17 @@ codes! {
     NO_MEMBER = "E0146", "a tuple has no such member",
         "Members of a tuple are numbered from 0: `$t.0`, `$t.1`.",
         "begin { $t = (1, 2); print($t.2); }";
+    BAD_EVENT = "E0170", "there is no such event",
+        "`software:EVENT[:COUNT]` and `hardware:EVENT[:COUNT]` name an event that is counted and how many of it make the \
+         probe fire; `self:signal:SIGUSR1` a signal to crumbs itself. `crumbs -l 'software:*'` lists events.",
+        "software:page-fault { @ = count(); }";
+    BAD_WATCHPOINT = "E0171", "memory cannot be watched in this way",
+        "`watchpoint:ADDRESS:LENGTH:MODE` watches 1, 2, 4 or 8 bytes at an address that is a multiple of the length, for \
+         accesses of the modes r, w, or x.",
+        "watchpoint:0x1000:3:w { @ = count(); }";
+    NEEDS_UNSAFE = "E0172", "this must be allowed with --unsafe",
+        "What can change or crash the traced system is done only where the user allows it on the command line.",
+        "kprobe:0xffffffff81000000 { @ = count(); }";
     DISCARDED = "W0200", "a value is computed and not used",
         "The statement has no effect. Write `_ = …;` where that is meant.",
         "begin { pid + 1; }";

@@ -5,7 +5,7 @@
 use crate::codes;
 use crate::hir;
 use crate::options::Options;
-use crate::plan::Settings;
+use crate::plan::{MissingProbes, Settings};
 use crate::probe_kind::did_you_mean;
 use crate::similar::similar;
 use crumbs_grammar::ast;
@@ -19,22 +19,8 @@ pub struct Configured {
     pub settings: Settings,
     /// What code generation obeys.
     pub config: hir::Config,
-    /// What becomes of attach points that match nothing.
-    pub missing_probes: MissingProbes,
     /// Whether imports may stand inside of blocks.
     pub import_statements: bool,
-}
-
-/// What becomes of attach points that match nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MissingProbes {
-    /// The script is refused.
-    #[default]
-    Error,
-    /// They are skipped with a warning.
-    Warn,
-    /// They are skipped.
-    Ignore,
 }
 
 /// A row of [`ALL`].
@@ -127,7 +113,7 @@ pub static ALL: &[Variable] = &[
         doc: "what becomes of attach points that match nothing: error, warn or ignore",
         default: "error",
         set: |to, value| {
-            to.missing_probes = match value {
+            to.settings.missing_probes = match value {
                 "error" => MissingProbes::Error,
                 "warn" => MissingProbes::Warn,
                 "ignore" => MissingProbes::Ignore,
@@ -421,7 +407,7 @@ mod tests {
         assert!(set("max_map_keys", "0").is_err());
         assert!(set("print_maps_on_exit", "maybe").is_err());
         assert_eq!(
-            set("missing_probes", "warn").map(|c| c.missing_probes),
+            set("missing_probes", "warn").map(|c| c.settings.missing_probes),
             Ok(MissingProbes::Warn)
         );
     }

@@ -163,7 +163,7 @@ fn losses(script: &Script) -> Vec<Loss> {
 fn program(index: usize, probe: &Probe) -> ProgramPlan {
     let section = match probe.kind {
         ProgramKind::RawTracepoint => "raw_tp",
-        ProgramKind::Kprobe if probe.attach.iter().any(|a| matches!(a, Attach::Uprobe { .. })) => "uprobe",
+        ProgramKind::Kprobe if probe.attach.iter().any(Attach::is_on_user_code) => "uprobe",
         ProgramKind::Kprobe => "kprobe",
         ProgramKind::Tracepoint => "tracepoint",
         ProgramKind::PerfEvent => "perf_event",

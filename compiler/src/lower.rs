@@ -112,7 +112,7 @@ impl<'a> BodyCx<'a> {
         target: &'a dyn Target,
         name: String,
     ) -> Self {
-        let is_user = probe.attach.iter().any(|a| matches!(a, Attach::Uprobe { .. }));
+        let is_user = probe.attach.iter().any(Attach::is_on_user_code);
         Self {
             ir: Builder::new(name, probe.kind),
             script,

@@ -13,6 +13,8 @@ pub struct Options {
     pub pid: Option<u32>,
     /// Whether `warnf` is silent (`--no-warnings`).
     pub no_warnings: bool,
+    /// Whether the user allows what can change or crash the traced system (`--unsafe`).
+    pub allow_unsafe: bool,
     /// Config variables that are set from outside (environment, flags), which win over the script's: name in lower
     /// case without prefix, and value. A later one wins.
     pub config: Vec<(String, String)>,

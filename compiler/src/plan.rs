@@ -11,6 +11,13 @@ use crumbs_grammar::span::Span;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+mod attach;
+
+pub use attach::{
+    Access, Attach, CounterEvent, CounterSource, KernelPlace, KprobePlace, Occasion, OwnSignal, Period,
+    Request, UprobePlace,
+};
+
 /// A compiled script without its code.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -50,6 +57,20 @@ pub struct Settings {
     /// Greatest length of text that is read, in bytes. Text of exactly this length is shown as cut off (whether it was
     /// cannot be told; bpftrace does the same).
     pub max_strlen: u32,
+    /// What becomes of attach points that are not there.
+    pub missing_probes: MissingProbes,
+}
+
+/// What becomes of attach points that are not there, or that the kernel refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingProbes {
+    /// The script is refused.
+    #[default]
+    Error,
+    /// They are skipped with a warning.
+    Warn,
+    /// They are skipped.
+    Ignore,
 }
 
 impl Default for Settings {
@@ -58,6 +79,7 @@ impl Default for Settings {
             print_maps_on_exit: true,
             show_warnings: true,
             max_strlen: 1024,
+            missing_probes: MissingProbes::Error,
             str_trunc_trailer: "..".into(),
         }
     }
@@ -91,74 +113,6 @@ pub struct ProgramPlan {
     pub attach: Vec<Attach>,
     /// The probe block in the script.
     pub span: Span,
-}
-
-/// A place that a program is attached to. `cookie` is what `bpf_get_attach_cookie` must return there, an index into
-/// [`Plan::sites`]; programs compiled for a target without cookies do not read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attach {
-    /// Run once before anything is attached.
-    Begin {
-        /// Attach cookie (`begin` programs do not read it).
-        cookie: u32,
-    },
-    /// Run once after everything is detached.
-    End {
-        /// Attach cookie (`end` programs do not read it).
-        cookie: u32,
-    },
-    /// Functions or instructions of one binary.
-    Uprobe {
-        /// The binary's path.
-        path: String,
-        /// At the return rather than the entry.
-        on_return: bool,
-        /// The places, by ascending offset; none twice.
-        places: Vec<UprobePlace>,
-    },
-    /// A tracepoint.
-    Tracepoint {
-        /// Category: `syscalls`.
-        category: String,
-        /// Event: `sys_enter_openat`.
-        event: String,
-        /// Its id under tracefs.
-        id: u64,
-        /// Attach cookie.
-        cookie: u32,
-    },
-    /// A timer on one CPU.
-    Interval {
-        /// How often.
-        every: Period,
-        /// Attach cookie.
-        cookie: u32,
-    },
-    /// A timer on every CPU.
-    Profile {
-        /// How often.
-        every: Period,
-        /// Attach cookie.
-        cookie: u32,
-    },
-}
-
-/// An instruction in a binary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UprobePlace {
-    /// Offset in the file, bytes.
-    pub offset: u64,
-    /// Attach cookie.
-    pub cookie: u32,
-}
-
-/// How often a timer fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Period {
-    /// Nanoseconds between two firings.
-    Nanos(u64),
-    /// Firings a second.
-    Hertz(u64),
 }
 
 /// What a place is called.

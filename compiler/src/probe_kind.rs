@@ -4,32 +4,53 @@
 //! In: an attach point as written, and a [`Target`]. Out: the [`Place`]s that it stands for, or why there are none.
 
 use crate::codes;
+use crate::glob::Glob;
 use crate::plan::{Attach, ProgramKind, Site};
-use crate::target::{Target, TargetError};
+use crate::target::{Feature, Target, TargetError};
 use crate::types::Space;
 use crumbs_grammar::ast::AttachPart;
 use crumbs_grammar::diagnostic::{Code, Diagnostic};
 use crumbs_grammar::span::Span;
 
 mod begin;
+mod bench;
+mod counter;
 mod end;
+mod hardware;
 mod interval;
+mod kernel;
+mod kprobe;
+mod kretprobe;
+mod own_signal;
 mod period;
 mod profile;
+pub(crate) mod rawtracepoint;
+mod software;
+mod test;
 pub(crate) mod tracepoint;
 mod uprobe;
 mod uretprobe;
 mod user;
+mod watchpoint;
 
 /// Every kind, declared once. The order is the documentation's.
 pub static ALL: &[&dyn ProbeKind] = &[
     &begin::Begin,
     &end::End,
+    &own_signal::OwnSignal,
     &uprobe::Uprobe,
     &uretprobe::Uretprobe,
+    &kprobe::Kprobe,
+    &kretprobe::Kretprobe,
     &tracepoint::Tracepoint,
+    &rawtracepoint::RawTracepoint,
     &interval::Interval,
     &profile::Profile,
+    &software::Software,
+    &hardware::Hardware,
+    &watchpoint::Watchpoint,
+    &test::Test,
+    &bench::Bench,
 ];
 
 /// Finds a kind by its name or one of its aliases.
@@ -52,7 +73,33 @@ pub fn mentions_user_code(text: &str) -> bool {
         .filter_map(|(at, _)| text[..at].rsplit(|c| !is_word(c)).next());
     names
         .filter_map(by_name)
-        .any(|kind| kind.offers().filtered_by_pid)
+        .any(|kind| kind.offers().memory == Space::User && kind.offers().function)
+}
+
+/// The kinds that a wildcard in place of the kind can mean: of the kernel, or of user code where the next part is a path
+/// or the script is for one process.
+pub(crate) fn matching(kind: &AttachPart, point: &Point<'_>) -> Vec<&'static dyn ProbeKind> {
+    let glob = Glob::new(&kind.text);
+    if kind.quoted || glob.is_literal() {
+        return Vec::new();
+    }
+    let of_program = point.parts.first().is_some_and(|part| part.text.contains('/')) || point.pid.is_some();
+    let wanted = if of_program { Class::Program } else { Class::Kernel };
+    ALL.iter()
+        .copied()
+        .filter(|kind| kind.class() == wanted && glob.matches(kind.name()))
+        .collect()
+}
+
+/// What a wildcard in place of the kind takes a kind for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Places of the kernel.
+    Kernel,
+    /// Places of programs and libraries.
+    Program,
+    /// No wildcard means it.
+    Other,
 }
 
 /// A kind of probe.
@@ -75,6 +122,18 @@ pub trait ProbeKind: Sync {
     fn example(&self) -> &'static str;
     /// What the kernel sees its programs as.
     fn program(&self) -> ProgramKind;
+    /// Whether a wildcard in place of the kind can mean it.
+    fn class(&self) -> Class {
+        Class::Other
+    }
+    /// What `probetype` is in its programs.
+    fn type_name(&self) -> &'static str {
+        self.name()
+    }
+    /// What its programs need to learn at run time which of several places they run at.
+    fn cookies(&self) -> Feature {
+        Feature::Cookies
+    }
     /// What its programs can ask for.
     fn offers(&self) -> Offers;
     /// The places that an attach point stands for; at least one.
@@ -120,6 +179,10 @@ pub struct Point<'a> {
     pub parts: &'a [AttachPart],
     /// All of it.
     pub span: Span,
+    /// Whether the user allows what can change or crash the traced system.
+    pub unsafe_allowed: bool,
+    /// The process that is traced, where it is one.
+    pub pid: Option<u32>,
 }
 
 /// One place that an attach point stands for.
@@ -133,6 +196,46 @@ pub struct Place {
     pub record: Option<tracepoint::Record>,
     /// Whether the script names it, rather than matching it by a wildcard.
     pub literal: bool,
+}
+
+impl Place {
+    /// A place of the kind that is called `kind`, as it is written.
+    fn written(kind: &dyn ProbeKind, point: &Point<'_>, attach: Attach) -> Self {
+        let mut probe = kind.name().to_owned();
+        for part in point.parts {
+            probe.push(':');
+            probe.push_str(&part.text);
+        }
+        Self::named(probe, attach)
+    }
+
+    /// A place that the script names.
+    fn named(probe: String, attach: Attach) -> Self {
+        Self {
+            site: Site {
+                probe,
+                func: String::new(),
+            },
+            attach,
+            record: None,
+            literal: true,
+        }
+    }
+}
+
+/// Whether a part of an attach point is a name rather than a wildcard.
+fn is_literal(part: &AttachPart) -> bool {
+    part.quoted || Glob::new(&part.text).is_literal()
+}
+
+/// The number that `text` is, decimal or hexadecimal.
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16)
+            .ok()
+            .filter(|_| !hex.starts_with('+')),
+        None => text.parse().ok().filter(|_| !text.starts_with('+')),
+    }
 }
 
 /// Why an attach point stands for no place.

@@ -28,6 +28,8 @@ pub enum Role {
     Record,
     /// The name of the place the program runs at.
     Name(NameTable),
+    /// The name of the kind of probe.
+    KindName,
 }
 
 impl Role {
@@ -38,7 +40,7 @@ impl Role {
             Self::ReturnValue => offers.return_value,
             Self::Record => offers.record,
             Self::Name(NameTable::Func) => offers.function,
-            Self::Name(NameTable::Probe) => true,
+            Self::Name(NameTable::Probe) | Self::KindName => true,
         }
     }
 }
@@ -75,6 +77,12 @@ pub static ALL: &[ProbeValue] = &[
         doc: "full name of the attach point that fired",
         example: "interval:s:1, interval:ms:100 { @fired[probe] = count(); }",
         role: Role::Name(NameTable::Probe),
+    },
+    ProbeValue {
+        name: "probetype",
+        doc: "name of the kind of probe, as text: `uprobe`; `special` for begin, end and self",
+        example: "uprobe:libc:write, interval:s:1 { @fired[probetype] = count(); }",
+        role: Role::KindName,
     },
 ];
 

@@ -84,6 +84,10 @@ features! {
     PercpuLookup = "lookup of another CPU's value", 5 . 19, "aggregations cannot be read inside a script";
     /// `bpf_loop`.
     BpfLoop = "bpf_loop", 5 . 17, "loops are unrolled";
+    /// `bpf_get_attach_cookie` in programs on raw tracepoints.
+    RawTracepointCookies = "raw tracepoint cookies", 6 . 10, "a wildcard compiles to one program an event";
+    /// `BPF_TRACE_KPROBE_MULTI` links.
+    KprobeMulti = "kprobe_multi links", 5 . 18, "one perf event a function: slow to attach and to detach";
 }
 
 /// The process-id namespace that ids are shown in, where it is not the initial one: device and inode of
@@ -253,6 +257,27 @@ pub trait Target {
     /// When there is none, or it cannot be read.
     fn import(&self, importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
         let _ = (importer, path);
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: Vec::new(),
+        })
+    }
+    /// The functions of the kernel that a kprobe can be placed on and whose module (`vmlinux` for the kernel proper) and
+    /// name match the two glob patterns: module and name, sorted by name. Never empty.
+    ///
+    /// # Errors
+    /// When none matches or the kernel's symbols cannot be read.
+    fn traceable_functions(&self, _module: &str, _name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: Vec::new(),
+        })
+    }
+    /// The address of a symbol of the kernel or a module.
+    ///
+    /// # Errors
+    /// When there is none of that name or addresses are hidden.
+    fn kernel_address(&self, _name: &str) -> Result<u64, TargetError> {
         Err(TargetError::NotFound {
             similar: Vec::new(),
             searched: Vec::new(),

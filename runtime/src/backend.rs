@@ -3,9 +3,9 @@
 //! A [`Backend`] holds maps and program memory and hands out raw bytes; reading, merging and printing them is the
 //! session's and knows no back end.
 
-use crumbs_compiler::plan::BpfMapId;
+use crumbs_compiler::plan::{BpfMapId, OwnSignal};
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Something the machine refused.
 #[derive(Debug)]
@@ -25,6 +25,15 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Places that are not attached although the script asks for them.
+#[derive(Debug)]
+pub struct Skipped {
+    /// How many.
+    pub places: usize,
+    /// Why; `None` where a wildcard means some that cannot be traced.
+    pub reason: Option<Error>,
+}
 
 /// An element of a kernel map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,11 +83,27 @@ pub trait Backend {
     /// # Errors
     /// When the map cannot be changed.
     fn zero_all(&mut self, map: BpfMapId) -> Result<(), Error>;
-    /// Runs a `begin` or `end` program once, here and now. The number indexes `Plan::programs`.
+    /// Runs a program that is attached to nothing once, here and now, and gives what it returned. The number indexes
+    /// `Plan::programs`.
     ///
     /// # Errors
     /// When the program cannot be run.
-    fn run_once(&mut self, program: usize) -> Result<(), Error>;
+    fn run_once(&mut self, program: usize) -> Result<u32, Error>;
+    /// Runs a program so often, as [`Backend::run_once`] does; gives how long it ran, all runs together.
+    ///
+    /// # Errors
+    /// When the program cannot be run.
+    fn run_often(&mut self, program: usize, times: u64) -> Result<Duration, Error> {
+        let start = Instant::now();
+        for _ in 0..times {
+            self.run_once(program)?;
+        }
+        Ok(start.elapsed())
+    }
+    /// What the script asks for and is not attached; each is given once.
+    fn skipped(&mut self) -> Vec<Skipped> {
+        Vec::new()
+    }
     /// The next record of a ring, header first; `None` when it is empty now.
     fn next_record(&mut self, ring: Ring) -> Option<Vec<u8>>;
     /// Waits until a ring has a record, a watched thing happened (see [`Wake`]), or `timeout` is over.
@@ -96,6 +121,8 @@ pub enum Wake {
     Poll,
     /// SIGINT or SIGTERM: end the run.
     Interrupted,
+    /// A signal that the script reacts to.
+    Signal(OwnSignal),
     /// The child of `-c` or the process of `-p` has ended: end the run.
     TargetEnded,
     /// Nothing will ever happen again (a simulation ran out of events, or no probe can fire).

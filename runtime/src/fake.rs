@@ -242,13 +242,13 @@ impl Backend for Fake {
         Ok(())
     }
 
-    fn run_once(&mut self, program: usize) -> Result<(), Error> {
+    fn run_once(&mut self, program: usize) -> Result<u32, Error> {
         let state = self.state.get_mut();
         state.log.push(format!("run {program}"));
         if let Some(action) = self.programs.get_mut(&program) {
             action(state);
         }
-        Ok(())
+        Ok(0)
     }
 
     fn next_record(&mut self, ring: Ring) -> Option<Vec<u8>> {

@@ -8,6 +8,7 @@ mod btf;
 mod elf;
 mod gnu_hash;
 mod imports;
+mod kernel_symbols;
 mod ld_cache;
 mod libraries;
 mod library_name;
@@ -353,6 +354,14 @@ impl Target for HostTarget {
 
     fn tracepoint(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, TargetError> {
         self.tracefs.format(category, event)
+    }
+
+    fn traceable_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        kernel_symbols::traceable(&self.tracefs, module, name)
+    }
+
+    fn kernel_address(&self, name: &str) -> Result<u64, TargetError> {
+        kernel_symbols::address(name)
     }
 
     fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {

@@ -6,6 +6,7 @@
 
 mod inbox;
 mod losses;
+mod requests;
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +14,11 @@ use crate::backend::{Backend, Error, Wake};
 use crate::show::{self, Entry, Output, printf};
 use crate::snapshot::{Leave, Maps};
 use crate::value::{Value, decode};
-use crumbs_compiler::plan::{AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, MessageLevel, Plan};
+use crumbs_compiler::plan::{
+    AfterPrint, Event, EventKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion, Plan,
+};
 use inbox::{Inbox, Record};
+pub use requests::{bench, test};
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
@@ -107,7 +111,7 @@ impl<'a> Session<'a> {
         if self.has_word(MemoryPlan::START) {
             backend.store(MemoryPlan::START, start);
         }
-        for program in programs(self.plan, |attach| matches!(attach, Attach::Begin { .. })) {
+        for program in programs(self.plan, |occasion| occasion == Occasion::Begin) {
             backend.run_once(program)?;
             self.inbox.collect(backend);
             if self.exit_is_pending(backend) {
@@ -118,8 +122,9 @@ impl<'a> Session<'a> {
             }
         }
         host.attach(backend)?;
+        let skipped = self.report_skipped(backend)?;
         self.output
-            .attached(places(self.plan, true))
+            .attached(places(self.plan, true).saturating_sub(skipped))
             .map_err(unwritable)?;
         host.ready()?;
         let can_fire = places(self.plan, true) > places(self.plan, false);
@@ -133,9 +138,28 @@ impl<'a> Session<'a> {
             let timeout = if self.inbox.is_waiting() { GAP } else { IDLE };
             match backend.wait(Some(timeout)) {
                 Wake::Poll => self.report_lost_events(backend)?,
+                Wake::Signal(signal) => {
+                    for program in programs(self.plan, |occasion| occasion == Occasion::Signal(signal)) {
+                        backend.run_once(program)?;
+                    }
+                }
                 Wake::Interrupted | Wake::TargetEnded | Wake::Drained => return Ok(()),
             }
         }
+    }
+
+    /// Says what could not be attached, and gives how many places that are.
+    fn report_skipped<B: Backend>(&mut self, backend: &mut B) -> Result<usize, Error> {
+        let mut places = 0;
+        for skipped in backend.skipped() {
+            places += skipped.places;
+            if let Some(reason) = skipped.reason
+                && self.plan.settings.missing_probes == MissingProbes::Warn
+            {
+                self.output.warning(&reason.to_string()).map_err(unwritable)?;
+            }
+        }
+        Ok(places)
     }
 
     /// What follows once everything is detached.
@@ -146,7 +170,7 @@ impl<'a> Session<'a> {
             self.code = code;
             backend.store(MemoryPlan::EXIT, 0);
         }
-        for program in programs(self.plan, |attach| matches!(attach, Attach::End { .. })) {
+        for program in programs(self.plan, |occasion| occasion == Occasion::End) {
             backend.run_once(program)?;
         }
         self.drain(backend, host)?;
@@ -355,13 +379,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The programs with an attach point that is `wanted`, once for each such point.
-fn programs(plan: &Plan, wanted: impl Fn(&Attach) -> bool) -> Vec<usize> {
+/// The programs with an attach point that is run on a `wanted` occasion, once for each such point.
+fn programs(plan: &Plan, wanted: impl Fn(Occasion) -> bool) -> Vec<usize> {
     plan.programs
         .iter()
         .enumerate()
         .flat_map(|(index, program)| program.attach.iter().map(move |attach| (index, attach)))
-        .filter(|(_, attach)| wanted(attach))
+        .filter(|(_, attach)| wanted(attach.occasion()))
         .map(|(index, _)| index)
         .collect()
 }
@@ -371,11 +395,10 @@ fn places(plan: &Plan, attached: bool) -> usize {
     plan.programs
         .iter()
         .flat_map(|program| &program.attach)
-        .map(|attach| match attach {
-            Attach::Begin { .. } | Attach::End { .. } => 1,
-            _ if !attached => 0,
-            Attach::Uprobe { places, .. } => places.len(),
-            Attach::Tracepoint { .. } | Attach::Interval { .. } | Attach::Profile { .. } => 1,
+        .map(|attach| match attach.occasion() {
+            Occasion::Begin | Occasion::End => 1,
+            Occasion::Signal(_) | Occasion::Event if attached => attach.cookies().len(),
+            Occasion::Signal(_) | Occasion::Event | Occasion::Request(_) => 0,
         })
         .sum()
 }

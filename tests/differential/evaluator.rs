@@ -12,7 +12,7 @@ use crate::bytes;
 use crate::world::Event;
 use crumbs_compiler::ctype::Bits;
 use crumbs_compiler::hir::*;
-use crumbs_compiler::plan::{AfterPrint, Attach, EventId, EventKind, MapId, UNREADABLE};
+use crumbs_compiler::plan::{AfterPrint, Attach, EventId, EventKind, MapId, Occasion, UNREADABLE};
 use crumbs_compiler::types::{NameTable, Type};
 use crumbs_runtime::show::{self, Content, Entry, Output, printf};
 use crumbs_runtime::value::Value;
@@ -99,8 +99,8 @@ impl Evaluator<'_> {
     fn session(&mut self, events: &[Event]) {
         let tracer = self.machine.tracer.clone();
         let mut clock = tracer.time;
-        for (probe, cookie) in self.places(|attach| match attach {
-            Attach::Begin { cookie } => vec![*cookie],
+        for (probe, cookie) in self.places(|attach| match attach.occasion() {
+            Occasion::Begin => attach.cookies(),
             _ => Vec::new(),
         }) {
             self.program(probe, cookie, &tracer);
@@ -128,8 +128,8 @@ impl Evaluator<'_> {
             time: clock,
             ..tracer
         };
-        for (probe, cookie) in self.places(|attach| match attach {
-            Attach::End { cookie } => vec![*cookie],
+        for (probe, cookie) in self.places(|attach| match attach.occasion() {
+            Occasion::End => attach.cookies(),
             _ => Vec::new(),
         }) {
             self.program(probe, cookie, &tracer);
@@ -630,14 +630,9 @@ impl Evaluator<'_> {
 
 /// The cookies of places that are attached to.
 pub fn cookies(attach: &Attach) -> Vec<u32> {
-    match attach {
-        Attach::Begin { .. } | Attach::End { .. } => Vec::new(),
-        Attach::Uprobe { places, .. } => places.iter().map(|place| place.cookie).collect(),
-        Attach::Tracepoint { cookie, .. }
-        | Attach::Interval { cookie, .. }
-        | Attach::Profile { cookie, .. } => {
-            vec![*cookie]
-        }
+    match attach.occasion() {
+        Occasion::Event => attach.cookies(),
+        _ => Vec::new(),
     }
 }
 

@@ -55,6 +55,14 @@ impl Target for Mixed {
         self.places.tracepoint(category, event)
     }
 
+    fn traceable_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        self.places.traceable_functions(module, name)
+    }
+
+    fn kernel_address(&self, name: &str) -> Result<u64, TargetError> {
+        self.places.kernel_address(name)
+    }
+
     fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {
         self.places.binaries(spec)
     }

@@ -7,6 +7,7 @@ mod aggregations;
 mod bad_input;
 mod builtins;
 mod functions;
+mod kinds;
 mod losses;
 mod operators;
 mod options;

@@ -129,6 +129,13 @@ pub(crate) fn program() -> PathBuf {
     copy
 }
 
+/// A program of `tests/live/programs` in a directory of its own.
+pub(crate) fn compiled(source: &str, options: &[&str]) -> PathBuf {
+    let path = directory().join(source.trim_end_matches(".c"));
+    compile(source, &path, options);
+    path
+}
+
 /// A program that is linked with a library beside it: both paths.
 pub(crate) fn program_with_library() -> (PathBuf, PathBuf) {
     let directory = directory();

@@ -9,8 +9,9 @@ use crate::expand::prelude;
 use crate::function::{self, Call};
 use crate::hir::{Expr, ExprKind};
 use crate::later;
-use crate::probe_kind::did_you_mean;
+use crate::plan::ProgramKind;
 use crate::probe_kind::tracepoint::FieldValue;
+use crate::probe_kind::{did_you_mean, rawtracepoint};
 use crate::probe_value::{self, ProbeValue, Role};
 use crate::similar::similar;
 use crate::types::Type;
@@ -84,7 +85,14 @@ impl Cx<'_> {
         let expr = |kind, ty| Some(Expr { kind, ty, span });
         match row.role {
             Role::Argument => {
-                let registers = self.target.arch().convention().args.len();
+                let is_raw = self
+                    .program
+                    .kind
+                    .is_some_and(|kind| kind.program() == ProgramKind::RawTracepoint);
+                let registers = match is_raw {
+                    true => rawtracepoint::MAX_ARGS,
+                    false => self.target.arch().convention().args.len(),
+                };
                 if n as usize >= registers {
                     let message = format!("not supported yet: `{name}`, which is passed in memory");
                     let last = registers - 1;
@@ -98,6 +106,11 @@ impl Cx<'_> {
             Role::ReturnValue => expr(ExprKind::ReturnValue, Type::U64),
             Role::Record => self.later(span, &format!("`{name}` as a whole; name a field, `{name}.NAME`")),
             Role::Name(table) => self.site_name(table, span),
+            Role::KindName => {
+                let text = self.program.kind?.type_name().as_bytes().to_vec();
+                let ty = Type::Str(text.len() as u32 + 1);
+                expr(ExprKind::Str(text), ty)
+            }
         }
     }
 

@@ -10,14 +10,13 @@
 
 use super::uses::Uses;
 use crate::codes;
-use crate::config::MissingProbes;
 use crate::later;
 use crate::options::Options;
-use crate::plan::{Attach, Site};
+use crate::plan::{Attach, MissingProbes, Site};
 use crate::probe_kind::tracepoint::{FieldValue, Record};
-use crate::probe_kind::{self, Place, Point, ProbeKind, did_you_mean};
+use crate::probe_kind::{self, Failure, Place, Point, ProbeKind, did_you_mean};
 use crate::similar::similar;
-use crate::target::{Feature, Target};
+use crate::target::Target;
 use crumbs_grammar::ast::{self, AttachPart};
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
 use std::collections::HashMap;
@@ -121,6 +120,10 @@ struct SiteIds {
 /// What a program needs to find in its record: the fields in the order of their names, `None` for those lacking.
 type Layout = Vec<Option<(u32, FieldValue)>>;
 
+/// What an attach point stands for. Where it is in error, that has been reported: its kind, where that is known, and
+/// whether it is just skipped.
+type Expanded = Result<Vec<(&'static dyn ProbeKind, Place)>, (Option<&'static dyn ProbeKind>, bool)>;
+
 /// Places that can share a program.
 struct Group {
     kind: &'static dyn ProbeKind,
@@ -138,11 +141,11 @@ impl<'a> PlaceCx<'a, '_> {
         let mut failed = false;
         for point in &probe.attach_points {
             match self.point(point) {
-                Ok((kind, places)) => {
-                    first_kind.get_or_insert(kind);
-                    places
-                        .into_iter()
-                        .for_each(|place| add(&mut groups, kind, place, &uses));
+                Ok(places) => {
+                    for (kind, place) in places {
+                        first_kind.get_or_insert(kind);
+                        add(&mut groups, kind, place, &uses);
+                    }
                 }
                 Err((kind, skipped)) => {
                     first_kind = first_kind.or(kind);
@@ -165,16 +168,8 @@ impl<'a> PlaceCx<'a, '_> {
         }
     }
 
-    /// The places of one attach point. An error has been reported; it tells the kind, where that is known, and whether
-    /// the attach point is just skipped.
-    #[expect(
-        clippy::type_complexity,
-        reason = "both halves are taken apart at once by the only caller"
-    )]
-    fn point(
-        &mut self,
-        point: &ast::AttachPoint,
-    ) -> Result<(&'static dyn ProbeKind, Vec<Place>), (Option<&'static dyn ProbeKind>, bool)> {
+    /// The places of one attach point.
+    fn point(&mut self, point: &ast::AttachPoint) -> Expanded {
         if let Some(diagnostic) = missing_parameter(point, &self.options.params) {
             self.out.diagnostics.push(diagnostic);
             return Err((None, false));
@@ -183,28 +178,52 @@ impl<'a> PlaceCx<'a, '_> {
         let Some((kind_part, parts)) = parts.split_first() else {
             return Err((None, false));
         };
-        let Some(kind) = probe_kind::by_name(&kind_part.text) else {
-            self.out.diagnostics.push(unknown_kind(kind_part));
-            return Err((None, false));
-        };
         let point = Point {
             parts,
             span: point.span,
+            unsafe_allowed: self.options.allow_unsafe,
+            pid: self.options.pid,
+        };
+        let Some(kind) = probe_kind::by_name(&kind_part.text) else {
+            return self.of_kinds(kind_part, &point);
         };
         kind.expand(&point, self.target)
-            .map(|places| (kind, places))
-            .map_err(|failure| {
-                let mut diagnostic = *failure.diagnostic;
-                let skipped = failure.missing && self.missing != MissingProbes::Error;
-                if skipped {
-                    diagnostic.code = &codes::MISSING_PROBE;
-                    diagnostic.severity = Severity::Warning;
-                }
-                if !(skipped && self.missing == MissingProbes::Ignore) {
-                    self.out.diagnostics.push(diagnostic);
-                }
-                (Some(kind), skipped)
-            })
+            .map(|places| places.into_iter().map(|place| (kind, place)).collect())
+            .map_err(|failure| (Some(kind), self.failed(failure)))
+    }
+
+    /// The places of an attach point whose kind is a wildcard: of every kind that matches and has such places.
+    fn of_kinds(&mut self, kind_part: &AttachPart, point: &Point<'_>) -> Expanded {
+        let kinds = probe_kind::matching(kind_part, point);
+        let Some(&first) = kinds.first() else {
+            self.out.diagnostics.push(unknown_kind(kind_part));
+            return Err((None, false));
+        };
+        let mut places = Vec::new();
+        for kind in kinds {
+            let found = kind.expand(point, self.target).unwrap_or_default();
+            places.extend(found.into_iter().map(|place| (kind, place)));
+        }
+        if places.is_empty() {
+            let message = "nothing that can be traced matches this";
+            let diagnostic = Diagnostic::error(&codes::NO_MATCH, point.span, message);
+            return Err((Some(first), self.failed(Failure::missing(diagnostic))));
+        }
+        Ok(places)
+    }
+
+    /// Reports a failure. Gives whether the attach point is just skipped.
+    fn failed(&mut self, failure: Failure) -> bool {
+        let mut diagnostic = *failure.diagnostic;
+        let skipped = failure.missing && self.missing != MissingProbes::Error;
+        if skipped {
+            diagnostic.code = &codes::MISSING_PROBE;
+            diagnostic.severity = Severity::Warning;
+        }
+        if !(skipped && self.missing == MissingProbes::Ignore) {
+            self.out.diagnostics.push(diagnostic);
+        }
+        skipped
     }
 
     /// Makes programs of a group: one, unless names keep its places apart.
@@ -223,7 +242,7 @@ impl<'a> PlaceCx<'a, '_> {
         let by_func = uses.func && differ(|ids| ids.func);
         let by_probe = uses.probe && differ(|ids| ids.probe);
         let clash = by_func && by_probe && places.iter().any(|(_, ids)| ids.func != ids.probe);
-        let must_split = (by_func || by_probe) && (clash || !self.target.has(Feature::Cookies));
+        let must_split = (by_func || by_probe) && (clash || !self.target.has(group.kind.cookies()));
         let mut programs: Vec<Vec<(Attach, SiteIds)>> = Vec::new();
         if must_split {
             let mut known: HashMap<(u32, u32), usize> = HashMap::new();
@@ -326,10 +345,12 @@ fn identity(attach: &Attach) -> Option<(String, u64, bool)> {
             places.first().map_or(0, |place| place.offset),
             *on_return,
         )),
+        Attach::Kprobe { on_return, places } => Some((places.first()?.at.to_string(), 0, *on_return)),
         Attach::Tracepoint {
             id, category, event, ..
         } => Some((format!("{category}:{event}"), *id, false)),
-        Attach::Begin { .. } | Attach::End { .. } | Attach::Interval { .. } | Attach::Profile { .. } => None,
+        Attach::RawTracepoint { event, .. } => Some((event.clone(), 0, false)),
+        _ => None,
     }
 }
 
@@ -348,39 +369,35 @@ fn order(attach: &Attach) -> (&str, u64) {
 }
 
 fn with_cookie(mut attach: Attach, to: u32) -> Attach {
-    match &mut attach {
-        Attach::Begin { cookie }
-        | Attach::End { cookie }
-        | Attach::Tracepoint { cookie, .. }
-        | Attach::Interval { cookie, .. }
-        | Attach::Profile { cookie, .. } => *cookie = to,
-        Attach::Uprobe { places, .. } => places.iter_mut().for_each(|place| place.cookie = to),
-    }
+    attach.set_cookie(to);
     attach
 }
 
-/// The same attachments, those to one binary made one.
+/// The same attachments, those to one binary and those to the kernel made one.
 fn merged(attaches: impl Iterator<Item = Attach>) -> Vec<Attach> {
     let mut out: Vec<Attach> = Vec::new();
     for attach in attaches {
-        if let (
-            Some(Attach::Uprobe {
-                path,
-                on_return,
-                places,
-            }),
-            Attach::Uprobe {
-                path: new_path,
-                on_return: new_on_return,
-                places: new_places,
-            },
-        ) = (out.last_mut(), &attach)
-            && path == new_path
-            && on_return == new_on_return
-        {
-            places.extend(new_places);
-        } else {
-            out.push(attach);
+        match (out.last_mut(), &attach) {
+            (
+                Some(Attach::Uprobe {
+                    path,
+                    on_return,
+                    places,
+                }),
+                Attach::Uprobe {
+                    path: new_path,
+                    on_return: new_on_return,
+                    places: new_places,
+                },
+            ) if path == new_path && on_return == new_on_return => places.extend(new_places),
+            (
+                Some(Attach::Kprobe { on_return, places }),
+                Attach::Kprobe {
+                    on_return: new_on_return,
+                    places: new_places,
+                },
+            ) if on_return == new_on_return => places.extend(new_places.iter().cloned()),
+            _ => out.push(attach),
         }
     }
     out
@@ -450,16 +467,11 @@ fn unknown_kind(part: &AttachPart) -> Diagnostic {
         .map(|kind| kind.name())
         .chain(later::PROBE_KINDS.iter().copied());
     let message = if name.contains('*') {
-        "not supported yet: wildcards in the kind of probe".to_owned()
+        format!("no kind of probe that a wildcard can mean matches `{name}`")
     } else {
         format!("there is no kind of probe `{name}`")
     };
-    let code = if name.contains('*') {
-        &codes::LATER
-    } else {
-        &codes::UNKNOWN_PROBE_KIND
-    };
-    let diagnostic = Diagnostic::error(code, part.span, message);
+    let diagnostic = Diagnostic::error(&codes::UNKNOWN_PROBE_KIND, part.span, message);
     let names = similar(name, names.filter(|name| name.len() > 2), 3);
     if names.is_empty() {
         let all: Vec<_> = probe_kind::ALL.iter().map(|kind| kind.name()).collect();

@@ -23,10 +23,7 @@ const SMALL_FRAME: u32 = 48;
 
 /// Changes a program if the kernel would keep its frame elsewhere and that would be wrong.
 pub fn keep_on_task_stack(program: &mut Program, plan: &ProgramPlan, kernel: KernelVersion) {
-    let is_user_probe = plan
-        .attach
-        .iter()
-        .any(|attach| matches!(attach, Attach::Uprobe { .. }));
+    let is_user_probe = plan.attach.iter().any(Attach::is_on_user_code);
     if !is_user_probe || program.frame <= SMALL_FRAME || kernel < SINCE {
         return;
     }

@@ -1,7 +1,7 @@
 //! HIR as text, for `-d hir` and tests: close to the script, with every type, conversion and resolved place shown.
 
 use super::*;
-use crate::plan::{AfterPrint, EventKind, MessageLevel, Period};
+use crate::plan::{AfterPrint, EventKind, MessageLevel};
 use crate::types::NameTable;
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -133,7 +133,7 @@ impl Printer<'_, '_, '_> {
         }
         self.f.write_str(" at\n")?;
         for attach in &self.probe.attach {
-            writeln!(self.f, "  {}", AttachLine(attach))?;
+            writeln!(self.f, "  {attach}")?;
         }
         if let Some(predicate) = &self.probe.predicate {
             self.f.write_str("where ")?;
@@ -403,45 +403,6 @@ impl Display for BitRange {
                 u32::from(bits.low) + u32::from(bits.width)
             ),
             None => Ok(()),
-        }
-    }
-}
-
-struct AttachLine<'a>(&'a Attach);
-
-impl Display for AttachLine<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let period = |every: &Period| match every {
-            Period::Nanos(n) => format!("{n} ns"),
-            Period::Hertz(n) => format!("{n} hz"),
-        };
-        match self.0 {
-            Attach::Begin { cookie } => write!(f, "begin, cookie {cookie}"),
-            Attach::End { cookie } => write!(f, "end, cookie {cookie}"),
-            Attach::Uprobe {
-                path,
-                on_return,
-                places,
-            } => {
-                write!(f, "{path}{}:", if *on_return { " (return)" } else { "" })?;
-                places
-                    .iter()
-                    .try_for_each(|place| write!(f, " {:#x} cookie {}", place.offset, place.cookie))
-            }
-            Attach::Tracepoint {
-                category,
-                event,
-                id,
-                cookie,
-            } => {
-                write!(f, "{category}:{event}, id {id}, cookie {cookie}")
-            }
-            Attach::Interval { every, cookie } => {
-                write!(f, "one CPU every {}, cookie {cookie}", period(every))
-            }
-            Attach::Profile { every, cookie } => {
-                write!(f, "each CPU every {}, cookie {cookie}", period(every))
-            }
         }
     }
 }

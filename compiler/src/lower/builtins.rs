@@ -113,7 +113,7 @@ impl BodyCx<'_> {
 
     /// The attach cookie; a constant where the program is attached to one place.
     pub(super) fn site(&mut self) -> Value {
-        let cookies: Vec<u32> = self.probe.attach.iter().flat_map(cookies).collect();
+        let cookies: Vec<u32> = self.probe.attach.iter().flat_map(Attach::cookies).collect();
         match cookies[..] {
             [only] => self.ir.iconst(i64::from(only)),
             _ => {
@@ -121,17 +121,5 @@ impl BodyCx<'_> {
                 self.ir.call(Helper::GetAttachCookie, &[ctx])
             }
         }
-    }
-}
-
-/// The cookies of an attachment.
-fn cookies(attach: &Attach) -> Vec<u32> {
-    match attach {
-        Attach::Begin { cookie }
-        | Attach::End { cookie }
-        | Attach::Tracepoint { cookie, .. }
-        | Attach::Interval { cookie, .. }
-        | Attach::Profile { cookie, .. } => vec![*cookie],
-        Attach::Uprobe { places, .. } => places.iter().map(|place| place.cookie).collect(),
     }
 }

@@ -4,6 +4,7 @@ use super::memory::Prepared;
 use super::{BodyCx, VarHome};
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
 use crate::ir::{BinOp, Block, Builder, Cond, Op, Value, Width};
+use crate::plan::ProgramKind;
 use crate::target::Feature;
 use crate::types::{IntType, Type};
 use crate::visit;
@@ -183,8 +184,13 @@ impl BodyCx<'_> {
 
     fn argument(&mut self, n: u8) -> Value {
         let registers = self.target.arch().convention().args;
-        match registers.get(usize::from(n)) {
-            Some(&offset) => self.ir.emit(Op::CtxLoad {
+        let offset = match self.probe.kind {
+            // `struct bpf_raw_tracepoint_args` (include/uapi/linux/bpf.h): words.
+            ProgramKind::RawTracepoint => Some(8 * i16::from(n)),
+            _ => registers.get(usize::from(n)).copied(),
+        };
+        match offset {
+            Some(offset) => self.ir.emit(Op::CtxLoad {
                 offset,
                 width: Width::B8,
                 signed: false,

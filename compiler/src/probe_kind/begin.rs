@@ -16,6 +16,10 @@ impl ProbeKind for Begin {
         true
     }
 
+    fn type_name(&self) -> &'static str {
+        "special"
+    }
+
     fn doc(&self) -> &'static str {
         "runs once, before any other probe is attached"
     }

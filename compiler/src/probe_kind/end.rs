@@ -16,6 +16,10 @@ impl ProbeKind for End {
         true
     }
 
+    fn type_name(&self) -> &'static str {
+        "special"
+    }
+
     fn doc(&self) -> &'static str {
         "runs once, after every other probe is detached"
     }

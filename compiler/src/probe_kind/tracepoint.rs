@@ -1,8 +1,7 @@
 //! `tracepoint`: static places in the kernel, each with a record of typed fields.
 
-use super::{Failure, Offers, Place, Point, ProbeKind};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, is_literal};
 use crate::codes;
-use crate::glob::Glob;
 use crate::plan::{Attach, ProgramKind, Site};
 use crate::target::{FieldLocation, Target, TracepointField, TracepointFormat};
 use crate::types::{IntType, Space, Type};
@@ -36,6 +35,10 @@ impl ProbeKind for Tracepoint {
         ProgramKind::Tracepoint
     }
 
+    fn class(&self) -> Class {
+        Class::Kernel
+    }
+
     fn offers(&self) -> Offers {
         Offers {
             record: true,
@@ -50,8 +53,6 @@ impl ProbeKind for Tracepoint {
         };
         let span = category.span.to(event.span);
         let name = format!("{}:{}", category.text, event.text);
-        let is_literal =
-            |part: &crumbs_grammar::ast::AttachPart| part.quoted || Glob::new(&part.text).is_literal();
         let literal = is_literal(category) && is_literal(event);
         let found = if literal {
             vec![(category.text.clone(), event.text.clone())]

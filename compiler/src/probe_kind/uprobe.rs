@@ -1,6 +1,6 @@
 //! `uprobe`: runs when a function of a program or library is called, or an instruction is reached.
 
-use super::{Failure, Offers, Place, Point, ProbeKind, user};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, user};
 use crate::plan::ProgramKind;
 use crate::target::Target;
 use crate::types::Space;
@@ -31,6 +31,10 @@ impl ProbeKind for Uprobe {
 
     fn program(&self) -> ProgramKind {
         ProgramKind::Kprobe
+    }
+
+    fn class(&self) -> Class {
+        Class::Program
     }
 
     fn offers(&self) -> Offers {

@@ -205,7 +205,11 @@ impl Expansion<'_> {
             attach: Attach::Uprobe {
                 path: binary.path.clone(),
                 on_return: self.on_return,
-                places: vec![UprobePlace { offset, cookie: 0 }],
+                places: vec![UprobePlace {
+                    offset,
+                    counter: 0,
+                    cookie: 0,
+                }],
             },
             record: None,
             literal,

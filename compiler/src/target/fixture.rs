@@ -15,6 +15,8 @@
 //! function write 0xf8340 157                    # of that binary: name, file offset, size
 //! ifunc strlen 0x9f1c0 129                      # the same for an indirect function
 //!
+//! symbol vmlinux vfs_read 0xffffffff81400000    # a traceable function of the kernel: module, name, address
+//!
 //! tracepoint syscalls:sys_enter_read            # and the text of its tracefs `format` file
 //! name: sys_enter_read
 //! ...
@@ -85,6 +87,8 @@ pub struct FixtureTarget {
     tracepoints: BTreeMap<(String, String), Arc<TracepointFormat>>,
     /// Scripts to import, by name.
     files: BTreeMap<String, String>,
+    /// Module and name of the kernel's functions, and their addresses.
+    symbols: BTreeMap<(String, String), u64>,
 }
 
 impl FixtureTarget {
@@ -207,6 +211,27 @@ impl Target for FixtureTarget {
         ))
     }
 
+    fn traceable_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        let (modules, names) = (Glob::new(module), Glob::new(name));
+        let matching = |(m, n): &&(String, String)| modules.matches(m) && names.matches(n);
+        let found: Vec<_> = self.symbols.keys().filter(matching).cloned().collect();
+        if found.is_empty() {
+            return Err(not_found(
+                name,
+                self.symbols.keys().map(|(_, name)| name.as_str()),
+            ));
+        }
+        Ok(found)
+    }
+
+    fn kernel_address(&self, name: &str) -> Result<u64, TargetError> {
+        let found = self.symbols.iter().find(|((_, n), _)| n == name);
+        let names = self.symbols.keys().map(|(_, name)| name.as_str());
+        found
+            .map(|(_, address)| *address)
+            .ok_or_else(|| not_found(name, names))
+    }
+
     fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {
         let glob = Glob::new(spec);
         let meant = |path: &str, recorded: &RecordedBinary| {
@@ -287,6 +312,7 @@ struct Parser {
     /// The binary that `function` and `segment` lines belong to, with its functions.
     current: Option<(String, Vec<Function>)>,
     tracepoints: BTreeMap<(String, String), Arc<TracepointFormat>>,
+    symbols: BTreeMap<(String, String), u64>,
 }
 
 impl Parser {
@@ -343,6 +369,10 @@ impl Parser {
                     size,
                     indirect: keyword == "ifunc",
                 });
+            }
+            ("symbol", [module, name, address]) => {
+                let key = ((*module).to_owned(), (*name).to_owned());
+                self.symbols.insert(key, number(address)?);
             }
             _ => return Err(format!("`{keyword} {rest}` is no line of a fixture")),
         }
@@ -405,6 +435,7 @@ impl Parser {
             binaries: self.binaries,
             tracepoints: self.tracepoints,
             files: BTreeMap::new(),
+            symbols: self.symbols,
         })
     }
 }

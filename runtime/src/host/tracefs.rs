@@ -100,6 +100,12 @@ impl Tracefs {
         Ok(format)
     }
 
+    /// The functions that the kernel can trace, a line each, where that can be read.
+    pub(crate) fn traceable_functions(&self) -> Option<String> {
+        let path = self.root().ok()?.join("available_filter_functions");
+        fs::read_to_string(path).ok().filter(|text| !text.is_empty())
+    }
+
     fn is_event(&self, category: &str, event: &str) -> Result<bool, TargetError> {
         let one_name =
             |name: &str| !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\0']);

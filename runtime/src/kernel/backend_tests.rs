@@ -93,7 +93,11 @@ fn plan() -> Plan {
         probe: probe.into(),
         func: String::new(),
     };
-    let places = vec![UprobePlace { offset, cookie: 1 }];
+    let places = vec![UprobePlace {
+        offset,
+        counter: 0,
+        cookie: 1,
+    }];
     Plan {
         arch: if cfg!(target_arch = "x86_64") {
             Arch::X86_64

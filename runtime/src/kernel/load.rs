@@ -14,7 +14,7 @@ use crate::sys::mmap::{Mapping, page_size};
 use crate::sys::process;
 use aya_obj::btf::BtfFeatures;
 use aya_obj::{Function, Object};
-use crumbs_compiler::plan::{Attach, BpfMap, Plan, ProgramKind, ProgramPlan};
+use crumbs_compiler::plan::{Attach, BpfMap, KernelPlace, KprobePlace, Plan, ProgramKind, ProgramPlan};
 use crumbs_compiler::target::{Feature, KernelVersion};
 use std::collections::HashSet;
 use std::io;
@@ -241,17 +241,35 @@ fn kernel_kind(program: &ProgramPlan) -> (u32, u32) {
         ProgramKind::Tracepoint => (prog_type::TRACEPOINT, 0),
         ProgramKind::PerfEvent => (prog_type::PERF_EVENT, 0),
         ProgramKind::Kprobe => {
-            let on_user_code = program
-                .attach
-                .iter()
-                .any(|attach| matches!(attach, Attach::Uprobe { .. }));
-            let multi = on_user_code && probe::has(Feature::UprobeMulti);
-            (
-                prog_type::KPROBE,
-                if multi { bpf::ATTACH_UPROBE_MULTI } else { 0 },
-            )
+            let attach_type = match attaches_by_multi_link(program) {
+                true if program.attach.iter().any(Attach::is_on_user_code) => bpf::ATTACH_UPROBE_MULTI,
+                true => bpf::ATTACH_KPROBE_MULTI,
+                false => 0,
+            };
+            (prog_type::KPROBE, attach_type)
         }
     }
+}
+
+/// Whether a program is attached by links to many places: then it must be loaded for that. On user code wherever the
+/// kernel can; on functions of the kernel where there are several, since one by itself can be at an offset or be out of
+/// reach of the function tracer, which such links use.
+pub(super) fn attaches_by_multi_link(program: &ProgramPlan) -> bool {
+    let mut functions = 0;
+    for attach in &program.attach {
+        match attach {
+            Attach::Uprobe { .. } => return probe::has(Feature::UprobeMulti),
+            Attach::Kprobe { places, .. } => {
+                let whole = |place: &KprobePlace| matches!(place.at, KernelPlace::Symbol { offset: 0, .. });
+                if !places.iter().all(whole) {
+                    return false;
+                }
+                functions += places.len();
+            }
+            _ => return false,
+        }
+    }
+    functions > 1 && probe::has(Feature::KprobeMulti)
 }
 
 fn load_program(

@@ -19,18 +19,18 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-use crate::backend::{Backend, Error, RawEntry, Ring, Wake};
+use crate::backend::{Backend, Error, RawEntry, Ring, Skipped, Wake};
 use crate::child::Watch;
 use crate::sys::bpf;
-use crate::sys::poll::{Epoll, Signals};
+use crate::sys::poll::{Caught, Epoll, Signals};
 use attach::Link;
-use crumbs_compiler::plan::{BpfMapId, Generations, Plan, ProgramPlan, Storage};
+use crumbs_compiler::plan::{BpfMapId, Generations, Occasion, OwnSignal, Plan, ProgramPlan, Storage};
 use load::{LoadError, Loaded};
 use maps::KernelMap;
 use quiesce::Quiescer;
 use ring::RingReader;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,7 @@ pub struct KernelBackend {
     /// Main, then control.
     rings: Option<[RingReader; 2]>,
     links: Vec<Link>,
+    skipped: Vec<Skipped>,
     quiescer: Option<Quiescer>,
     epoll: Epoll,
     signals: Option<Signals>,
@@ -78,7 +79,7 @@ impl KernelBackend {
         let epoll = Epoll::new().map_err(|error| machine("create a poll set", &error))?;
         let signals = options
             .catch_signals
-            .then(Signals::catch)
+            .then(|| Signals::catch(has_signal(plan)))
             .transpose()
             .map_err(|error| machine("catch signals", &error))?;
         if let Some(signals) = &signals {
@@ -94,6 +95,7 @@ impl KernelBackend {
             loaded,
             rings,
             links: Vec::new(),
+            skipped: Vec::new(),
             quiescer,
             epoll,
             signals,
@@ -106,7 +108,9 @@ impl KernelBackend {
     /// # Errors
     /// The first refusal, in the order of the plan.
     pub fn attach_all(&mut self) -> Result<(), Error> {
-        self.links = attach::attach_all(&self.plan, &self.loaded.programs, self.options.pid)?;
+        let attached = attach::attach_all(&self.plan, &self.loaded.programs, self.options.pid)?;
+        self.links = attached.links;
+        self.skipped = attached.skipped;
         Ok(())
     }
 
@@ -171,8 +175,12 @@ impl KernelBackend {
     /// One look at everything, waiting for `timeout` at most.
     fn look(&mut self, timeout: Option<Duration>) -> Option<Wake> {
         let tokens = self.epoll.wait(timeout).unwrap_or_default();
-        if tokens.contains(&TOKEN_SIGNAL) && self.signals.as_mut().is_some_and(Signals::drain) {
-            return Some(Wake::Interrupted);
+        if tokens.contains(&TOKEN_SIGNAL) {
+            match self.signals.as_mut().and_then(Signals::next) {
+                Some(Caught::End) => return Some(Wake::Interrupted),
+                Some(Caught::Usr1) => return Some(Wake::Signal(OwnSignal::Usr1)),
+                None => {}
+            }
         }
         if tokens.contains(&TOKEN_TARGET)
             || self
@@ -184,6 +192,12 @@ impl KernelBackend {
         }
         tokens.contains(&TOKEN_RING).then_some(Wake::Poll)
     }
+}
+
+/// Whether a program runs on a signal to this process.
+fn has_signal(plan: &Plan) -> bool {
+    let mut attaches = plan.programs.iter().flat_map(|program| &program.attach);
+    attaches.any(|attach| matches!(attach.occasion(), Occasion::Signal(_)))
 }
 
 /// Whether the session will ever ask to wait for programs: where a map has two generations.
@@ -227,6 +241,16 @@ fn probe_name(plan: &Plan, program: &ProgramPlan) -> String {
     )
 }
 
+/// How long a program has run, of which the kernel keeps count while it is asked to.
+fn run_time(program: i32) -> io::Result<Duration> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{program}"))?;
+    let line = info.lines().find_map(|line| line.strip_prefix("run_time_ns:"));
+    let nanos = line.and_then(|text| text.trim().parse().ok());
+    nanos
+        .map(Duration::from_nanos)
+        .ok_or_else(|| io::Error::other("the kernel keeps no run time of programs"))
+}
+
 impl Backend for KernelBackend {
     fn load(&self, offset: u32) -> u64 {
         self.word(offset).map_or(0, |word| word.load(Ordering::Acquire))
@@ -259,7 +283,7 @@ impl Backend for KernelBackend {
         self.on_map(map, "zero", KernelMap::zero_all)
     }
 
-    fn run_once(&mut self, program: usize) -> Result<(), Error> {
+    fn run_once(&mut self, program: usize) -> Result<u32, Error> {
         let failed = |error: io::Error| {
             let probe = self
                 .plan
@@ -276,6 +300,26 @@ impl Backend for KernelBackend {
         fd.and_then(|fd| bpf::prog_run(fd.as_fd())).map_err(failed)
     }
 
+    /// By the kernel's own statistics, so that system calls do not count.
+    fn run_often(&mut self, program: usize, times: u64) -> Result<Duration, Error> {
+        let failed = |error: io::Error| machine("time a program", &error);
+        let _timed = bpf::enable_stats().map_err(failed)?;
+        let fd = self.loaded.programs.get(program);
+        let fd = fd
+            .ok_or_else(|| failed(io::Error::from_raw_os_error(libc::EBADF)))?
+            .as_raw_fd();
+        let before = run_time(fd).map_err(failed)?;
+        for _ in 0..times {
+            self.run_once(program)?;
+        }
+        let after = run_time(fd).map_err(failed)?;
+        Ok(after.saturating_sub(before))
+    }
+
+    fn skipped(&mut self) -> Vec<Skipped> {
+        std::mem::take(&mut self.skipped)
+    }
+
     fn next_record(&mut self, ring: Ring) -> Option<Vec<u8>> {
         let [main, control] = self.rings.as_mut()?;
         match ring {
@@ -285,7 +329,8 @@ impl Backend for KernelBackend {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> Wake {
-        if self.links.is_empty() && self.target.is_none() {
+        let awaits_signal = self.signals.is_some() && has_signal(&self.plan);
+        if self.links.is_empty() && self.target.is_none() && !awaits_signal {
             // No program can start on its own any more; a record may still be there.
             return self.look(Some(Duration::ZERO)).unwrap_or(Wake::Drained);
         }

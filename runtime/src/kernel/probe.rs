@@ -25,7 +25,25 @@ pub fn has(feature: Feature) -> bool {
     answers
         .iter()
         .find(|(known, _)| *known == feature)
-        .is_some_and(|(_, answer)| *answer.get_or_init(|| by_version(feature) || try_it(feature)))
+        .is_some_and(|(_, answer)| *answer.get_or_init(|| answer_of(feature)))
+}
+
+fn answer_of(feature: Feature) -> bool {
+    match feature {
+        // Kernels are built without it (CONFIG_FPROBE): the version says nothing.
+        Feature::KprobeMulti => by_version(feature) && try_it(feature),
+        _ => by_version(feature) || try_it(feature),
+    }
+}
+
+/// The kernel looks for the functions of a link, and finds none of this name, only where it has such links.
+fn has_kprobe_multi() -> bool {
+    let Ok(program) = bpf::prog_load(&program(bpf::ATTACH_KPROBE_MULTI, 0, &RETURN_0), None) else {
+        return false;
+    };
+    let link = bpf::link_kprobe_multi(program.as_fd(), &[c"crumbs_asks_for_multi_links"], &[0], false);
+    let error = link.err().and_then(|error| error.raw_os_error());
+    matches!(error, Some(libc::ESRCH | libc::ENOENT))
 }
 
 fn by_version(feature: Feature) -> bool {
@@ -65,7 +83,8 @@ fn try_it(feature: Feature) -> bool {
             has(Feature::UprobeMulti) && multi_link_error(u32::MAX) == Some(libc::EINVAL)
         }
         // No cheap question tells; the version stands.
-        Feature::PerfLink | Feature::LazyHash => false,
+        Feature::PerfLink | Feature::LazyHash | Feature::RawTracepointCookies => false,
+        Feature::KprobeMulti => has_kprobe_multi(),
     }
 }
 
@@ -130,6 +149,7 @@ fn multi_link_error(pid: u32) -> Option<i32> {
         path: c"/",
         offsets: &[0],
         cookies: &[],
+        counters: &[],
         on_return: false,
         pid,
     };
@@ -218,7 +238,13 @@ mod tests {
             return crate::kernel::testing::skip(&reason);
         }
         for row in FEATURES {
-            if matches!(row.feature, Feature::PerfLink | Feature::LazyHash) {
+            let unasked = [
+                Feature::PerfLink,
+                Feature::LazyHash,
+                Feature::RawTracepointCookies,
+                Feature::KprobeMulti,
+            ];
+            if unasked.contains(&row.feature) {
                 continue;
             }
             if by_version(row.feature) {

@@ -19,7 +19,7 @@
 use super::probe;
 use crate::backend::Error;
 use crate::sys::bpf::{self, MapRef, MapSpec, UprobeMulti, map_type};
-use crate::sys::perf::{self, EventSpec, Sample};
+use crate::sys::perf::{self, Detail, EventSpec, Sample};
 use crate::sys::process;
 use crumbs_compiler::plan::{Attach, Plan};
 use crumbs_compiler::target::{Feature, KernelVersion};
@@ -100,6 +100,7 @@ impl Quiescer {
                 path,
                 offsets,
                 cookies: &[],
+                counters: &[],
                 on_return: false,
                 pid: std::process::id(),
             };
@@ -164,7 +165,7 @@ impl RcuWait {
 
 /// Registers and takes off a consumer at each place by a perf event without a program.
 fn register_perf(path: &CString, offsets: &[u64]) -> io::Result<()> {
-    let Some((kind, _)) = super::attach::uprobe_pmu() else {
+    let Some((kind, _)) = super::attach::uprobe_pmu(super::attach::UPROBE_PMU) else {
         return Ok(()); // Then nothing can have been attached either.
     };
     for offset in offsets {
@@ -172,7 +173,7 @@ fn register_perf(path: &CString, offsets: &[u64]) -> io::Result<()> {
             kind,
             config: 0,
             sample: Sample::Period(1),
-            uprobe: Some((path, *offset)),
+            detail: Detail::Probe(path, *offset),
             pid: i32::try_from(std::process::id()).ok(),
             cpu: None,
         })?;

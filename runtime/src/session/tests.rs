@@ -7,8 +7,8 @@ use crate::fake::{self, Fake, State, agg, conversion};
 use crate::show::text::TextOutput;
 use crumbs_compiler::format::{Format, Piece};
 use crumbs_compiler::plan::{
-    BpfMap, BpfMapId, BpfMapKind, EventArg, Generations, Loss, LossKind, Period, ProgramKind, ProgramPlan,
-    Refused, Storage,
+    Attach, BpfMap, BpfMapId, BpfMapKind, EventArg, Generations, Loss, LossKind, Period, ProgramKind,
+    ProgramPlan, Refused, Storage,
 };
 use crumbs_compiler::types::Type;
 use std::cell::RefCell;

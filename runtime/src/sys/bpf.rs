@@ -26,6 +26,12 @@ pub const EXIST: u64 = 2;
 pub const ATTACH_PERF_EVENT: u32 = 41;
 /// `BPF_TRACE_UPROBE_MULTI` of `enum bpf_attach_type`.
 pub const ATTACH_UPROBE_MULTI: u32 = 48;
+/// `BPF_TRACE_KPROBE_MULTI` of `enum bpf_attach_type`.
+pub const ATTACH_KPROBE_MULTI: u32 = 42;
+/// `BPF_F_KPROBE_MULTI_RETURN`.
+const KPROBE_MULTI_RETURN: u32 = 1;
+/// `BPF_STATS_RUN_TIME` of `enum bpf_stats_type`.
+const STATS_RUN_TIME: u32 = 0;
 /// `BPF_F_UPROBE_MULTI_RETURN`.
 const UPROBE_MULTI_RETURN: u32 = 1;
 /// `BPF_OBJ_NAME_LEN`, with its NUL.
@@ -61,10 +67,12 @@ enum Command {
     MapGetNextKey = 4,
     ProgLoad = 5,
     ProgTestRun = 10,
+    RawTracepointOpen = 17,
     BtfLoad = 18,
     MapLookupBatch = 24,
     MapLookupAndDeleteBatch = 25,
     LinkCreate = 28,
+    EnableStats = 32,
 }
 
 /// # Safety
@@ -459,11 +467,11 @@ pub fn btf_load(btf: &[u8]) -> io::Result<OwnedFd> {
 }
 
 /// `BPF_PROG_TEST_RUN` of a raw tracepoint program whose arguments are zeros: runs it once, on this CPU, and returns
-/// once it has ended.
+/// once it has ended. Gives what it returned.
 ///
 /// # Errors
 /// The kernel's.
-pub fn prog_run(program: BorrowedFd<'_>) -> io::Result<()> {
+pub fn prog_run(program: BorrowedFd<'_>) -> io::Result<u32> {
     #[repr(C)]
     struct Attr {
         prog_fd: u32,
@@ -499,7 +507,84 @@ pub fn prog_run(program: BorrowedFd<'_>) -> io::Result<()> {
         cpu: 0,
     };
     // SAFETY: the first fields of BPF_PROG_TEST_RUN; the kernel reads `ctx_size_in` bytes of `arguments`.
-    unsafe { bpf(Command::ProgTestRun, &mut attr) }.map(drop)
+    unsafe { bpf(Command::ProgTestRun, &mut attr) }?;
+    Ok(attr.retval)
+}
+
+/// `BPF_ENABLE_STATS`: programs are timed (`run_time_ns`, `run_cnt`) until the descriptor is closed. Since 5.8.
+///
+/// # Errors
+/// The kernel's.
+pub fn enable_stats() -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attr {
+        kind: u32,
+    }
+    let mut attr = Attr { kind: STATS_RUN_TIME };
+    // SAFETY: the only field of BPF_ENABLE_STATS; no pointers.
+    unsafe { bpf_fd(Command::EnableStats, &mut attr) }
+}
+
+/// `BPF_RAW_TRACEPOINT_OPEN`: attaches to the tracepoint called `name` until the descriptor is closed. A `cookie` other
+/// than 0 wants Linux 6.10.
+///
+/// # Errors
+/// The kernel's: `ENOENT` where there is no such tracepoint, `EINVAL` where it has fewer arguments than are read.
+pub fn raw_tracepoint_open(program: BorrowedFd<'_>, name: &CStr, cookie: u64) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attr {
+        name: u64,
+        prog_fd: u32,
+        _pad: u32,
+        cookie: u64,
+    }
+    let mut attr = Attr {
+        name: address(name.as_ptr()),
+        prog_fd: raw(program),
+        _pad: 0,
+        cookie,
+    };
+    // SAFETY: the fields of BPF_RAW_TRACEPOINT_OPEN; the name ends in NUL.
+    unsafe { bpf_fd(Command::RawTracepointOpen, &mut attr) }
+}
+
+/// `BPF_LINK_CREATE` of [`ATTACH_KPROBE_MULTI`] to functions by name. `cookies` has as many elements as `names`.
+///
+/// # Errors
+/// The kernel's: `ESRCH` where it cannot trace one of them, `EOPNOTSUPP` where it was built without this.
+pub fn link_kprobe_multi(
+    program: BorrowedFd<'_>,
+    names: &[&CStr],
+    cookies: &[u64],
+    on_return: bool,
+) -> io::Result<OwnedFd> {
+    #[repr(C)]
+    struct Attr {
+        prog_fd: u32,
+        target_fd: u32,
+        attach_type: u32,
+        flags: u32,
+        multi_flags: u32,
+        cnt: u32,
+        syms: u64,
+        addrs: u64,
+        cookies: u64,
+    }
+    expect_len(cookies.len(), names.len())?;
+    let pointers: Vec<u64> = names.iter().map(|name| address(name.as_ptr())).collect();
+    let mut attr = Attr {
+        prog_fd: raw(program),
+        target_fd: 0,
+        attach_type: ATTACH_KPROBE_MULTI,
+        flags: 0,
+        multi_flags: if on_return { KPROBE_MULTI_RETURN } else { 0 },
+        cnt: count(names.len())?,
+        syms: address(pointers.as_ptr()),
+        addrs: 0,
+        cookies: address(cookies.as_ptr()),
+    };
+    // SAFETY: the first fields of BPF_LINK_CREATE; the lists have `cnt` elements and the names end in NUL.
+    unsafe { bpf_fd(Command::LinkCreate, &mut attr) }
 }
 
 /// Where a uprobe_multi link attaches. The lists are of one length.
@@ -511,6 +596,8 @@ pub struct UprobeMulti<'a> {
     pub offsets: &'a [u64],
     /// Attach cookies; empty for none.
     pub cookies: &'a [u64],
+    /// Offsets of counters, 0 where a place has none; empty for none at all.
+    pub counters: &'a [u64],
     /// At returns rather than entries.
     pub on_return: bool,
     /// Only this process; 0 for all. Passed on as it is: before 6.10 kernels took a thread.
@@ -541,6 +628,9 @@ pub fn link_uprobe_multi(program: BorrowedFd<'_>, target: &UprobeMulti<'_>) -> i
     if !target.cookies.is_empty() {
         expect_len(target.cookies.len(), target.offsets.len())?;
     }
+    if !target.counters.is_empty() {
+        expect_len(target.counters.len(), target.offsets.len())?;
+    }
     let mut attr = Attr {
         prog_fd: raw(program),
         target_fd: 0,
@@ -548,7 +638,11 @@ pub fn link_uprobe_multi(program: BorrowedFd<'_>, target: &UprobeMulti<'_>) -> i
         flags: 0,
         path: address(target.path.as_ptr()),
         offsets: address(target.offsets.as_ptr()),
-        ref_ctr_offsets: 0,
+        ref_ctr_offsets: if target.counters.is_empty() {
+            0
+        } else {
+            address(target.counters.as_ptr())
+        },
         cookies: if target.cookies.is_empty() {
             0
         } else {

@@ -10,6 +10,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 pub const TYPE_SOFTWARE: u32 = 1;
 /// `PERF_TYPE_TRACEPOINT`; `config` is the tracepoint's id.
 pub const TYPE_TRACEPOINT: u32 = 2;
+/// `PERF_TYPE_HARDWARE`; `config` is of `enum perf_hw_id`.
+pub const TYPE_HARDWARE: u32 = 0;
+/// `PERF_TYPE_BREAKPOINT`.
+pub const TYPE_BREAKPOINT: u32 = 5;
 /// `PERF_COUNT_SW_CPU_CLOCK`, a `config` of [`TYPE_SOFTWARE`].
 pub const CPU_CLOCK: u64 = 0;
 
@@ -19,6 +23,8 @@ const FD_CLOEXEC: libc::c_ulong = 8;
 const IOC_ENABLE: libc::c_ulong = 0x2400;
 /// `_IOW('$', 8, __u32)`, `PERF_EVENT_IOC_SET_BPF`; the same on x86-64 and aarch64.
 const IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
+/// The bit `inherit` of the flags: threads and processes that a task starts are counted with it.
+const ATTR_INHERIT: u64 = 1 << 1;
 /// The bit `freq` of the flags: `sample` is a frequency.
 const ATTR_FREQ: u64 = 1 << 10;
 
@@ -40,12 +46,36 @@ pub struct EventSpec<'a> {
     pub config: u64,
     /// How often.
     pub sample: Sample,
-    /// For uprobes: the binary and the offset in it (`config1`, `config2`).
-    pub uprobe: Option<(&'a CStr, u64)>,
-    /// Only this process; `None` for all. Exactly one of `pid` and `cpu` must be given.
+    /// What some types want to know beside `config`.
+    pub detail: Detail<'a>,
+    /// Only this thread (for uprobes: process); `None` for all. Exactly one of `pid` and `cpu` must be given.
     pub pid: Option<i32>,
     /// Only this CPU; `None` for all that the process runs on.
     pub cpu: Option<u32>,
+}
+
+/// What some types of event want to know.
+#[derive(Clone, Copy, Debug)]
+pub enum Detail<'a> {
+    /// Nothing.
+    None,
+    /// Count what the thread starts as well.
+    Inherit,
+    /// User and kernel probes: the binary or function, and the offset in it.
+    Probe(&'a CStr, u64),
+    /// User probes with a counter: the binary, the offset, and the counter's offset (USDT semaphores), which goes into the upper half of `config`.
+    Counted(&'a CStr, u64, u32),
+    /// Kernel probes: an address.
+    Address(u64),
+    /// Breakpoints: address, bytes and `HW_BREAKPOINT_*`; counts what the thread starts as well where it is for one.
+    Breakpoint {
+        /// Virtual address.
+        address: u64,
+        /// Bytes.
+        length: u64,
+        /// `HW_BREAKPOINT_R` (1), `W` (2), `X` (4).
+        access: u32,
+    },
 }
 
 /// `struct perf_event_attr` up to `PERF_ATTR_SIZE_VER1` (include/uapi/linux/perf_event.h).
@@ -74,18 +104,34 @@ pub fn open(spec: &EventSpec<'_>) -> io::Result<OwnedFd> {
         Sample::Period(period) => (period, 0),
         Sample::Frequency(hertz) => (hertz, ATTR_FREQ),
     };
+    let inherits = spec.pid.is_some() && matches!(spec.detail, Detail::Inherit | Detail::Breakpoint { .. });
+    let flags = flags | if inherits { ATTR_INHERIT } else { 0 };
+    let (config, bp_type, config1, config2) = match spec.detail {
+        Detail::None | Detail::Inherit => (0, 0, 0, 0),
+        Detail::Probe(name, offset) => (0, 0, name.as_ptr().addr() as u64, offset),
+        // `PERF_UPROBE_REF_CTR_OFFSET_SHIFT` of kernel/events/core.c.
+        Detail::Counted(name, offset, counter) => {
+            (u64::from(counter) << 32, 0, name.as_ptr().addr() as u64, offset)
+        }
+        Detail::Address(address) => (0, 0, 0, address),
+        Detail::Breakpoint {
+            address,
+            length,
+            access,
+        } => (0, access, address, length),
+    };
     let attr = Attr {
         kind: spec.kind,
         size: size_of::<Attr>() as u32,
-        config: spec.config,
+        config: spec.config | config,
         sample,
         sample_type: 0,
         read_format: 0,
         flags,
         wakeup_events: 1,
-        bp_type: 0,
-        config1: spec.uprobe.map_or(0, |(path, _)| path.as_ptr().addr() as u64),
-        config2: spec.uprobe.map_or(0, |(_, offset)| offset),
+        bp_type,
+        config1,
+        config2,
     };
     let pid = spec.pid.unwrap_or(-1);
     let cpu = spec.cpu.map_or(-1, |cpu| i32::try_from(cpu).unwrap_or(i32::MAX));

@@ -85,14 +85,27 @@ static FIRST_SIGNAL: AtomicI64 = AtomicI64::new(0);
 /// How long after the first signal another one is the same wish: `timeout -s INT` sends two at once.
 const IMPATIENCE_MS: i64 = 1000;
 
-/// SIGINT and SIGTERM. The first makes [`Signals::as_fd`] readable. One that comes more than a second later ends the
+/// A signal that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caught {
+    /// SIGINT or SIGTERM.
+    End,
+    /// SIGUSR1.
+    Usr1,
+}
+
+/// SIGINT and SIGTERM, and SIGUSR1 where it is wanted. The first of the former makes [`Signals::as_fd`] readable. One that comes more than a second later ends the
 /// process at once, with status 128 + signal: what is attached is descriptors, which the kernel then closes.
 #[derive(Debug)]
 pub struct Signals {
     pipe: std::io::PipeReader,
     _writer: OwnedFd,
-    previous: [(i32, libc::sigaction); 2],
+    previous: Vec<(i32, libc::sigaction)>,
 }
+
+/// What the handler writes.
+const END: u8 = 0;
+const USR1: u8 = 1;
 
 extern "C" fn on_signal(signal: i32) {
     // SAFETY: clock_gettime, write and _exit are async-signal-safe; errno is put back, as the interrupted code may be
@@ -105,10 +118,15 @@ extern "C" fn on_signal(signal: i32) {
         };
         libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now);
         let now = now.tv_sec * 1000 + now.tv_nsec / 1_000_000;
+        if signal == libc::SIGUSR1 {
+            libc::write(SIGNAL_PIPE.load(Ordering::Relaxed), [USR1].as_ptr().cast(), 1);
+            *libc::__errno_location() = errno;
+            return;
+        }
         match FIRST_SIGNAL.compare_exchange(0, now.max(1), Ordering::Relaxed, Ordering::Relaxed) {
             Err(first) if now - first > IMPATIENCE_MS => libc::_exit(128 + signal),
             _ => {
-                libc::write(SIGNAL_PIPE.load(Ordering::Relaxed), [0u8].as_ptr().cast(), 1);
+                libc::write(SIGNAL_PIPE.load(Ordering::Relaxed), [END].as_ptr().cast(), 1);
             }
         }
         *libc::__errno_location() = errno;
@@ -116,22 +134,25 @@ extern "C" fn on_signal(signal: i32) {
 }
 
 impl Signals {
-    /// Takes over SIGINT and SIGTERM until dropped. One at a time in a process. Signals that were ignored are taken
+    /// Takes over SIGINT, SIGTERM and, where `usr1`, SIGUSR1 until dropped. One at a time in a process. Signals that were ignored are taken
     /// too: a shell starts background jobs with SIGINT ignored, and `kill -INT` is meant to end them.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn catch() -> io::Result<Self> {
+    pub fn catch(usr1: bool) -> io::Result<Self> {
         let (pipe, writer) = std::io::pipe()?;
         let writer = OwnedFd::from(writer);
         set_nonblocking(&pipe)?;
         set_nonblocking(&writer)?;
         FIRST_SIGNAL.store(0, Ordering::Relaxed);
         SIGNAL_PIPE.store(writer.as_raw_fd(), Ordering::Relaxed);
-        let previous = [
+        let mut previous = vec![
             (libc::SIGINT, handle(libc::SIGINT)?),
             (libc::SIGTERM, handle(libc::SIGTERM)?),
         ];
+        if usr1 {
+            previous.push((libc::SIGUSR1, handle(libc::SIGUSR1)?));
+        }
         Ok(Self {
             pipe,
             _writer: writer,
@@ -139,15 +160,19 @@ impl Signals {
         })
     }
 
-    /// Readable once a signal has come and [`Signals::drain`] was not called since.
+    /// Readable while a signal has come that [`Signals::next`] has not told.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         std::os::fd::AsFd::as_fd(&self.pipe)
     }
 
-    /// Whether a signal has come since the last call.
-    pub fn drain(&mut self) -> bool {
-        let mut bytes = [0; 16];
-        matches!(retry(|| self.pipe.read(&mut bytes)), Ok(1..))
+    /// The next signal that has come, in order.
+    pub fn next(&mut self) -> Option<Caught> {
+        let mut bytes = [0; 1];
+        match retry(|| self.pipe.read(&mut bytes)) {
+            Ok(1..) if bytes == [USR1] => Some(Caught::Usr1),
+            Ok(1..) => Some(Caught::End),
+            _ => None,
+        }
     }
 }
 

@@ -211,14 +211,14 @@ impl VmBackend {
         })
     }
 
-    fn run(&mut self, program: usize, start: Start) -> Result<(), Error> {
+    fn run(&mut self, program: usize, start: Start) -> Result<u32, Error> {
         let Some(linked) = self.programs.get(program) else {
             return Err(error("run a program", format!("there is no program {program}")));
         };
         self.clock = start.event.time.saturating_add(start.delay);
         let mut run = self.machine.start(linked, start);
         match self.machine.finish(&mut run) {
-            Ok(_) => Ok(()),
+            Ok(returned) => Ok(returned as u32),
             Err(fault) => Err(fault_in(&self.plan, program, "run", &fault)),
         }
     }
@@ -301,12 +301,11 @@ impl Backend for VmBackend {
         Ok(())
     }
 
-    fn run_once(&mut self, program: usize) -> Result<(), Error> {
+    fn run_once(&mut self, program: usize) -> Result<u32, Error> {
         let cookie = self.plan.programs.get(program).and_then(|program| {
-            program.attach.iter().find_map(|attach| match attach {
-                Attach::Begin { cookie } | Attach::End { cookie } => Some(*cookie),
-                _ => None,
-            })
+            let by_session = |attach: &&Attach| attach.occasion().is_run_by_session();
+            let attach = program.attach.iter().find(by_session)?;
+            attach.cookies().first().copied()
         });
         let event = Event {
             time: self.clock,
@@ -384,9 +383,7 @@ fn places(plan: &Plan, target: &dyn Target) -> Result<Vec<Place>, Error> {
                 })
             };
             match attach {
-                Attach::Begin { .. } | Attach::End { .. } => {}
-                Attach::Uprobe { places, .. } => places.iter().for_each(|place| add(place.cookie, None)),
-                Attach::Interval { cookie, .. } | Attach::Profile { cookie, .. } => add(*cookie, None),
+                Attach::Begin { .. } | Attach::End { .. } | Attach::Request { .. } => {}
                 Attach::Tracepoint {
                     category,
                     event,
@@ -401,6 +398,7 @@ fn places(plan: &Plan, target: &dyn Target) -> Result<Vec<Place>, Error> {
                     })?;
                     add(*cookie, Some(format));
                 }
+                other => other.cookies().into_iter().for_each(|cookie| add(cookie, None)),
             }
         }
     }

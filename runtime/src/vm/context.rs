@@ -5,12 +5,14 @@
 //! | user and kernel probes | registers ([`crumbs_compiler::arch::Convention`]) | `arg0`…, `retval`, `ip`, `sp` |
 //! | tracepoints | the record | its fields, `NAME` or `args.NAME` |
 //! | timers | `struct bpf_perf_event_data` | as probes, and `period`, `addr` |
-//! | `begin`, `end` | nothing | none |
+//! | raw tracepoints, `begin`, `end` | `struct bpf_raw_tracepoint_args` | `arg0`… |
 
 use super::event::{Event, Value};
 use crumbs_compiler::plan::ProgramKind;
 use crumbs_compiler::target::{Arch, FieldLocation, TracepointField, TracepointFormat};
 
+/// The most arguments of a raw tracepoint.
+const RAW_ARGS: usize = 12;
 /// Bytes at the start of a tracepoint record that no program can see.
 const COMMON: usize = 8;
 
@@ -32,10 +34,7 @@ pub fn build(
             let format = format.ok_or("the fields of this tracepoint are not known")?;
             record(format, event)
         }
-        ProgramKind::RawTracepoint => match event.context.first() {
-            Some((name, _)) => Err(format!("`{name}` means nothing here")),
-            None => Ok(Vec::new()),
-        },
+        ProgramKind::RawTracepoint => words(event),
     }
 }
 
@@ -61,6 +60,28 @@ fn registers(arch: Arch, extra: usize, event: &Event) -> Result<Vec<u8>, String>
             let last = convention.args.len().saturating_sub(1);
             return Err(format!(
                 "`{name}` is not known; there are `arg0` to `arg{last}`, `retval`, `ip`, `sp`"
+            ));
+        };
+        let Value::Int(number) = value else {
+            return Err(format!("`{name}` must be a number"));
+        };
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    Ok(context)
+}
+
+/// The arguments of a raw tracepoint, a word each.
+fn words(event: &Event) -> Result<Vec<u8>, String> {
+    let mut context = vec![0; 8 * RAW_ARGS];
+    for (name, value) in &event.context {
+        let number = name
+            .strip_prefix("arg")
+            .and_then(|number| number.parse::<usize>().ok());
+        let place = number.and_then(|number| context.get_mut(8 * number..8 * number + 8));
+        let Some(place) = place else {
+            return Err(format!(
+                "`{name}` is not known; there are `arg0` to `arg{}`",
+                RAW_ARGS - 1
             ));
         };
         let Value::Int(number) = value else {
@@ -177,7 +198,7 @@ mod tests {
         assert_eq!(result, Err(message.into()));
         assert!(build(ProgramKind::Kprobe, Arch::Aarch64, None, &event("arg6=1")).is_ok());
         assert!(build(ProgramKind::Kprobe, Arch::X86_64, None, &event("period=1")).is_err());
-        assert!(build(ProgramKind::RawTracepoint, Arch::X86_64, None, &event("arg0=1")).is_err());
+        assert!(build(ProgramKind::RawTracepoint, Arch::X86_64, None, &event("arg12=1")).is_err());
     }
 
     fn field(

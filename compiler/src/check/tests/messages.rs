@@ -30,8 +30,8 @@ fn messages() {
             "did you mean",
         ),
         (
-            "kprobe:vfs_read { }",
-            "not supported yet: kprobe probes".into(),
+            "fentry:vfs_read { }",
+            "not supported yet: fentry probes".into(),
             "",
         ),
         (

@@ -4,20 +4,25 @@
 //! kernel/events/uprobes.c becomes a slow lock), further ones within some milliseconds do not, and threads gain
 //! nothing. Detaching waits for grace periods each time and is done by many threads.
 
+mod counter;
+mod kprobe_multi;
+mod perf_kprobe;
 mod perf_uprobe;
+mod raw_tracepoint;
 mod timer;
 mod tracepoint;
 mod uprobe_multi;
 mod warm_up;
+mod watchpoint;
 
-use super::probe;
-use crate::backend::Error;
+use super::{load, probe};
+use crate::backend::{Error, Skipped};
 use crate::sys::{bpf, perf};
-use crumbs_compiler::plan::{Attach, Plan, ProgramPlan};
+use crumbs_compiler::plan::{Attach, MissingProbes, Plan, ProgramPlan};
 use crumbs_compiler::target::Feature;
 #[cfg(test)]
 pub(super) use perf_uprobe::attach as attach_by_perf;
-pub(super) use perf_uprobe::pmu as uprobe_pmu;
+pub(super) use perf_uprobe::{PMU as UPROBE_PMU, pmu as uprobe_pmu};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
@@ -39,67 +44,125 @@ struct Job<'a> {
     program: BorrowedFd<'a>,
     attach: &'a Attach,
     probe: &'a str,
+    /// Whether the program was loaded for multi links.
+    multi: bool,
 }
 
-/// Attaches all programs; on an error what was attached is detached again.
+/// What attaching gave.
+#[derive(Debug, Default)]
+pub struct Attached {
+    /// What keeps programs attached.
+    pub links: Vec<Link>,
+    /// What the script asks for and is not attached.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Attaches all programs; on an error that counts what was attached is detached again.
 ///
-/// `pid` limits user probes to one process, where their mechanism can do that: multi links from
-/// [`Feature::UprobeMultiPid`] on and perf events always (both by address space). Otherwise, and for tracepoints and
-/// timers always, the programs themselves must compare.
+/// `pid` limits probes to one process, where their mechanism can do that: user probes by multi links from
+/// [`Feature::UprobeMultiPid`] on and by perf events always (both by address space), counters and watchpoints by
+/// thread. Otherwise the programs themselves must compare.
 ///
 /// # Errors
-/// The first refusal.
-pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result<Vec<Link>, Error> {
-    let mut links = Vec::new();
+/// The first refusal, unless the script's setting `missing_probes` allows to go on without; then where nothing could be
+/// attached of what should be.
+pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result<Attached, Error> {
+    let mut all = Attached::default();
     for job in in_order(plan, programs) {
         match run(&job, pid) {
-            Ok(more) => links.extend(more),
-            Err(error) => {
-                close_all(links);
+            Ok(more) => {
+                all.links.extend(more.links);
+                all.skipped.extend(more.skipped);
+            }
+            Err(error) if plan.settings.missing_probes == MissingProbes::Error => {
+                close_all(all.links);
                 return Err(error);
             }
+            Err(error) => all.skipped.push(Skipped {
+                places: job.attach.cookies().len(),
+                reason: Some(error),
+            }),
         }
     }
-    Ok(links)
+    let failure = all.skipped.iter().position(|skipped| skipped.reason.is_some());
+    match failure {
+        Some(first) if all.links.is_empty() => Err(all
+            .skipped
+            .swap_remove(first)
+            .reason
+            .unwrap_or_else(|| error("the script", "nothing could be attached", None))),
+        _ => Ok(all),
+    }
 }
 
 /// What to attach, in an order that makes probes on one place run in the order of the script: the kernel runs the newest
-/// consumer of a user probe first (`consumer_add` of kernel/events/uprobes.c), and of everything else the oldest.
+/// consumer of a user or kernel probe first (`consumer_add` of kernel/events/uprobes.c, `add_new_kprobe` of
+/// kernel/kprobes.c), and of everything else the oldest.
 fn in_order<'a>(plan: &'a Plan, programs: &'a [OwnedFd]) -> Vec<Job<'a>> {
     let mut jobs = Vec::new();
     for (program, fd) in plan.programs.iter().zip(programs) {
-        jobs.extend(program.attach.iter().map(|attach| Job {
+        let attached = program
+            .attach
+            .iter()
+            .filter(|attach| !attach.occasion().is_run_by_session());
+        jobs.extend(attached.map(|attach| Job {
             program: fd.as_fd(),
             attach,
             probe: site_name(plan, program, attach),
+            multi: load::attaches_by_multi_link(program),
         }));
     }
-    let (user, mut rest): (Vec<_>, Vec<_>) = jobs
+    let (newest_first, mut rest): (Vec<_>, Vec<_>) = jobs
         .into_iter()
-        .partition(|job| matches!(job.attach, Attach::Uprobe { .. }));
-    rest.extend(user.into_iter().rev());
+        .partition(|job| matches!(job.attach, Attach::Uprobe { .. } | Attach::Kprobe { .. }));
+    rest.extend(newest_first.into_iter().rev());
     rest
 }
 
-fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Vec<Link>, Error> {
-    match job.attach {
+fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
+    let (program, probe) = (job.program, job.probe);
+    let links = match job.attach {
         // Run, not attached.
-        Attach::Begin { .. } | Attach::End { .. } => Ok(Vec::new()),
+        Attach::Begin { .. } | Attach::End { .. } | Attach::Signal { .. } | Attach::Request { .. } => {
+            Vec::new()
+        }
         Attach::Uprobe {
             path,
             on_return,
             places,
         } => {
-            if probe::has(Feature::UprobeMulti) {
-                uprobe_multi::attach(job.program, job.probe, path, *on_return, places, pid)
+            if job.multi {
+                uprobe_multi::attach(program, probe, path, *on_return, places, pid)?
             } else {
-                perf_uprobe::attach(job.program, job.probe, path, *on_return, places, pid)
+                perf_uprobe::attach(program, probe, path, *on_return, places, pid)?
             }
         }
-        Attach::Tracepoint { id, cookie, .. } => tracepoint::attach(job.program, job.probe, *id, *cookie),
-        Attach::Interval { every, cookie } => timer::interval(job.program, job.probe, *every, *cookie),
-        Attach::Profile { every, cookie } => timer::profile(job.program, job.probe, *every, *cookie),
-    }
+        Attach::Kprobe { on_return, places } if job.multi => {
+            return kprobe_multi::attach(program, probe, *on_return, places);
+        }
+        Attach::Kprobe { on_return, places } => {
+            return perf_kprobe::attach(program, probe, *on_return, places);
+        }
+        Attach::Tracepoint { id, cookie, .. } => tracepoint::attach(program, probe, *id, *cookie)?,
+        Attach::RawTracepoint { event, cookie } => raw_tracepoint::attach(program, probe, event, *cookie)?,
+        Attach::Interval { every, cookie } => timer::interval(program, probe, *every, *cookie)?,
+        Attach::Profile { every, cookie } => timer::profile(program, probe, *every, *cookie)?,
+        Attach::Counter {
+            event,
+            period,
+            cookie,
+        } => counter::attach(program, probe, *event, *period, *cookie, pid)?,
+        Attach::Watchpoint {
+            address,
+            length,
+            access,
+            cookie,
+        } => watchpoint::attach(program, probe, (*address, *length, *access), *cookie, pid)?,
+    };
+    Ok(Attached {
+        links,
+        skipped: Vec::new(),
+    })
 }
 
 /// Threads that close links at once. Each waits for grace periods of the kernel, and waits that overlap share them:
@@ -153,16 +216,10 @@ fn onto_event(program: BorrowedFd<'_>, event: OwnedFd, cookie: u32) -> io::Resul
 
 /// What the probe is called in messages: its first site of this attachment.
 pub(super) fn site_name<'a>(plan: &'a Plan, program: &'a ProgramPlan, attach: &Attach) -> &'a str {
-    let cookie = match attach {
-        Attach::Begin { cookie }
-        | Attach::End { cookie }
-        | Attach::Tracepoint { cookie, .. }
-        | Attach::Interval { cookie, .. }
-        | Attach::Profile { cookie, .. } => Some(*cookie),
-        Attach::Uprobe { places, .. } => places.first().map(|place| place.cookie),
-    };
-    cookie
-        .and_then(|cookie| plan.sites.get(cookie as usize))
+    attach
+        .cookies()
+        .first()
+        .and_then(|&cookie| plan.sites.get(cookie as usize))
         .map_or(program.symbol.as_str(), |site| site.probe.as_str())
 }
 
@@ -178,4 +235,57 @@ fn error(probe: &str, reason: impl Into<String>, help: Option<String>) -> Error 
 fn ended(probe: &str, pid: Option<u32>) -> Error {
     let pid = pid.map_or_else(String::new, |pid| format!(" {pid}"));
     error(probe, format!("process{pid} has ended"), None)
+}
+
+/// What a probe for one process is opened for: each of its threads, or `None` for everything.
+fn threads(pid: Option<u32>) -> Vec<Option<i32>> {
+    let Some(pid) = pid else { return vec![None] };
+    let entries = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    let mut threads: Vec<Option<i32>> = entries
+        .filter_map(|entry| Some(Some(entry.ok()?.file_name().to_str()?.parse().ok()?)))
+        .collect();
+    if threads.is_empty() {
+        threads.push(i32::try_from(pid).ok());
+    }
+    threads
+}
+
+/// Opens an event on every CPU, or for every thread of a process, and attaches the program to each.
+fn everywhere(
+    program: BorrowedFd<'_>,
+    cookie: u32,
+    pid: Option<u32>,
+    spec: &perf::EventSpec<'_>,
+) -> io::Result<Vec<Link>> {
+    let specs: Vec<perf::EventSpec<'_>> = match pid {
+        Some(_) => threads(pid)
+            .into_iter()
+            .map(|pid| perf::EventSpec {
+                pid,
+                cpu: None,
+                ..*spec
+            })
+            .collect(),
+        None => probe::online_cpus()
+            .into_iter()
+            .map(|cpu| perf::EventSpec {
+                pid: None,
+                cpu: Some(cpu),
+                ..*spec
+            })
+            .collect(),
+    };
+    let mut links = Vec::with_capacity(specs.len());
+    for spec in &specs {
+        match perf::open(spec).and_then(|event| onto_event(program, event, cookie)) {
+            Ok(link) => links.push(link),
+            // A CPU went offline, or a thread ended, since the lists were read.
+            Err(failure)
+                if specs.len() > 1 && matches!(failure.raw_os_error(), Some(libc::ENODEV | libc::ESRCH)) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(links)
 }

@@ -3,14 +3,14 @@
 use super::{Link, ended, error, onto_event};
 use crate::backend::Error;
 use crate::kernel::help;
-use crate::sys::perf::{self, EventSpec, Sample};
+use crate::sys::perf::{self, Detail, EventSpec, Sample};
 use crumbs_compiler::plan::UprobePlace;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::BorrowedFd;
 
 /// Where the kernel describes its dynamic event type `uprobe`.
-const PMU: &str = "/sys/bus/event_source/devices/uprobe";
+pub(in crate::kernel) const PMU: &str = "/sys/bus/event_source/devices/uprobe";
 
 pub(in crate::kernel) fn attach(
     program: BorrowedFd<'_>,
@@ -21,7 +21,7 @@ pub(in crate::kernel) fn attach(
     pid: Option<u32>,
 ) -> Result<Vec<Link>, Error> {
     let c_path = CString::new(path).map_err(|_| error(probe_name, "its path has a NUL byte", None))?;
-    let (kind, return_bit) = pmu().ok_or_else(|| {
+    let (kind, return_bit) = pmu(PMU).ok_or_else(|| {
         error(
             probe_name,
             format!("the kernel has no perf event type for user probes ({PMU}/type)"),
@@ -36,7 +36,10 @@ pub(in crate::kernel) fn attach(
                 kind,
                 config: if on_return { 1 << return_bit } else { 0 },
                 sample: Sample::Period(1),
-                uprobe: Some((&c_path, place.offset)),
+                detail: match u32::try_from(place.counter) {
+                    Ok(counter) if counter > 0 => Detail::Counted(&c_path, place.offset, counter),
+                    _ => Detail::Probe(&c_path, place.offset),
+                },
                 pid: filter,
                 // The program runs on every CPU whichever the event belongs to.
                 cpu: if filter.is_some() { None } else { Some(first_cpu()) },
@@ -52,14 +55,14 @@ pub(super) fn first_cpu() -> u32 {
     crate::kernel::probe::online_cpus().first().copied().unwrap_or(0)
 }
 
-/// The type's number, and which bit of `config` asks for the return.
-pub(in crate::kernel) fn pmu() -> Option<(u32, u32)> {
-    let kind = std::fs::read_to_string(format!("{PMU}/type"))
+/// The number of the dynamic event type described in `directory`, and which bit of `config` asks for the return.
+pub(in crate::kernel) fn pmu(directory: &str) -> Option<(u32, u32)> {
+    let kind = std::fs::read_to_string(format!("{directory}/type"))
         .ok()?
         .trim()
         .parse()
         .ok()?;
-    let bit = std::fs::read_to_string(format!("{PMU}/format/retprobe"))
+    let bit = std::fs::read_to_string(format!("{directory}/format/retprobe"))
         .ok()
         .and_then(|text| text.trim().strip_prefix("config:")?.parse().ok())
         .filter(|bit| *bit < 64)

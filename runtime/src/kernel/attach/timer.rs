@@ -4,7 +4,7 @@ use super::perf_uprobe::first_cpu;
 use super::{Link, error, onto_event};
 use crate::backend::Error;
 use crate::kernel::{help, probe};
-use crate::sys::perf::{self, EventSpec, Sample};
+use crate::sys::perf::{self, Detail, EventSpec, Sample};
 use crumbs_compiler::plan::Period;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -49,7 +49,7 @@ fn on_cpu(program: BorrowedFd<'_>, every: Period, cookie: u32, cpu: u32) -> io::
         kind: perf::TYPE_SOFTWARE,
         config: perf::CPU_CLOCK,
         sample,
-        uprobe: None,
+        detail: Detail::None,
         pid: None,
         cpu: Some(cpu),
     };

@@ -4,7 +4,7 @@ use super::perf_uprobe::first_cpu;
 use super::{Link, error, onto_event};
 use crate::backend::Error;
 use crate::kernel::help;
-use crate::sys::perf::{self, EventSpec, Sample};
+use crate::sys::perf::{self, Detail, EventSpec, Sample};
 use std::os::fd::BorrowedFd;
 
 pub(super) fn attach(
@@ -17,7 +17,7 @@ pub(super) fn attach(
         kind: perf::TYPE_TRACEPOINT,
         config: id,
         sample: Sample::Period(1),
-        uprobe: None,
+        detail: Detail::None,
         pid: None,
         cpu: Some(first_cpu()),
     };

@@ -22,11 +22,18 @@ pub(super) fn attach(
     let c_path = CString::new(path).map_err(|_| error(probe_name, "its path has a NUL byte", None))?;
     let offsets: Vec<u64> = places.iter().map(|place| place.offset).collect();
     let cookies: Vec<u64> = places.iter().map(|place| u64::from(place.cookie)).collect();
+    let has_counters = places.iter().any(|place| place.counter != 0);
+    let counters: Vec<u64> = places
+        .iter()
+        .filter(|_| has_counters)
+        .map(|place| place.counter)
+        .collect();
     let filter = pid.filter(|_| probe::has(Feature::UprobeMultiPid)).unwrap_or(0);
     let target = UprobeMulti {
         path: &c_path,
         offsets: &offsets,
         cookies: &cookies,
+        counters: &counters,
         on_return,
         pid: filter,
     };
@@ -58,19 +65,18 @@ fn explain(
         Some(libc::ENOENT) => error(probe_name, format!("there is no file {path}"), None),
         Some(libc::EBADF) => error(probe_name, format!("{path} is not a regular file"), None),
         Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOEXEC | libc::EIO) => {
-            let refused = target
-                .offsets
-                .iter()
-                .zip(target.cookies)
-                .find(|(offset, cookie)| {
-                    let one = UprobeMulti {
-                        offsets: std::slice::from_ref(*offset),
-                        cookies: std::slice::from_ref(*cookie),
-                        ..*target
-                    };
-                    bpf::link_uprobe_multi(program, &one).is_err()
-                })
-                .map(|(offset, _)| format!(" at offset {offset:#x}"))
+            let is_refused = |&at: &usize| {
+                let one = UprobeMulti {
+                    offsets: &target.offsets[at..=at],
+                    cookies: &target.cookies[at..=at],
+                    counters: target.counters.get(at..=at).unwrap_or(&[]),
+                    ..*target
+                };
+                bpf::link_uprobe_multi(program, &one).is_err()
+            };
+            let refused = (0..target.offsets.len())
+                .find(is_refused)
+                .map(|at| format!(" at offset {:#x}", target.offsets[at]))
                 .unwrap_or_default();
             error(
                 probe_name,

@@ -71,6 +71,7 @@ fn register() {
         path: c"/proc/self/exe",
         offsets: &[size.saturating_sub(1) & !3],
         cookies: &[0],
+        counters: &[],
         on_return: false,
         pid: 0,
     };

@@ -19,12 +19,18 @@ fn measure_attaching() {
                 .map(|_| Attach::Uprobe {
                     path: path.clone(),
                     on_return: false,
-                    places: vec![UprobePlace { offset, cookie: 0 }],
+                    places: vec![UprobePlace {
+                        offset,
+                        counter: 0,
+                        cookie: 0,
+                    }],
                 })
                 .collect();
             let plan = plan_of(same, ProgramKind::Kprobe, false);
             let start = Instant::now();
-            let links = attach_all(&plan, &[program.try_clone().unwrap()], None).unwrap();
+            let links = attach_all(&plan, &[program.try_clone().unwrap()], None)
+                .unwrap()
+                .links;
             let attached = start.elapsed();
             let start = Instant::now();
             close_all(links);
@@ -91,7 +97,11 @@ fn measure_blocks(code: &[u8]) {
         let mut links = Vec::new();
         for function in functions {
             let (path, offset) = place_of(function as usize);
-            let places = vec![UprobePlace { offset, cookie: 0 }];
+            let places = vec![UprobePlace {
+                offset,
+                counter: 0,
+                cookie: 0,
+            }];
             let attach = Attach::Uprobe {
                 path,
                 on_return: false,
@@ -99,7 +109,11 @@ fn measure_blocks(code: &[u8]) {
             };
             programs.push(load(prog_type::KPROBE, multi(), 0, code));
             let plan = plan_of(vec![attach], ProgramKind::Kprobe, false);
-            links.extend(attach_all(&plan, &programs[programs.len() - 1..], None).unwrap());
+            links.extend(
+                attach_all(&plan, &programs[programs.len() - 1..], None)
+                    .unwrap()
+                    .links,
+            );
         }
         let attached = start.elapsed();
         close_all(links);

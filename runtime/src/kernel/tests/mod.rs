@@ -122,7 +122,11 @@ fn uprobe(function: extern "C" fn(usize) -> usize, on_return: bool, cookie: u32)
     Attach::Uprobe {
         path,
         on_return,
-        places: vec![UprobePlace { offset, cookie }],
+        places: vec![UprobePlace {
+            offset,
+            counter: 0,
+            cookie,
+        }],
     }
 }
 
@@ -162,7 +166,9 @@ fn counts_user_probes_with_their_cookies() {
         let cookies = super::probe::has(Feature::Cookies);
         let program = load(prog_type::KPROBE, multi(), 0, &counter(&fd, cookies));
         let plan = plan_of(vec![uprobe(function, on_return, 7)], ProgramKind::Kprobe, false);
-        let links = attach_all(&plan, &[program], Some(std::process::id())).unwrap();
+        let links = attach_all(&plan, &[program], Some(std::process::id()))
+            .unwrap()
+            .links;
         for n in 0..1000 {
             std::hint::black_box(function(n));
         }
@@ -183,7 +189,11 @@ fn counts_user_probes_by_perf_events() {
     let (fd, mapping) = memory(64);
     let program = load(prog_type::KPROBE, 0, 0, &counter(&fd, false));
     let (path, offset) = place_of(forked as *const () as usize);
-    let places = [UprobePlace { offset, cookie: 3 }];
+    let places = [UprobePlace {
+        offset,
+        counter: 0,
+        cookie: 3,
+    }];
     for pid in [None, Some(std::process::id())] {
         mapping.word(0).unwrap().store(0, Ordering::SeqCst);
         let links =
@@ -204,7 +214,11 @@ fn names_what_cannot_be_probed() {
     let (fd, _mapping) = memory(64);
     let program = load(prog_type::KPROBE, multi(), 0, &counter(&fd, false));
     let try_it = |path: &str, offset| {
-        let places = vec![UprobePlace { offset, cookie: 5 }];
+        let places = vec![UprobePlace {
+            offset,
+            counter: 0,
+            cookie: 5,
+        }];
         let attach = Attach::Uprobe {
             path: path.into(),
             on_return: false,
@@ -244,7 +258,9 @@ fn timers_fire_on_one_cpu_or_on_all() {
         let all = matches!(attach, Attach::Profile { .. });
         let plan = plan_of(vec![attach], ProgramKind::PerfEvent, false);
         let started = Instant::now();
-        let links = attach_all(&plan, &[program.try_clone().unwrap()], None).unwrap();
+        let links = attach_all(&plan, &[program.try_clone().unwrap()], None)
+            .unwrap()
+            .links;
         std::thread::sleep(Duration::from_millis(300));
         close_all(links);
         let most = started.elapsed().as_millis() as u64 / 10 + 1;
@@ -294,7 +310,7 @@ fn counts_a_tracepoint_on_every_cpu() {
         cookie: 0,
     };
     let plan = plan_of(vec![attach], ProgramKind::Tracepoint, false);
-    let links = attach_all(&plan, &[program], None).unwrap();
+    let links = attach_all(&plan, &[program], None).unwrap().links;
     for cpu in super::probe::online_cpus() {
         std::thread::spawn(move || {
             // SAFETY: all-zero is a valid set; the calls take no other memory.
@@ -377,7 +393,7 @@ fn ring_gives_every_record_in_order_around_its_end() {
         let first = word(&mapping, 0);
         let mut next = first;
         for burst in [1, 100, 3, 1000, 77] {
-            (0..burst).for_each(|_| bpf::prog_run(program.as_fd()).unwrap());
+            (0..burst).for_each(|_| _ = bpf::prog_run(program.as_fd()).unwrap());
             while let Some(record) = reader.next_record() {
                 assert_eq!(record.len(), len as usize);
                 assert_eq!(record[..8], next.to_ne_bytes());

@@ -144,7 +144,9 @@ fn quiesce_waits_for_a_program_that_sleeps() {
         code.extend([insn(0x79, 3, 6, 8, 0), call(148), store(6, 0, 2), mov(0, 0), EXIT].concat());
         let program = load(prog_type::KPROBE, multi(), bpf::SLEEPABLE, &code);
         let plan = plan_of(vec![uprobe(slept, on_return, 0)], ProgramKind::Kprobe, true);
-        let links: Vec<Link> = attach_all(&plan, &[program], Some(std::process::id())).unwrap();
+        let links: Vec<Link> = attach_all(&plan, &[program], Some(std::process::id()))
+            .unwrap()
+            .links;
         let mut quiescer = Quiescer::new(&plan).unwrap();
         quiescer.wait();
         let quiet = AtomicBool::new(false);

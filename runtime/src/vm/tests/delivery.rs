@@ -24,6 +24,7 @@ fn script() -> (Plan, Vec<bpf::Program>) {
             .iter()
             .map(|&cookie| UprobePlace {
                 offset: 16 * u64::from(cookie),
+                counter: 0,
                 cookie,
             })
             .collect(),
