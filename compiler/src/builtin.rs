@@ -126,6 +126,10 @@ pub static ALL: &[Builtin] = &[
     },
 ];
 
+/// Values that are addresses of a struct of the kernel, by its tag: where the target describes it, they are pointers to
+/// it rather than numbers.
+pub static POINTEES: &[(&str, &str)] = &[("curtask", "task_struct")];
+
 /// Finds a builtin value by name.
 pub fn by_name(name: &str) -> Option<BuiltinId> {
     ALL.iter()

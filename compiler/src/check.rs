@@ -49,6 +49,7 @@ mod names;
 mod operators;
 mod places;
 mod queries;
+mod record;
 mod statements;
 mod types;
 mod uses;

@@ -14,7 +14,7 @@ use crate::probe_kind::tracepoint::FieldValue;
 use crate::probe_kind::{did_you_mean, rawtracepoint};
 use crate::probe_value::{self, ProbeValue, Role};
 use crate::similar::similar;
-use crate::types::Type;
+use crate::types::{Space, Type};
 use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::{Span, Spanned};
@@ -69,12 +69,20 @@ impl Cx<'_> {
         if let Some(id) = builtin::by_name(name) {
             return Some(Some(Expr {
                 kind: ExprKind::Builtin(id),
-                ty: id.row().ty.clone(),
+                ty: self.builtin_type(id),
                 span,
             }));
         }
         let (row, n) = probe_value::by_name(name)?;
         Some(self.probe_value(row, name, n, span))
+    }
+
+    fn builtin_type(&self, id: builtin::BuiltinId) -> Type {
+        let pointee = builtin::POINTEES.iter().find(|(name, _)| *name == id.row().name);
+        match pointee.and_then(|(_, tag)| self.types.lookup_type("struct", tag).ok()) {
+            Some(of) => Type::Ptr(Box::new(of), Space::Kernel),
+            None => id.row().ty.clone(),
+        }
     }
 
     fn probe_value(&mut self, row: &'static ProbeValue, name: &str, n: u32, span: Span) -> Option<Expr> {
@@ -104,7 +112,7 @@ impl Cx<'_> {
                 expr(ExprKind::Arg(n as u8), Type::I64)
             }
             Role::ReturnValue => expr(ExprKind::ReturnValue, Type::U64),
-            Role::Record => self.later(span, &format!("`{name}` as a whole; name a field, `{name}.NAME`")),
+            Role::Record => self.whole_record(span),
             Role::Name(table) => self.site_name(table, span),
             Role::KindName => {
                 let text = self.program.kind?.type_name().as_bytes().to_vec();
@@ -294,6 +302,10 @@ impl Cx<'_> {
             FieldValue::Text(size) => (ExprKind::RecordText { offset, size }, Type::Str(size + 1)),
             FieldValue::DynamicText { relative } => {
                 (ExprKind::RecordDynamicText { offset, relative }, self.text_type())
+            }
+            FieldValue::Typed { space, .. } => {
+                let field = field.clone();
+                return Some(self.typed_field(&field, space, span));
             }
             FieldValue::Later(what) => {
                 return self.later(span, &format!("{what}, which `{}` is one of", name.node));

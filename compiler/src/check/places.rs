@@ -300,7 +300,12 @@ fn add(groups: &mut Vec<Group>, kind: &'static dyn ProbeKind, place: Place, uses
     let layout: Layout = match &place.record {
         Some(record) => {
             let field = |name: &String| record.field(name).map(|(field, value)| (field.offset, value));
-            uses.fields.iter().map(field).collect()
+            if uses.record {
+                let all: Vec<String> = record.field_names().map(str::to_owned).collect();
+                all.iter().map(field).collect()
+            } else {
+                uses.fields.iter().map(field).collect()
+            }
         }
         None => Vec::new(),
     };

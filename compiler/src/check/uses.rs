@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 pub(super) struct Uses {
     /// The fields of the record that are read.
     pub fields: BTreeSet<String>,
+    /// Whether the record is as a whole.
+    pub record: bool,
     /// Whether `func` is.
     pub func: bool,
     /// Whether `probe` is.
@@ -78,8 +80,9 @@ impl Uses {
             ExprKind::Field(of, field) | ExprKind::Arrow(of, field) => {
                 if is_record(of) {
                     self.fields.insert(field.node.clone());
+                } else {
+                    self.expr(of);
                 }
-                self.expr(of);
             }
             ExprKind::Map { key: Some(list), .. } | ExprKind::Tuple(list) => {
                 list.iter().for_each(|e| self.expr(e))
@@ -118,6 +121,7 @@ impl Uses {
         match probe_value::by_name(name).map(|(row, _)| row.role) {
             Some(Role::Name(NameTable::Func)) => self.func = true,
             Some(Role::Name(NameTable::Probe)) => self.probe = true,
+            Some(Role::Record) => self.record = true,
             _ => {}
         }
     }

@@ -126,6 +126,9 @@ pub(crate) enum FieldValue {
     Text(u32),
     /// Text elsewhere in the record; whether its locator counts from behind itself.
     DynamicText { relative: bool },
+    /// What its C type says: an array, a struct, an address. Addresses are of this memory. (The size and text of the
+    /// type are part of what tells records apart.)
+    Typed { space: Space, c_type: String, size: u32 },
     /// Something that cannot be read yet; what it is.
     Later(&'static str),
 }
@@ -143,25 +146,30 @@ fn field_value(category: &str, field: &TracepointField) -> FieldValue {
         }
         _ => return FieldValue::Later("arrays of variable length"),
     }
+    let space = if category == SYSCALLS {
+        Space::User
+    } else {
+        Space::Kernel
+    };
+    let typed = || FieldValue::Typed {
+        space,
+        c_type: c_type.to_owned(),
+        size: field.size,
+    };
     if field.array.is_some() {
         return if is_text {
             FieldValue::Text(field.size)
         } else {
-            FieldValue::Later("arrays")
+            typed()
         };
     }
     if let Some(pointee) = c_type.strip_suffix('*') {
-        let space = if category == SYSCALLS {
-            Space::User
-        } else {
-            Space::Kernel
-        };
         let pointee = match pointee.trim().trim_end_matches("const").trim() {
             "char" => Type::Int(IntType {
                 bits: 8,
                 signed: true,
             }),
-            _ => Type::Void,
+            _ => return typed(),
         };
         return FieldValue::Scalar {
             ty: Type::Ptr(Box::new(pointee), space),
@@ -169,8 +177,11 @@ fn field_value(category: &str, field: &TracepointField) -> FieldValue {
             signed: false,
         };
     }
-    if !matches!(field.size, 1 | 2 | 4 | 8) || c_type.starts_with("struct ") || c_type.starts_with("union ") {
-        return FieldValue::Later("structures");
+    let is_tagged = ["struct ", "union ", "enum "]
+        .iter()
+        .any(|tag| c_type.starts_with(tag));
+    if !matches!(field.size, 1 | 2 | 4 | 8) || is_tagged {
+        return typed();
     }
     if c_type == "bool" && field.size == 1 {
         return FieldValue::Scalar {
@@ -275,10 +286,13 @@ mod tests {
         );
         let kernel = field("char *", 8, false, None, FieldLocation::Inline);
         assert_eq!(field_value("sched", &kernel), pointer(char_type, Space::Kernel));
-        assert_eq!(
+        assert!(matches!(
             inline("struct stat *", 8, false),
-            pointer(Type::Void, Space::User)
-        );
+            FieldValue::Typed {
+                space: Space::User,
+                ..
+            }
+        ));
         let text = field("char", 16, false, Some(16), FieldLocation::Inline);
         assert_eq!(field_value("sched", &text), FieldValue::Text(16));
         let dynamic = field("char", 4, false, None, FieldLocation::DataLoc);
@@ -289,7 +303,10 @@ mod tests {
         let array = field("unsigned long", 48, false, Some(6), FieldLocation::Inline);
         assert!(matches!(
             field_value("raw_syscalls", &array),
-            FieldValue::Later(_)
+            FieldValue::Typed {
+                space: Space::Kernel,
+                ..
+            }
         ));
     }
 }
