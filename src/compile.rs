@@ -76,11 +76,17 @@ pub(crate) enum Outcome {
     Shown,
 }
 
-/// Compiles a script, or shows a stage of it. Needs a large stack ([`stages::on_large_stack`]).
+/// Compiles a script, or shows a stage of it. `command_pid` is the process that is to run the traced command. Needs a large
+/// stack ([`stages::on_large_stack`]).
 ///
 /// # Errors
 /// When the script has mistakes, which have been reported.
-pub(crate) fn compile(source: &Source, args: &Args, target: &dyn Target) -> Result<Outcome, Stop> {
+pub(crate) fn compile(
+    source: &Source,
+    args: &Args,
+    command_pid: Option<u32>,
+    target: &dyn Target,
+) -> Result<Outcome, Stop> {
     let stage = args.stage;
     if stage == Some(StageName::Tokens) {
         let tokens = crumbs_grammar::lexer::tokens(&source.text);
@@ -104,6 +110,7 @@ pub(crate) fn compile(source: &Source, args: &Args, target: &dyn Target) -> Resu
         params: source.params.clone(),
         pid: args.pid,
         allow_unsafe: args.allow_unsafe,
+        command_pid,
         config: environment(),
         library: crumbs_probe_library::MODULES,
         ..Options::default()

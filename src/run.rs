@@ -65,7 +65,8 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         attaching: is_run,
         ..HostOptions::from_environment()
     });
-    let (compiled, object, sources) = match compile::compile(source, args, &target)? {
+    let command_pid = child.as_ref().map(Child::pid);
+    let (compiled, object, sources) = match compile::compile(source, args, command_pid, &target)? {
         Outcome::Compiled(compiled, object, sources) => (compiled, object, sources),
         Outcome::Shown => return Ok(0),
     };

@@ -306,9 +306,10 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("src/cli.rs", &["pid"], "an option of the command line"),
     (
         "runtime/src/vm/event/parse.rs",
-        &["pid", "tid", "uid", "gid", "comm", "cpu"],
+        &["pid", "tid", "uid", "gid", "comm", "cpu", "cgroup"],
         "attributes of a synthetic event",
     ),
+    ("runtime/src/words.rs", &["cgroup"], "a type of file system"),
     (
         "runtime/src/vm/context.rs",
         &["retval"],

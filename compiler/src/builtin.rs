@@ -2,8 +2,10 @@
 //!
 //! What depends on the probe kind (`argN`, `args`, `retval`, `func`, `probe`) is not here but in the checker.
 
+use crate::helper::Helper;
 use crate::ir;
 use crate::lower::BodyCx;
+use crate::shown::Shown;
 use crate::types::Type;
 
 /// Index into [`ALL`].
@@ -42,10 +44,19 @@ impl std::fmt::Debug for Builtin {
 /// Bytes of a task's name with its NUL (`TASK_COMM_LEN`, include/linux/sched.h).
 pub const COMM_SIZE: u32 = 16;
 
+/// Names of builtin values that are functions too, with a choice.
+pub const PID: &str = "pid";
+/// See [`PID`].
+pub const TID: &str = "tid";
+/// See [`PID`].
+pub const COMM: &str = "comm";
+/// See [`PID`].
+pub const NSECS: &str = "nsecs";
+
 /// Every builtin value, declared once.
 pub static ALL: &[Builtin] = &[
     Builtin {
-        name: "pid",
+        name: PID,
         doc: "process id of the current thread (its thread group), in crumbs' pid namespace",
         example: "interval:s:1 { print(pid); }",
         ty: Type::U32,
@@ -53,7 +64,7 @@ pub static ALL: &[Builtin] = &[
         lower: |cx| cx.pid(),
     },
     Builtin {
-        name: "tid",
+        name: TID,
         doc: "id of the current thread, in crumbs' pid namespace",
         example: "interval:s:1 { print(tid); }",
         ty: Type::U32,
@@ -77,7 +88,7 @@ pub static ALL: &[Builtin] = &[
         lower: |cx| cx.gid(),
     },
     Builtin {
-        name: "comm",
+        name: COMM,
         doc: "name of the current thread, at most 15 bytes",
         example: "interval:s:1 { print(comm); }",
         ty: Type::Str(COMM_SIZE),
@@ -85,7 +96,7 @@ pub static ALL: &[Builtin] = &[
         lower: |cx| cx.comm(),
     },
     Builtin {
-        name: "nsecs",
+        name: NSECS,
         doc: "nanoseconds since boot, suspended time included",
         example: "interval:s:1 { print(nsecs); }",
         ty: Type::U64,
@@ -123,6 +134,46 @@ pub static ALL: &[Builtin] = &[
         ty: Type::U32,
         identifies_thread: false,
         lower: |cx| cx.rand(),
+    },
+    Builtin {
+        name: "username",
+        doc: "name of the current process's real user; it is looked up when it is shown",
+        example: "interval:s:1 { print(username); }",
+        ty: Type::Shown(Shown::User),
+        identifies_thread: false,
+        lower: |cx| cx.uid(),
+    },
+    Builtin {
+        name: "cgroup",
+        doc: "id of the current process's cgroup in the version 2 hierarchy",
+        example: "interval:s:1 { @[cgroup] = count(); }",
+        ty: Type::U64,
+        identifies_thread: false,
+        lower: |cx| cx.helper_value(Helper::GetCurrentCgroupId),
+    },
+    Builtin {
+        name: "numaid",
+        doc: "number of the current CPU's NUMA node",
+        example: "interval:s:1 { print(numaid); }",
+        ty: Type::U32,
+        identifies_thread: false,
+        lower: |cx| cx.helper_value(Helper::GetNumaNodeId),
+    },
+    Builtin {
+        name: "jiffies",
+        doc: "the kernel's count of timer ticks, 64 bits",
+        example: "interval:s:1 { print(jiffies); }",
+        ty: Type::U64,
+        identifies_thread: false,
+        lower: |cx| cx.helper_value(Helper::Jiffies64),
+    },
+    Builtin {
+        name: "curtask",
+        doc: "address of the current thread's `struct task_struct`",
+        example: "interval:s:1 { print(curtask); }",
+        ty: Type::U64,
+        identifies_thread: true,
+        lower: |cx| cx.helper_value(Helper::GetCurrentTask),
     },
 ];
 

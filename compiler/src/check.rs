@@ -50,6 +50,7 @@ mod operators;
 mod places;
 mod queries;
 mod record;
+mod shown;
 mod statements;
 mod types;
 mod uses;

@@ -4,23 +4,30 @@
 
 use crate::check::Cx;
 use crate::codes;
-use crate::hir;
+use crate::hir::{self, Intrinsic};
 use crate::plan::MapId;
+use crate::types::Type;
 use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
 
 mod clear;
+mod clock;
 mod compile_time;
 mod delete;
 mod exit;
 mod has_key;
 mod len;
+mod memory;
 mod message;
+mod network;
+mod numbers;
 mod print;
 mod printf;
+mod process;
 mod str;
 mod time;
+mod words;
 mod zero;
 
 /// Every function, declared once. The order is the documentation's. Aggregations are in [`crate::aggregation::ALL`].
@@ -39,6 +46,27 @@ pub static ALL: &[Function] = &[
     str::FUNCTION,
     compile_time::STATIC_ASSERT,
     compile_time::FAIL,
+    clock::NSECS,
+    clock::PID,
+    clock::TID,
+    process::COMM,
+    process::CPID,
+    process::HAS_CPID,
+    process::USERMODE,
+    words::STRERROR,
+    words::SIGNAL_NAME,
+    words::SYSCALL_NAME,
+    words::STRFTIME,
+    words::CGROUP_PATH,
+    words::CGROUPID,
+    words::MACADDR,
+    memory::BUF,
+    memory::KPTR,
+    memory::UPTR,
+    numbers::BSWAP,
+    numbers::IS_ERR,
+    network::NTOP,
+    network::PTON,
 ];
 
 /// A function.
@@ -72,6 +100,26 @@ pub struct Call<'a> {
     pub args: &'a [&'a ast::Expr],
     /// All of it.
     pub span: Span,
+}
+
+impl Call<'_> {
+    /// The call as an intrinsic.
+    fn intrinsic(&self, which: Intrinsic, args: Vec<hir::Expr>, ty: Type) -> hir::Expr {
+        hir::Expr {
+            kind: hir::ExprKind::Intrinsic(which, args),
+            ty,
+            span: self.span,
+        }
+    }
+
+    /// The call as a constant.
+    fn constant(&self, value: i64, ty: Type) -> hir::Expr {
+        hir::Expr {
+            kind: hir::ExprKind::Const(value),
+            ty,
+            span: self.span,
+        }
+    }
 }
 
 /// Finds a function by name.
@@ -118,4 +166,28 @@ fn literal_text(cx: &mut Cx<'_>, arg: &ast::Expr, what: &str) -> Option<Vec<u8>>
             .help("write it out between double quotes"),
         ),
     }
+}
+
+/// An argument that is a number; `what` says what it stands for.
+fn number(cx: &mut Cx<'_>, arg: &ast::Expr, what: &str) -> Option<hir::Expr> {
+    let value = cx.value(arg)?;
+    match &value.ty {
+        Type::Int(_) => Some(value),
+        Type::Bool => Some(cx.converted(value, &Type::I64)),
+        ty => {
+            let message = format!("{what} is a number, and this is {}", cx.describe(ty));
+            cx.report(Diagnostic::error(&codes::ARGUMENT_TYPE, value.span, message))
+        }
+    }
+}
+
+/// An argument that is one of some words.
+fn choice<'w>(cx: &mut Cx<'_>, call: &Call<'_>, arg: &ast::Expr, words: &[&'w str]) -> Option<&'w str> {
+    if let ast::ExprKind::Ident(name) = &arg.kind
+        && let Some(word) = words.iter().find(|word| *word == name)
+    {
+        return Some(word);
+    }
+    let message = format!("`{}` is asked for one of: {}", call.name.node, words.join(", "));
+    cx.report(Diagnostic::error(&codes::ARGUMENT_TYPE, arg.span, message))
 }

@@ -92,6 +92,15 @@ helpers! {
     ProbeReadUserStr = 114 "probe_read_user_str" since 5 . 5 Writes [MemOut, Scalar, Scalar];
     ProbeReadKernelStr = 115 "probe_read_kernel_str" since 5 . 5 Writes [MemOut, Scalar, Scalar];
     GetNsCurrentPidTgid = 120 "get_ns_current_pid_tgid" since 5 . 7 Writes [Scalar, Scalar, MemOut, Scalar];
+    ProbeWriteUser = 36 "probe_write_user" since 4 . 8 Writes [Scalar, Mem, Scalar];
+    GetCurrentTask = 35 "get_current_task" since 4 . 8 Stable [];
+    GetNumaNodeId = 42 "get_numa_node_id" since 4 . 10 Stable [];
+    OverrideReturn = 58 "override_return" since 4 . 16 Writes [Ctx, Scalar];
+    GetCurrentCgroupId = 80 "get_current_cgroup_id" since 4 . 18 Stable [];
+    SendSignal = 109 "send_signal" since 5 . 3 Writes [Scalar];
+    SendSignalThread = 117 "send_signal_thread" since 5 . 6 Writes [Scalar];
+    Jiffies64 = 118 "jiffies64" since 5 . 6 Reads [];
+    KtimeGetTaiNs = 208 "ktime_get_tai_ns" since 6 . 1 Reads [];
     KtimeGetNs = 5 "ktime_get_ns" since 4 . 1 Reads [];
     KtimeGetBootNs = 125 "ktime_get_boot_ns" since 5 . 8 Reads [];
     RingbufOutput = 130 "ringbuf_output" since 5 . 8 Writes [Map, Mem, Scalar, Scalar];

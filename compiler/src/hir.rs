@@ -20,6 +20,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 mod display;
+pub mod intrinsic;
+
+pub use intrinsic::{Clock, Intrinsic};
 
 /// A whole script.
 #[derive(Clone, Debug)]
@@ -199,6 +202,8 @@ pub enum ExprKind {
     Const(i64),
     /// Text; the type is `Str(n)` with `n` above its length.
     Str(Vec<u8>),
+    /// Constant bytes; the type is an array of `uint8` of that length.
+    Bytes(Vec<u8>),
     /// A variable.
     Var(VarId),
     /// An element of a map; zeros where absent. Never an aggregation.
@@ -322,6 +327,8 @@ pub enum ExprKind {
         /// At most this many bytes with the NUL.
         length: Option<Box<Expr>>,
     },
+    /// What no other expression can say; see [`Intrinsic`].
+    Intrinsic(Intrinsic, Vec<Expr>),
     /// `has_key(@m, key)`.
     HasKey {
         /// The map.

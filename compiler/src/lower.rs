@@ -13,8 +13,10 @@
 
 mod aggregate;
 mod builtins;
+mod compare;
 mod events;
 mod insert;
+mod intrinsic;
 mod maps;
 mod memory;
 mod read;
@@ -345,7 +347,7 @@ impl<'a> BodyCx<'a> {
 /// What a program reads, found by walking its HIR.
 mod reads {
     use super::{Probe, Space, Stmt, StmtKind, Type, VarId};
-    use crate::hir::{Expr, ExprKind};
+    use crate::hir::{Expr, ExprKind, Intrinsic};
     use crate::visit::{self, Node};
     use std::collections::BTreeSet;
 
@@ -378,9 +380,11 @@ mod reads {
 
     /// Whether it reads the traced process's memory.
     pub(super) fn user_memory(probe: &Probe) -> bool {
+        let is_user = |address: &Expr| matches!(address.ty, Type::Ptr(_, Space::User));
         visit::any_expr(probe, &mut |expr: &Expr| match &expr.kind {
-            ExprKind::ReadText { address, .. } | ExprKind::Read { address, .. } => {
-                matches!(address.ty, Type::Ptr(_, Space::User))
+            ExprKind::ReadText { address, .. } | ExprKind::Read { address, .. } => is_user(address),
+            ExprKind::Intrinsic(Intrinsic::ReadBuffer | Intrinsic::MacAddress, args) => {
+                args.first().is_some_and(is_user)
             }
             _ => false,
         })

@@ -15,6 +15,8 @@ pub struct Options {
     pub no_warnings: bool,
     /// Whether the user allows what can change or crash the traced system (`--unsafe`).
     pub allow_unsafe: bool,
+    /// The process that runs the traced command (`-c`), numbered likewise.
+    pub command_pid: Option<u32>,
     /// Config variables that are set from outside (environment, flags), which win over the script's: name in lower
     /// case without prefix, and value. A later one wins.
     pub config: Vec<(String, String)>,

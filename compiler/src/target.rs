@@ -283,6 +283,10 @@ pub trait Target {
             searched: Vec::new(),
         })
     }
+    /// The id of the cgroup at a path of the file system; `None` where there is none.
+    fn cgroup_id(&self, _path: &str) -> Option<u64> {
+        None
+    }
     /// The kernel's type of this name: a struct, union or enum by its tag, or a typedef or plain type where `keyword` is
     /// empty. Modules are searched behind vmlinux.
     ///

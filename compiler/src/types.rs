@@ -6,9 +6,11 @@
 //! |---|---|---|---|
 //! | `Bool` | 1 | 1 | 0 or 1 |
 //! | `Int` | 1, 2, 4, 8 | its size | two's complement, native endian |
-//! | `Ptr`, `Name` | 8 | 8 | address; index into a table of the plan |
+//! | `Ptr`, `Name`, `Shown` | 8 | 8 | address; index into a table of the plan; the number |
 //! | `Str(n)` | n | 1 | text, NUL, and NULs up to `n` (so that equal strings are equal keys) |
 //! | `Bytes(n)` | n | 1 | as they are |
+//! | `Buffer(n)` | 4 + n, rounded up to 4 | 4 | how many bytes count (32 bits), then they, then zeros |
+//! | `Inet` | 20 | 4 | address family (32 bits), then 4 or 16 bytes in network order, then zeros |
 //! | `Tuple`, `Record` | as C lays out a struct | its greatest member's | members in order, padding is zero |
 //! | `Array` | all elements | an element's | elements in order |
 //! | `Struct` | as its source says | see [`StructType::align`] | as its source says |
@@ -19,6 +21,7 @@
 
 use crate::aggregation::AggType;
 use crate::ctype::{EnumType, StructType};
+use crate::shown::Shown;
 use std::sync::Arc;
 
 /// The type of a value.
@@ -48,6 +51,12 @@ pub enum Type {
     Enum(Arc<EnumType>),
     /// An index into one of the plan's tables of names; shown as the name.
     Name(NameTable),
+    /// A number that is shown in words.
+    Shown(Shown),
+    /// At most `n` raw bytes, as many as were asked for when they were read.
+    Buffer(u32),
+    /// An IPv4 or IPv6 address.
+    Inet,
     /// The running state of an aggregation; exists only as the value of a map.
     Agg(AggType),
 }
@@ -127,7 +136,9 @@ impl Type {
             Self::Void | Self::Agg(_) => 0,
             Self::Bool => 1,
             Self::Int(int) => int.bytes(),
-            Self::Ptr(..) | Self::Name(_) => 8,
+            Self::Ptr(..) | Self::Name(_) | Self::Shown(_) => 8,
+            Self::Buffer(n) => align_to(4 + n, 4),
+            Self::Inet => 20,
             Self::Str(n) | Self::Bytes(n) => *n,
             Self::Enum(enumeration) => enumeration.int.bytes(),
             Self::Struct(of) => of.size,
@@ -158,16 +169,18 @@ impl Type {
             Self::Enum(enumeration) => enumeration.int.bytes(),
             Self::Array(element, _) => element.align(),
             Self::Struct(of) => of.align(),
-            Self::Ptr(..) | Self::Name(_) => 8,
+            Self::Ptr(..) | Self::Name(_) | Self::Shown(_) => 8,
+            Self::Buffer(_) | Self::Inet => 4,
             _ => 1,
         }
     }
 
-    /// Whether a value fits a register: integers, booleans, pointers, enums, names.
+    /// Whether a value fits a register: integers, booleans, pointers, enums, names,
+    /// numbers shown in words.
     pub fn is_scalar(&self) -> bool {
         matches!(
             self,
-            Self::Bool | Self::Int(_) | Self::Ptr(..) | Self::Enum(_) | Self::Name(_)
+            Self::Bool | Self::Int(_) | Self::Ptr(..) | Self::Enum(_) | Self::Name(_) | Self::Shown(_)
         )
     }
 
@@ -231,6 +244,9 @@ impl std::fmt::Display for Type {
             Self::Enum(enumeration) => write!(f, "{enumeration}"),
             Self::Name(NameTable::Func) => f.write_str("func_t"),
             Self::Name(NameTable::Probe) => f.write_str("probe_t"),
+            Self::Shown(shown) => write!(f, "{shown}"),
+            Self::Buffer(n) => write!(f, "buffer[{n}]"),
+            Self::Inet => f.write_str("inet"),
             Self::Agg(agg) => write!(f, "{agg}"),
         }
     }

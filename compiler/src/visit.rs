@@ -113,6 +113,7 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
     match &expr.kind {
         ExprKind::Const(_)
         | ExprKind::Str(_)
+        | ExprKind::Bytes(_)
         | ExprKind::Var(_)
         | ExprKind::Builtin(_)
         | ExprKind::Arg(_)
@@ -149,7 +150,9 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
             vec![a, b]
         }
         ExprKind::Ternary(a, b, c) => vec![a, b, c],
-        ExprKind::Tuple(all) | ExprKind::Emit { args: all, .. } => all.iter().collect(),
+        ExprKind::Tuple(all) | ExprKind::Intrinsic(_, all) | ExprKind::Emit { args: all, .. } => {
+            all.iter().collect()
+        }
         ExprKind::ReadText { address, length } => std::iter::once(&**address)
             .chain(length.iter().map(|e| &**e))
             .collect(),

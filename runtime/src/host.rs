@@ -324,6 +324,14 @@ fn file_name(path: &Path) -> &str {
 }
 
 impl Target for HostTarget {
+    fn cgroup_id(&self, path: &str) -> Option<u64> {
+        // The id is the inode number of the directory (kernfs, since 5.5).
+        let metadata = std::fs::metadata(path).ok()?;
+        metadata
+            .is_dir()
+            .then(|| std::os::unix::fs::MetadataExt::ino(&metadata))
+    }
+
     fn arch(&self) -> Arch {
         if cfg!(target_arch = "aarch64") {
             Arch::Aarch64

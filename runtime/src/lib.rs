@@ -13,3 +13,4 @@ pub mod sys;
 pub mod sys_time;
 pub mod value;
 pub mod vm;
+mod words;

@@ -6,21 +6,74 @@
     reason = "clock_gettime, localtime_r and strftime of the C library"
 )]
 
+use crumbs_compiler::shown::EPOCH_FROM;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 
 /// Nanoseconds of the boot clock: what `nsecs` counts and `elapsed` is measured from.
 pub fn boot_clock_ns() -> u64 {
+    clock_ns(libc::CLOCK_BOOTTIME)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: `now` is valid for writing. A failure (no kernel since 2.6.39) leaves it 0.
-    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+    // SAFETY: `now` is valid for writing. A failure (no kernel since 3.10 lacks these clocks) leaves it 0.
+    unsafe { libc::clock_gettime(clock, &raw mut now) };
     u64::try_from(now.tv_sec)
         .unwrap_or(0)
-        .saturating_mul(1_000_000_000)
+        .saturating_mul(SECOND)
         .saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// Nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
+/// A time that a program took, by a strftime format in which `%f` is the microseconds, in the local time zone: nanoseconds
+/// of the boot clock or, from [`EPOCH_FROM`] on, of atomic time since 1970.
+pub fn strftime_at(format: &str, nanos: u64) -> Vec<u8> {
+    // What the clocks differ by is taken now: the kernel does not keep what it was when the program ran.
+    let since_1970 = if nanos >= EPOCH_FROM {
+        let ahead = clock_ns(libc::CLOCK_TAI).saturating_sub(clock_ns(libc::CLOCK_REALTIME));
+        // Whole seconds; the rest is the time between the two calls.
+        nanos.saturating_sub(ahead / SECOND * SECOND)
+    } else {
+        nanos.saturating_add(clock_ns(libc::CLOCK_REALTIME).saturating_sub(boot_clock_ns()))
+    };
+    let micros = format!("{:06}", since_1970 % SECOND / 1000);
+    strftime(
+        &with_fraction(format, &micros),
+        libc::time_t::try_from(since_1970 / SECOND).unwrap_or(0),
+    )
+}
+
+/// A strftime format with digits in the place of `%f`.
+fn with_fraction(format: &str, micros: &str) -> String {
+    let mut out = String::with_capacity(format.len());
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        let (before, conversion) = rest.split_at(at);
+        out.push_str(before);
+        rest = match conversion.strip_prefix("%f") {
+            Some(rest) => {
+                out.push_str(micros);
+                rest
+            }
+            None => {
+                // The character behind the sign belongs to it, `%%` included.
+                let end = conversion
+                    .char_indices()
+                    .nth(2)
+                    .map_or(conversion.len(), |(at, _)| at);
+                out.push_str(&conversion[..end]);
+                &conversion[end..]
+            }
+        };
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The wall-clock time now, by a strftime format, in the local time zone. Empty where the format cannot be used.
@@ -79,6 +132,18 @@ mod tests {
         assert_eq!(strftime("a\0b", 0), b"");
         assert_eq!(strftime(&"x".repeat(1000), 0).len(), 1000);
         assert_eq!(strftime(&"x".repeat(1 << 17), 0), b"");
+    }
+
+    #[test]
+    fn fractions_of_a_second() {
+        let filled = |format| with_fraction(format, "000042");
+        assert_eq!(filled("%S.%f|%f"), "%S.000042|000042");
+        assert_eq!(filled("%%f %"), "%%f %");
+        assert_eq!(filled("é%é%f"), "é%é000042");
+        // No zone is more than a day from UTC, and leap seconds are fewer than a day.
+        assert_eq!(strftime_at("%Y %f", 1_750_000_000_123_456_789), b"2025 123456");
+        let year = strftime_at("%Y", boot_clock_ns());
+        assert_eq!(year, strftime_now("%Y"));
     }
 
     #[test]

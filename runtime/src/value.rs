@@ -4,10 +4,12 @@
 //! only NULs would follow), bytes too many are ignored, so nothing here can fail or panic. Text is bytes, not
 //! `String`: file names need not be UTF-8, and what is printed must be what was read.
 
+use crate::words::words;
 use crumbs_compiler::ctype::StructId;
 use crumbs_compiler::plan::Plan;
 use crumbs_compiler::types::{IntType, NameTable, Type};
 use std::cmp::Ordering;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// A value of the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,14 @@ pub fn decode(bytes: &[u8], ty: &Type, plan: &Plan, slot: bool) -> Value {
             taken.resize(*n as usize, 0);
             Value::Bytes(taken)
         }
+        Type::Shown(shown) => Value::Name(words(shown, word(), plan.arch)),
+        Type::Buffer(n) => {
+            let length = unsigned(bytes, 4).min(u64::from(*n)) as usize;
+            let mut taken: Vec<u8> = behind(bytes, 4).iter().copied().take(length).collect();
+            taken.resize(length, 0);
+            Value::Bytes(taken)
+        }
+        Type::Inet => Value::Name(internet_address(unsigned(bytes, 4), behind(bytes, 4))),
         Type::Tuple(_) => Value::Tuple(members(bytes, ty, plan).collect()),
         Type::Record(named) => {
             let names = named.iter().map(|(name, _)| name.clone());
@@ -154,6 +164,16 @@ fn text(bytes: &[u8], n: usize, plan: &Plan) -> Vec<u8> {
         text.extend_from_slice(plan.settings.str_trunc_trailer.as_bytes());
     }
     text
+}
+
+/// An address of this family (include/linux/socket.h) as it is usually written; empty for other families.
+fn internet_address(family: u64, bytes: &[u8]) -> String {
+    let byte = |i: usize| bytes.get(i).copied().unwrap_or(0);
+    match family {
+        2 => Ipv4Addr::from(std::array::from_fn::<u8, 4, _>(byte)).to_string(),
+        10 => Ipv6Addr::from(std::array::from_fn::<u8, 16, _>(byte)).to_string(),
+        _ => String::new(),
+    }
 }
 
 /// The name at `index`; the index itself when the table has none there, which no compiled program sends.

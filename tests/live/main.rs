@@ -15,3 +15,4 @@ mod probes;
 mod process;
 mod signals;
 mod support;
+mod words;

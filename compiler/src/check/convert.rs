@@ -10,6 +10,7 @@ pub(super) fn converts(from: &Type, to: &Type) -> bool {
         (Type::Int(_) | Type::Bool | Type::Enum(_), Type::Int(_) | Type::Bool)
         | (Type::Str(_), Type::Str(_))
         | (Type::Ptr(..), Type::Ptr(..)) => true,
+        (Type::Buffer(a), Type::Buffer(b)) => a <= b,
         (Type::Tuple(a), Type::Tuple(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| converts(a, b))
         }

@@ -8,11 +8,11 @@ use crate::config::Configured;
 use crate::expand::prelude;
 use crate::hir::{Expr, ExprKind, Var, VarId};
 use crate::options::Options;
-use crate::plan::{Event, EventArg, EventId, EventKind, MapId, RECORD_HEADER, Site};
+use crate::plan::{Event, EventArg, EventId, EventKind, MapId, ProgramKind, RECORD_HEADER, Site};
 use crate::probe_kind::tracepoint::Record;
 use crate::probe_kind::{Offers, ProbeKind};
-use crate::target::Target;
-use crate::types::{Space, Type, align_to};
+use crate::target::{Arch, Target};
+use crate::types::{IntType, Space, Type, align_to};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::{COMMAND_LINE, Sources};
 use crumbs_grammar::span::Span;
@@ -256,6 +256,41 @@ impl Cx<'_> {
         self.program
             .offers()
             .map_or(Space::Kernel, |offers| offers.memory)
+    }
+
+    /// A number as the address of a character in the memory that probes of this kind are about.
+    pub fn as_address(&self, number: Expr) -> Expr {
+        let character = Type::Int(IntType {
+            bits: 8,
+            signed: true,
+        });
+        let address = self.converted(number, &Type::U64);
+        self.converted(address, &Type::Ptr(Box::new(character), self.memory()))
+    }
+
+    /// What the kernel sees the program as; `None` where its kind is in error.
+    pub fn program_kind(&self) -> Option<ProgramKind> {
+        self.program.kind.map(ProbeKind::program)
+    }
+
+    /// The architecture that is compiled for.
+    pub fn arch(&self) -> Arch {
+        self.target.arch()
+    }
+
+    /// The process id of the command that `-c` runs.
+    pub fn command_pid(&self) -> Option<u32> {
+        self.options.command_pid
+    }
+
+    /// The greatest length of text and buffers that are read.
+    pub fn max_strlen(&self) -> u32 {
+        self.configured.config.max_strlen
+    }
+
+    /// The id of the cgroup at a path.
+    pub fn cgroup_id(&self, path: &str) -> Option<u64> {
+        self.target.cgroup_id(path)
     }
 
     /// The positional parameter `$n` as text; empty where it is not given.

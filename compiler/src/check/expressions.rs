@@ -29,7 +29,7 @@ impl Cx<'_> {
     /// An expression that is tested for not being 0.
     pub(super) fn condition(&mut self, expr: &ast::Expr) -> Option<Expr> {
         let value = self.value(expr)?;
-        if value.ty.is_scalar() && !matches!(value.ty, Type::Name(_)) {
+        if value.ty.is_scalar() && !matches!(value.ty, Type::Name(_) | Type::Shown(_)) {
             return Some(value);
         }
         let message = format!(

@@ -125,6 +125,7 @@ pub(super) fn join(a: &Type, a_flexible: bool, b: &Type, b_flexible: bool) -> Op
         (Type::Bool, Type::Int(int)) => (Type::Int(*int), b_flexible),
         (Type::Int(int), Type::Bool) => (Type::Int(*int), a_flexible),
         (Type::Str(a), Type::Str(b)) => (Type::Str(*a.max(b)), false),
+        (Type::Buffer(a), Type::Buffer(b)) => (Type::Buffer(*a.max(b)), false),
         (Type::Tuple(a), Type::Tuple(b)) if a.len() == b.len() => {
             let members = a.iter().zip(b).map(|(a, b)| Some(join(a, false, b, false)?.0));
             (Type::Tuple(members.collect::<Option<_>>()?), false)

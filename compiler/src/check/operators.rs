@@ -152,7 +152,7 @@ impl Cx<'_> {
         }
     }
 
-    fn bad_operands(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) -> Option<Expr> {
+    pub(super) fn bad_operands(&mut self, op: BinaryOp, a: &Expr, b: &Expr, span: Span) -> Option<Expr> {
         let text = matches!(a.ty, Type::Str(_)) || matches!(b.ty, Type::Str(_));
         let diagnostic = Diagnostic::error(
             &codes::BAD_OPERANDS,
@@ -218,6 +218,11 @@ impl Cx<'_> {
             }
             (Type::Str(_), Type::Str(_)) if equality => compare(a, b),
             (Type::Name(x), Type::Name(y)) if x == y && equality => compare(a, b),
+            (Type::Shown(x), Type::Shown(y)) if x == y && equality => compare(a, b),
+            (Type::Inet, Type::Inet) if equality => compare(a, b),
+            (Type::Buffer(x), Type::Buffer(y)) if x == y && equality => compare(a, b),
+            (Type::Shown(_), Type::Str(_)) if equality => self.shown_comparison(op, written, a, b, span),
+            (Type::Str(_), Type::Shown(_)) if equality => self.shown_comparison(op, written, b, a, span),
             (Type::Name(table), Type::Str(_)) if equality => self.name_comparison(op, *table, a, b, span),
             (Type::Str(_), Type::Name(table)) if equality => self.name_comparison(op, *table, b, a, span),
             (Type::Bytes(x), Type::Bytes(y)) if equality && x == y => compare(a, b),

@@ -71,7 +71,9 @@ fn wrong_count<T>(cx: &mut Cx<'_>, wanted: usize, found: usize, format: Span, ca
 fn conversion_fits(cx: &mut Cx<'_>, specifier: Specifier, value: &Expr) -> bool {
     let fits = match specifier {
         Specifier::Text => true,
-        Specifier::Raw | Specifier::RawHex | Specifier::RawHexSpaced => matches!(value.ty, Type::Bytes(_)),
+        Specifier::Raw | Specifier::RawHex | Specifier::RawHexSpaced => {
+            matches!(value.ty, Type::Buffer(_) | Type::Bytes(_))
+        }
         _ => matches!(
             value.ty,
             Type::Int(_) | Type::Bool | Type::Ptr(..) | Type::Enum(_)

@@ -260,6 +260,7 @@ impl Printer<'_, '_, '_> {
         match &expr.kind {
             ExprKind::Const(value) => self.constant(*value, &expr.ty),
             ExprKind::Str(text) => write!(self.f, "{:?}", String::from_utf8_lossy(text)),
+            ExprKind::Bytes(bytes) => write!(self.f, "{bytes:?}"),
             ExprKind::Var(var) => write!(self.f, "{}", self.var(*var)),
             ExprKind::MapValue { map, key } => self.element(*map, key.as_deref()),
             ExprKind::Builtin(id) => self.f.write_str(id.row().name),
@@ -347,6 +348,11 @@ impl Printer<'_, '_, '_> {
                     self.f.write_str(", ")?;
                     self.expr(length)?;
                 }
+                self.f.write_char(')')
+            }
+            ExprKind::Intrinsic(which, args) => {
+                write!(self.f, "{}:{}(", which.name(), expr.ty)?;
+                self.list(args)?;
                 self.f.write_char(')')
             }
             ExprKind::HasKey { map, key } => {

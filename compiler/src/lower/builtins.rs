@@ -111,6 +111,11 @@ impl BodyCx<'_> {
         self.ir.call(Helper::GetPrandomU32, &[])
     }
 
+    /// What a helper without arguments gives.
+    pub(crate) fn helper_value(&mut self, helper: Helper) -> Value {
+        self.ir.call(helper, &[])
+    }
+
     /// The attach cookie; a constant where the program is attached to one place.
     pub(super) fn site(&mut self) -> Value {
         let cookies: Vec<u32> = self.probe.attach.iter().flat_map(Attach::cookies).collect();

@@ -10,7 +10,7 @@
 use super::{BodyCx, VarHome};
 use crate::helper::Helper;
 use crate::hir::{Expr, ExprKind};
-use crate::ir::{BinOp, Block, Cond, Op, Value, Width};
+use crate::ir::{BinOp, Cond, Op, Value, Width};
 use crate::plan::{LossKind, UNREADABLE};
 use crate::types::{Space, Type};
 
@@ -28,6 +28,8 @@ pub(super) enum Prepared {
     Scalar(Value),
     /// Constant text.
     Text(Vec<u8>),
+    /// Constant bytes.
+    Bytes(Vec<u8>),
     /// All zeros: 0, `false`, empty text, and tuples of them.
     Zeros,
     /// `size` canonical bytes at `addr + offset`.
@@ -86,7 +88,7 @@ pub(super) enum Prepared {
 }
 
 /// Splits `len` bytes into accesses of at most 8 bytes that are aligned at each of the offsets.
-fn chunks(offsets: [u32; 2], len: u32) -> impl Iterator<Item = (u32, Width)> {
+pub(super) fn chunks(offsets: [u32; 2], len: u32) -> impl Iterator<Item = (u32, Width)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let aligned = |w: &Width| {
@@ -132,6 +134,7 @@ impl BodyCx<'_> {
         let size = expr.ty.size();
         match &expr.kind {
             ExprKind::Str(text) => Prepared::Text(text.clone()),
+            ExprKind::Bytes(bytes) => Prepared::Bytes(bytes.clone()),
             ExprKind::Var(var) => match self.var_value(*var) {
                 VarHome::Slot(slot) => {
                     let now = Prepared::Memory {
@@ -161,6 +164,7 @@ impl BodyCx<'_> {
                 relative: *relative,
             },
             ExprKind::ReadText { address, length } => self.prepare_read(address, length.as_deref(), &expr.ty),
+            ExprKind::Intrinsic(which, args) => self.intrinsic_memory(*which, args, &expr.ty),
             ExprKind::Tuple(members) => Prepared::Tuple(members.iter().map(|m| self.prepare(m)).collect()),
             ExprKind::Member(tuple, index) => {
                 let prepared = self.prepare(tuple);
@@ -358,6 +362,12 @@ impl BodyCx<'_> {
                 self.fill_text(text, size, addr, offset, canonical);
                 None
             }
+            Prepared::Bytes(bytes) => {
+                let kept = &bytes[..bytes.len().min(size as usize)];
+                self.store_bytes(kept, addr, offset);
+                self.zero(addr, offset + kept.len() as u32, size - kept.len() as u32);
+                None
+            }
             Prepared::Memory {
                 addr: from,
                 offset: from_offset,
@@ -424,15 +434,19 @@ impl BodyCx<'_> {
         bytes.push(0);
         // Whole words are cheaper than their parts.
         bytes.resize(bytes.len().next_multiple_of(8).min(size as usize), 0);
+        self.store_bytes(&bytes, addr, offset);
+        if canonical {
+            self.zero(addr, offset + bytes.len() as u32, size - bytes.len() as u32);
+        }
+    }
+
+    fn store_bytes(&mut self, bytes: &[u8], addr: Value, offset: u32) {
         for (at, width) in chunks([offset; 2], bytes.len() as u32) {
             let mut word = [0; 8];
             let part = &bytes[at as usize..(at + width.bytes()) as usize];
             word[..part.len()].copy_from_slice(part);
             let value = self.ir.iconst(i64::from_le_bytes(word));
             self.store_at(addr, offset + at, width, value);
-        }
-        if canonical {
-            self.zero(addr, offset + bytes.len() as u32, size - bytes.len() as u32);
         }
     }
 
@@ -579,73 +593,6 @@ impl BodyCx<'_> {
         let most = self.ir.iconst(i64::from(most));
         self.ir
             .call(Helper::ProbeReadKernelStr, &[destination, most, source])
-    }
-
-    /// Ends the block: goes on at `equal` or `differs`.
-    pub(super) fn branch_equal(&mut self, a: &Expr, b: &Expr, equal: Block, differs: Block) {
-        let (prepared_a, prepared_b) = (self.prepare(a), self.prepare(b));
-        self.compare((&prepared_a, &a.ty), (&prepared_b, &b.ty), differs);
-        self.ir.jump(equal, &[]);
-    }
-
-    /// Goes on at `differs` unless the values are equal; stands where they are afterwards.
-    fn compare(&mut self, a: (&Prepared, &Type), b: (&Prepared, &Type), differs: Block) {
-        match (a, b) {
-            ((_, Type::Tuple(_) | Type::Record(_)), (_, Type::Tuple(_) | Type::Record(_))) => {
-                for (i, (type_a, type_b)) in a.1.members().zip(b.1.members()).enumerate() {
-                    let part_a = self.member_of(a.0.clone(), a.1, i as u32);
-                    let part_b = self.member_of(b.0.clone(), b.1, i as u32);
-                    self.compare((&part_a, type_a), (&part_b, type_b), differs);
-                }
-            }
-            ((Prepared::Scalar(a), _), (Prepared::Scalar(b), _)) => self.require_equal(*a, *b, differs),
-            ((Prepared::Text(a), _), (Prepared::Text(b), _)) => {
-                let (a, b) = (self.ir.iconst(i64::from(a == b)), self.ir.iconst(1));
-                self.require_equal(a, b, differs);
-            }
-            ((Prepared::Text(text), _), other) | (other, (Prepared::Text(text), _)) => {
-                self.compare_with_text(other, text, differs);
-            }
-            _ => {
-                let (addr_a, offset_a, size_a) = self.placed(a.0, a.1);
-                let (addr_b, offset_b, size_b) = self.placed(b.0, b.1);
-                // Both end in NUL within their size, so what is beyond the smaller one need not be looked at, unless
-                // the smaller is full to its NUL, which then differs from a longer text.
-                let size = size_a.min(size_b);
-                for (at, width) in chunks([offset_a, offset_b], size) {
-                    let a = self.load_at(addr_a, offset_a + at, width);
-                    let b = self.load_at(addr_b, offset_b + at, width);
-                    self.require_equal(a, b, differs);
-                }
-            }
-        }
-    }
-
-    fn compare_with_text(&mut self, value: (&Prepared, &Type), text: &[u8], differs: Block) {
-        let (addr, offset, size) = self.placed(value.0, value.1);
-        if text.len() as u32 >= size {
-            let (a, b) = (self.ir.iconst(0), self.ir.iconst(1));
-            self.require_equal(a, b, differs);
-            return;
-        }
-        let mut bytes = text.to_vec();
-        bytes.push(0);
-        // Canonical memory is zero behind the NUL: compare whole words where there are any.
-        bytes.resize(bytes.len().next_multiple_of(8).min(size as usize), 0);
-        for (at, width) in chunks([offset; 2], bytes.len() as u32) {
-            let mut word = [0; 8];
-            let part = &bytes[at as usize..(at + width.bytes()) as usize];
-            word[..part.len()].copy_from_slice(part);
-            let there = self.load_at(addr, offset + at, width);
-            let wanted = self.ir.iconst(i64::from_le_bytes(word));
-            self.require_equal(there, wanted, differs);
-        }
-    }
-
-    fn require_equal(&mut self, a: Value, b: Value, differs: Block) {
-        let same = self.ir.block();
-        self.ir.branch(Cond::Eq, a, b, same, differs);
-        self.ir.switch_to(same);
     }
 
     /// The address, offset and size of canonical memory that holds a value.

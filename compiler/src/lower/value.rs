@@ -84,6 +84,7 @@ impl BodyCx<'_> {
                 }
             }
             ExprKind::Convert(inner) => self.convert(inner, &expr.ty),
+            ExprKind::Intrinsic(which, args) => self.intrinsic_value(*which, args, &expr.ty),
             ExprKind::Member(tuple, index) => self.member(tuple, *index, &expr.ty),
             ExprKind::Increment { place, delta, prefix } => self.increment(place, *delta, *prefix, &expr.ty),
             ExprKind::HasKey { map, key } => self.has_key(*map, key.as_deref()),
@@ -95,6 +96,7 @@ impl BodyCx<'_> {
                 self.ir.iconst(0)
             }
             ExprKind::Str(_)
+            | ExprKind::Bytes(_)
             | ExprKind::Tuple(_)
             | ExprKind::ReadText { .. }
             | ExprKind::RecordText { .. }
@@ -423,7 +425,7 @@ pub(super) fn signed_quotient(ir: &mut Builder, a: Value, b: Value) -> Value {
 }
 
 /// The sign of a number, 0 or -1, and its magnitude.
-fn magnitude(ir: &mut Builder, value: Value) -> (Value, Value) {
+pub(super) fn magnitude(ir: &mut Builder, value: Value) -> (Value, Value) {
     let sign = ir.bin_imm(BinOp::AShr, value, 63);
     (sign, negate_if(ir, value, sign))
 }

@@ -10,6 +10,8 @@
 //! cpus 4                          # possible CPUs; 1 unless stated
 //! pid-namespace 4 4026531836      # device and inode, where the user is not in the initial namespace
 //!
+//! cgroup /sys/fs/cgroup 1         # path and id
+//!
 //! binary /usr/lib/libc.so.6 aka libc libc.so    # its path and the short names that mean it
 //! segment 0x26000 0x1550fc 0x26000              # of that binary, executable: address, size, file offset
 //! function write 0xf8340 157                    # of that binary: name, file offset, size
@@ -85,6 +87,7 @@ pub struct FixtureTarget {
     pid_namespace: Option<PidNamespace>,
     binaries: BTreeMap<String, RecordedBinary>,
     tracepoints: BTreeMap<(String, String), Arc<TracepointFormat>>,
+    cgroups: BTreeMap<String, u64>,
     /// Scripts to import, by name.
     files: BTreeMap<String, String>,
     /// Module and name of the kernel's functions, and their addresses.
@@ -175,6 +178,10 @@ impl Target for FixtureTarget {
 
     fn possible_cpus(&self) -> u32 {
         self.cpus
+    }
+
+    fn cgroup_id(&self, path: &str) -> Option<u64> {
+        self.cgroups.get(path).copied()
     }
 
     fn has(&self, feature: Feature) -> bool {
@@ -313,6 +320,7 @@ struct Parser {
     current: Option<(String, Vec<Function>)>,
     tracepoints: BTreeMap<(String, String), Arc<TracepointFormat>>,
     symbols: BTreeMap<(String, String), u64>,
+    cgroups: BTreeMap<String, u64>,
 }
 
 impl Parser {
@@ -338,6 +346,9 @@ impl Parser {
                     dev: number(dev)?,
                     ino: number(ino)?,
                 });
+            }
+            ("cgroup", [path, id]) => {
+                self.cgroups.insert((*path).to_owned(), number(id)?);
             }
             ("binary", [path, names @ ..]) => self.binary(path, names)?,
             ("segment", [address, size, offset]) => {
@@ -434,8 +445,9 @@ impl Parser {
             pid_namespace: self.pid_namespace,
             binaries: self.binaries,
             tracepoints: self.tracepoints,
-            files: BTreeMap::new(),
+            cgroups: self.cgroups,
             symbols: self.symbols,
+            files: BTreeMap::new(),
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod mount;
 pub mod perf;
 pub mod poll;
 pub mod process;
+pub(crate) mod user;
 
 use std::io;
 

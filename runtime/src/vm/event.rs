@@ -14,6 +14,7 @@
 //! | `pid`, `tid` | process and thread | 1; `tid` as `pid` |
 //! | `nspid`, `nstid` | the same, in the user's pid namespace | as `pid`, `tid` |
 //! | `uid`, `gid` | user and group | 0 |
+//! | `cgroup` | id of the cgroup | 1 |
 //! | `comm` | name of the thread, at most 15 bytes | empty |
 //! | `cpu` | the CPU | 0 |
 //! | `t` | the clock, ns | 1,000 after the event before it |
@@ -81,6 +82,8 @@ pub struct Event {
     pub ns_tid: u32,
     /// User.
     pub uid: u32,
+    /// Id of the cgroup.
+    pub cgroup: u64,
     /// Group.
     pub gid: u32,
     /// The thread's name, NUL-padded.
@@ -115,6 +118,7 @@ impl Event {
             ns_pid: 1,
             ns_tid: 1,
             uid: 0,
+            cgroup: 1,
             gid: 0,
             comm: [0; 16],
             cpu: 0,

@@ -11,6 +11,7 @@ use super::machine::{Machine, Run, STACK_SIZE, Store};
 use super::pointer::Pointer;
 use super::ring::Ring;
 use crumbs_compiler::helper::{Arg, Helper};
+use crumbs_compiler::shown::EPOCH_FROM;
 
 /// `BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP`: the flags of `ringbuf_output`.
 const WAKEUP_FLAGS: u64 = 3;
@@ -129,6 +130,17 @@ impl Machine {
             Helper::GetCurrentUidGid => pair(event.gid, event.uid),
             Helper::KtimeGetNs | Helper::KtimeGetBootNs => event.time.saturating_add(run.delay),
             Helper::GetAttachCookie => u64::from(run.cookie),
+            Helper::KtimeGetTaiNs => EPOCH_FROM.saturating_add(event.time).saturating_add(run.delay),
+            // 250 ticks a second, the usual configuration.
+            Helper::Jiffies64 => event.time.saturating_add(run.delay) / 4_000_000,
+            Helper::GetNumaNodeId => 0,
+            Helper::GetCurrentCgroupId => event.cgroup,
+            Helper::GetCurrentTask => FIRST_TASK + u64::from(event.tid) * TASK_SIZE,
+            // There is no process to send a signal to, no function to end and no memory that outlives the event.
+            Helper::SendSignal
+            | Helper::SendSignalThread
+            | Helper::OverrideReturn
+            | Helper::ProbeWriteUser => 0,
             Helper::GetCurrentComm => self.current_comm(run, args)?,
             Helper::GetNsCurrentPidTgid => self.ns_pid_tgid(run, args)?,
             Helper::ProbeReadUser => self.probe_read(run, args, |s| s == Space::User)?,
@@ -378,6 +390,11 @@ impl Machine {
         })
     }
 }
+
+/// Where simulated tasks lie, so that each thread has an address of its own.
+const FIRST_TASK: u64 = 0xffff_8880_0000_0000;
+/// Bytes between two of them; more than `struct task_struct` has.
+const TASK_SIZE: u64 = 1 << 14;
 
 fn map_number(address: u64) -> Option<usize> {
     match Pointer::decode(address) {

@@ -81,6 +81,7 @@ fn parse_line(text: &str, line: usize, time: u64) -> Result<Option<Event>, Strin
             "tid" => tid = Some(small(name, value)?),
             "nspid" => ns_pid = Some(small(name, value)?),
             "nstid" => ns_tid = Some(small(name, value)?),
+            "cgroup" => event.cgroup = number(name, value)?,
             "uid" => event.uid = small(name, value)?,
             "gid" => event.gid = small(name, value)?,
             "cpu" => event.cpu = small(name, value)?,
@@ -335,6 +336,7 @@ mod tests {
                 comm: *b"dd\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
                 cpu: 1,
                 uid: 2,
+                cgroup: 1,
                 gid: 3,
                 time: 1000,
                 context: vec![

@@ -1,0 +1,64 @@
+//! What programs compute beyond operators: one row of [`Intrinsic`] for each thing that no other expression can say.
+//!
+//! An intrinsic has a list of arguments, whose types the row states, and the type of its [`super::Expr`].
+
+/// Which, for [`super::ExprKind::Intrinsic`]. In brackets: its arguments, and what it gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Intrinsic {
+    /// `[] → uint32`: the process id in the initial pid namespace.
+    InitialPid,
+    /// `[] → uint32`: the thread id in the initial pid namespace.
+    InitialTid,
+    /// `[] → uint64`: a clock, in nanoseconds.
+    Clock(Clock),
+    /// `[] → uint8`: 1 where the processor was interrupted in user mode, else 0 (x86-64 only).
+    UserMode,
+    /// `[number] → the same type`: its bytes in reverse order.
+    ByteSwap,
+    /// `[int64] → int64`: without its sign.
+    Magnitude,
+    /// `[address, length: uint64] → buffer[n]`: the `min(length, n)` bytes at an address; the pointer's space says which
+    /// memory. Where they cannot be read they are zeros, and that is counted.
+    ReadBuffer,
+    /// `[value, length: uint64] → buffer[n]`: the first `min(length, n)` bytes of a value's memory, in which text is
+    /// followed by NULs up to its capacity; `n` is at most its size.
+    BufferOf,
+    /// `[family: uint64, address: integer, array or bytes] → inet`: an address of this family (`AF_INET`, `AF_INET6`).
+    /// Of a number the low 4 bytes in memory order, of anything else its bytes, 16 at most.
+    InternetAddress,
+    /// `[pointer, array or bytes] → macaddr_t`: six bytes at an address or of a value.
+    MacAddress,
+}
+
+/// A clock of the kernel other than the boot clock, which is the builtin `nsecs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Clock {
+    /// `CLOCK_MONOTONIC`.
+    Monotonic,
+    /// `CLOCK_TAI`.
+    Tai,
+}
+
+impl Intrinsic {
+    /// What listings call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InitialPid => "initial pid",
+            Self::InitialTid => "initial tid",
+            Self::Clock(Clock::Monotonic) => "monotonic clock",
+            Self::Clock(Clock::Tai) => "TAI clock",
+            Self::UserMode => "user mode",
+            Self::ByteSwap => "byte swap",
+            Self::Magnitude => "magnitude",
+            Self::ReadBuffer => "read buffer",
+            Self::BufferOf => "buffer of",
+            Self::InternetAddress => "internet address",
+            Self::MacAddress => "MAC address",
+        }
+    }
+
+    /// Whether evaluating it changes something.
+    pub fn has_effects(self) -> bool {
+        false
+    }
+}
