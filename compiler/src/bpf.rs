@@ -269,6 +269,8 @@ pub enum RelocTarget {
     Map(BpfMapId),
     /// The address of this byte of the program memory. The immediate holds the same offset.
     Memory(u32),
+    /// The function of this index in [`Program::callbacks`] of the program.
+    Callback(u32),
 }
 
 /// A place that loaders fill in.
@@ -293,6 +295,8 @@ pub struct Program {
     pub relocs: Vec<Reloc>,
     /// Bytes of stack frame that it uses.
     pub frame: u32,
+    /// Functions that helpers call for it. Callbacks have none of their own: they refer to these too.
+    pub callbacks: Vec<Program>,
 }
 
 impl Program {

@@ -43,6 +43,8 @@ mod cx;
 mod environment;
 mod expressions;
 mod facts;
+mod functions;
+mod loops;
 mod maps;
 mod memory;
 mod names;
@@ -91,10 +93,12 @@ pub fn check(
                 .help("say what to do where, for example `begin { printf(\"hello\\n\"); }`"),
         );
     }
+    let functions = functions::functions(script, &mut diagnostics);
     let places = places::plan(script, target, options, configured.settings.missing_probes);
     diagnostics.extend(places.diagnostics);
     let mut cx = Cx {
         sources,
+        functions,
         target,
         types: Environment::new(Declarations::default(), target),
         options,
@@ -281,12 +285,10 @@ fn ordered(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 /// What is said of a top-level item that this version cannot run.
 fn later_item(item: &ast::Item) -> Option<Diagnostic> {
     let (what, span) = match item {
-        // The last two are replaced before a script is checked.
-        ast::Item::Probe(_) | ast::Item::Config(_) | ast::Item::Import(_) | ast::Item::Macro(_) => {
-            return None;
-        }
+        // These are replaced before a script is checked.
+        ast::Item::Import(_) | ast::Item::Macro(_) => return None,
+        ast::Item::Probe(_) | ast::Item::Config(_) | ast::Item::Function(_) => return None,
         ast::Item::MapDecl(decl) => ("declarations of maps", decl.span),
-        ast::Item::Function(decl) => ("functions of one's own", decl.span),
         ast::Item::C(text) => ("C definitions", text.span),
     };
     Some(Diagnostic::error(

@@ -18,7 +18,8 @@
 //! constant in a register used twice.
 
 use crate::bpf::{Program, Reg};
-use crate::ir::{Function, Verified};
+use crate::ir::verify::FRAME;
+use crate::ir::{Function, Role, Verified};
 use std::fmt;
 
 mod emit;
@@ -73,6 +74,32 @@ impl std::error::Error for CodegenError {}
 /// # Errors
 /// When it needs more stack or longer jumps than BPF has.
 pub fn compile(func: &Verified<Function>) -> Result<Program, CodegenError> {
+    let mut program = compile_one(func)?;
+    program.callbacks = func.callbacks.iter().map(compile_one).collect::<Result<_, _>>()?;
+    check_chains(func, &program)?;
+    Ok(program)
+}
+
+/// Checks what the kernel does of the stack (`check_max_stack_depth()`): the frames of a callback and of all that are
+/// under way when it is called, each rounded up to 32, share the bytes of one.
+fn check_chains(func: &Function, program: &Program) -> Result<(), CodegenError> {
+    let rounded = |frame: u32| crate::types::align_to(frame.max(1), 32);
+    // Callers come before their callbacks.
+    let mut chains: Vec<u32> = Vec::new();
+    for (callback, code) in func.callbacks.iter().zip(&program.callbacks) {
+        let above = match callback.role {
+            Role::Callback { caller: Some(id), .. } => chains.get(id.0 as usize).copied().unwrap_or(0),
+            _ => rounded(program.frame),
+        };
+        chains.push(above + rounded(code.frame));
+    }
+    match chains.into_iter().max() {
+        Some(bytes) if bytes > FRAME => Err(CodegenError::FrameTooLarge { bytes, spilled: 0 }),
+        _ => Ok(()),
+    }
+}
+
+fn compile_one(func: &Function) -> Result<Program, CodegenError> {
     let machine = lower::lower(func);
     let allocation = machine.allocate()?;
     let frame = emit::Frame::of(func, &allocation)?;
@@ -84,6 +111,7 @@ pub fn compile(func: &Verified<Function>) -> Result<Program, CodegenError> {
         spans: code.spans,
         relocs: code.relocs,
         frame: frame.bytes,
+        callbacks: Vec::new(),
     })
 }
 

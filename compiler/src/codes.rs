@@ -22,7 +22,7 @@ codes! {
         "// nothing to do\n";
     LATER = "E0101", "not supported yet",
         "This is part of the bpftrace language and planned, but this version of crumbs cannot run it.",
-        "begin { while (1) { @x++; } }";
+        "begin { print(dw_ustack); }";
     UNKNOWN_PROBE_KIND = "E0102", "there is no such kind of probe",
         "An attach point begins with the kind of the probe: `uprobe:libc:write`, `interval:s:1`. `crumbs -l` lists what can be \
          traced.",
@@ -204,6 +204,17 @@ codes! {
     UNUSED_VARIABLE = "W0204", "a variable is never assigned",
         "A variable that is declared only holds 0.",
         "begin { let $x; }";
+    BAD_LOOP = "E0320", "a loop cannot be made",
+        "Loops are `for $i : a..b`, `for ($kv : @map)` over a map with keys, `while (condition)` and `unroll(n)` with a literal \
+         from 1 to 100. Seven can stand in each other.",
+        "begin { unroll(0) { print(1); } }";
+    NOT_IN_LOOP = "E0321", "a loop is left outside of any",
+        "`break` and `continue` belong to the innermost loop around them. `return` ends a probe or a function.",
+        "begin { break; }";
+    BAD_FUNCTION = "E0322", "a function is defined or called wrongly",
+        "A function has a name of its own, says the types of its parameters and what it returns, and does not call itself: \
+         `fn twice($n : int64) : int64 { return $n * 2; }`.",
+        "fn f($n : int64) : int64 { return f($n); } begin { print(f(1)); }";
     NO_IMPORT = "E0300", "an import cannot be read",
         "`import \"path\"` takes over what a script, every script of a directory, or a module of the probe library defines. \
          Paths count from the importing file. C files cannot be imported: crumbs works without a C compiler.",

@@ -34,6 +34,10 @@ pub enum Arg {
     MemOut,
     /// A pointer to a reserved ring buffer record.
     Record,
+    /// A callback.
+    Callback,
+    /// A pointer to memory on the stack that callbacks read and write, or 0.
+    Shared,
 }
 
 /// A row of [`HELPERS`].
@@ -107,6 +111,8 @@ helpers! {
     RingbufReserve = 131 "ringbuf_reserve" since 5 . 8 Writes [Map, Scalar, Scalar];
     RingbufSubmit = 132 "ringbuf_submit" since 5 . 8 Writes [Record, Scalar];
     CopyFromUser = 148 "copy_from_user" since 5 . 10 Writes [MemOut, Scalar, Scalar] sleepable;
+    ForEachMapElem = 164 "for_each_map_elem" since 5 . 13 Writes [Map, Callback, Shared, Scalar];
+    Loop = 181 "loop" since 5 . 17 Writes [Scalar, Callback, Shared, Scalar];
     GetAttachCookie = 174 "get_attach_cookie" since 5 . 15 Stable [Ctx];
     MapLookupPercpuElem = 195 "map_lookup_percpu_elem" since 5 . 19 Reads [Map, Key, Scalar];
 }

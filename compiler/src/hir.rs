@@ -180,8 +180,81 @@ pub enum StmtKind {
         /// Where not.
         otherwise: Vec<Stmt>,
     },
+    /// `for $v : a..b`.
+    ForRange {
+        /// Counts from the first bound to below the second; a variable of the body, which starts each iteration as the
+        /// count, whatever the body did to it before.
+        var: VarId,
+        /// The first bound, an int64. Bounds are evaluated once, this one first.
+        from: Expr,
+        /// The second bound, an int64.
+        to: Expr,
+        /// The variables of the body.
+        locals: Locals,
+        /// What is repeated.
+        body: Vec<Stmt>,
+    },
+    /// `for ($kv : @m)`: for each element of a map with keys, in no particular order. Whether elements that are added or
+    /// deleted meanwhile are met is not said; the present one may be deleted.
+    ForMap {
+        /// Key and value of the element, a tuple; a variable of the body. The value of an aggregation is what
+        /// [`ExprKind::Reduced`] gives.
+        var: VarId,
+        /// The map.
+        map: MapId,
+        /// The variables of the body.
+        locals: Locals,
+        /// What is repeated.
+        body: Vec<Stmt>,
+    },
+    /// `while (cond)`.
+    While {
+        /// A scalar, evaluated before each iteration; its variables belong to the body.
+        cond: Expr,
+        /// The variables of the body.
+        locals: Locals,
+        /// What is repeated.
+        body: Vec<Stmt>,
+    },
+    /// `unroll(n)`: `n` times the body.
+    Unroll {
+        /// How often.
+        count: u32,
+        /// The variables of the body.
+        locals: Locals,
+        /// What is repeated.
+        body: Vec<Stmt>,
+    },
+    /// `break`: ends the innermost loop.
+    Break,
+    /// `continue`: ends this iteration of the innermost loop.
+    Continue,
     /// `return`: ends the program.
     Return,
+    /// `return` in a function of the script: goes to the end of the innermost [`ExprKind::Inlined`].
+    Leave,
+}
+
+/// The variables that a loop's body declares: they are zeros again at the start of each iteration. All others keep what
+/// they hold from one iteration to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Locals {
+    /// The first.
+    pub first: u32,
+    /// Behind the last.
+    pub end: u32,
+}
+
+impl Locals {
+    /// All of them.
+    pub fn iter(self) -> impl Iterator<Item = VarId> {
+        (self.first..self.end).map(VarId)
+    }
+
+    /// Whether a variable is one of them.
+    pub fn contains(self, var: VarId) -> bool {
+        (self.first..self.end).contains(&var.0)
+    }
 }
 
 /// An expression.
@@ -301,6 +374,18 @@ pub enum ExprKind {
     Block {
         /// What runs first.
         body: Vec<Stmt>,
+        /// The value.
+        value: Box<Expr>,
+    },
+    /// A call of a function of the script: runs the body, up to its end or a [`StmtKind::Leave`]; then has the value of
+    /// `value`, a variable that the body assigned, or is void. Variables of the body are zeros when it starts.
+    Inlined {
+        /// The function's name.
+        name: String,
+        /// The parameters are assigned, then the function's body follows.
+        body: Vec<Stmt>,
+        /// Its variables.
+        locals: Locals,
         /// The value.
         value: Box<Expr>,
     },

@@ -1,4 +1,4 @@
-//! The intermediate representation: one function per program, in SSA form with block parameters.
+//! The intermediate representation: one function per program and its callbacks, in SSA form with block parameters.
 //!
 //! Everything is 64 bits wide: a [`Value`] is what one BPF register holds. Pointers are values; what they may point to
 //! is the kernel verifier's business and is kept right by construction (see [`mod@verify`]). Aggregates (strings, tuples)
@@ -38,7 +38,40 @@ pub struct Inst(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub u32);
 
-/// A program in SSA form.
+/// Index into [`Function::callbacks`] of the program's main function.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallbackId(pub u32);
+
+/// What a program's main function and its callbacks share, besides the program memory.
+///
+/// A callback gets the address of the *shared frame*, [`Function::shared_frame`] of the main function: the first word is
+/// the address of the claimed scratch slot, the second the context. Everything else that two functions of a program use
+/// is in slots with a [`SlotData::shared`] number, which are in that scratch slot: memory of which the kernel verifier
+/// knows nothing, so that it need not follow a loop from one iteration to the next.
+pub mod shared_frame {
+    /// Bytes of it.
+    pub const SIZE: u32 = 16;
+    /// Where the address of the scratch slot is.
+    pub const SCRATCH: i16 = 0;
+    /// Where the context is.
+    pub const CTX: i16 = 8;
+}
+
+/// What a function is in its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Where the program starts; its argument is the context.
+    Main,
+    /// Called by a helper for each iteration of a loop; gives 0 to go on and 1 to stop.
+    Callback {
+        /// Which argument, from 0, is the address of the shared frame.
+        frame: u8,
+        /// The function whose loop it is; `None` for the main function.
+        caller: Option<CallbackId>,
+    },
+}
+
+/// A program in SSA form, or one of its callbacks.
 #[derive(Clone, Debug)]
 pub struct Function {
     /// The ELF symbol it will have.
@@ -55,6 +88,12 @@ pub struct Function {
     pub slots: Vec<SlotData>,
     /// How many values there are: every `Value(i)` has `i` below this.
     pub values: u32,
+    /// What it is in its program.
+    pub role: Role,
+    /// Of a main function with callbacks: the slot of [`shared_frame`], which is always on the frame.
+    pub shared_frame: Option<Slot>,
+    /// Of a main function: all callbacks of the program, by [`CallbackId`].
+    pub callbacks: Vec<Function>,
 }
 
 /// What a block consists of.
@@ -88,6 +127,8 @@ pub struct SlotData {
     pub size: u32,
     /// Where it lives.
     pub home: Home,
+    /// Slots of the same number are the same memory in all functions of a program: numbered from 0.
+    pub shared: Option<u32>,
 }
 
 /// Where a slot lives.
@@ -279,6 +320,10 @@ pub enum Op {
     },
     /// The program's context pointer.
     Ctx,
+    /// An argument of a callback, from 0.
+    Argument(u8),
+    /// A callback, for a helper's argument.
+    Callback(CallbackId),
     /// Reads the context. Kept apart from [`Op::Load`] because kernels before 7.2 accept context accesses only at
     /// constant offsets from the unmodified pointer.
     CtxLoad {
@@ -337,6 +382,8 @@ impl Op {
         match self {
             Self::Const(_)
             | Self::Ctx
+            | Self::Argument(_)
+            | Self::Callback(_)
             | Self::CtxLoad { .. }
             | Self::Memory(_)
             | Self::MapPtr(_)
@@ -359,6 +406,8 @@ impl Op {
         match self {
             Self::Const(_)
             | Self::Ctx
+            | Self::Argument(_)
+            | Self::Callback(_)
             | Self::CtxLoad { .. }
             | Self::Memory(_)
             | Self::MapPtr(_)

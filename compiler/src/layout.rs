@@ -6,13 +6,14 @@
 //! Invariants: all offsets are multiples of 8; stripes and scratch start at multiples of 64, so that two CPUs never
 //! share a cache line; every map has its own loss counters.
 
-use crate::hir::{Map, Probe, Script};
+use crate::hir::{Map, Probe, Script, StmtKind};
 use crate::plan::{
     Attach, BpfMap, BpfMapId, BpfMapKind, Event, Generations, Loss, LossKind, MapId, MapPlan, MemoryPlan,
     Plan, ProgramKind, ProgramPlan, Refused, Rings, Scratch, Storage, Stripes,
 };
 use crate::target::{Feature, Target};
 use crate::types::{Type, align_to};
+use crate::visit::{self, Node};
 
 /// `BPF_F_NO_PREALLOC` of `map_flags` (include/uapi/linux/bpf.h).
 const NO_PREALLOC: u32 = 1;
@@ -141,8 +142,21 @@ fn refused(script: &Script, target: &dyn Target, offset: u32) -> Refused {
     }
 }
 
+/// Whether the script has loops that the kernel may have to end.
+fn has_loops(script: &Script) -> bool {
+    script.probes.iter().any(|probe| {
+        visit::any_node_of(probe, &mut |node| match node {
+            Node::Stmt(stmt) => matches!(stmt.kind, StmtKind::ForRange { .. } | StmtKind::While { .. }),
+            Node::Expr(_) => false,
+        })
+    })
+}
+
 fn losses(script: &Script) -> Vec<Loss> {
-    let general = [LossKind::Event, LossKind::Scratch, LossKind::Read].into_iter();
+    let general = [LossKind::Event, LossKind::Scratch, LossKind::Read];
+    let general = general
+        .into_iter()
+        .chain(has_loops(script).then_some(LossKind::Loop));
     let maps = (0..script.maps.len() as u32)
         .flat_map(|i| [LossKind::MapFull(MapId(i)), LossKind::Contended(MapId(i))]);
     let lengths = (0..).zip(&script.maps).filter_map(|(i, map)| {

@@ -1,4 +1,4 @@
-//! Lowering: typed HIR to SSA IR, one function a program.
+//! Lowering: typed HIR to SSA IR, one function a program and one for each loop that is not written out.
 //!
 //! In: a checked script and its layout. Out: functions that keep the IR's invariants ([`crate::ir`]).
 //!
@@ -15,21 +15,26 @@ mod aggregate;
 mod builtins;
 mod compare;
 mod events;
+mod flow;
 mod insert;
 mod intrinsic;
+mod loops;
 mod maps;
 mod memory;
 mod read;
+mod shared;
 mod value;
 
+pub use loops::MAX_FRAMES;
+
 use crate::hir::{Probe, Script, Stmt, StmtKind, VarId};
-use crate::ir::{Block, Builder, Cond, Function, Op, Slot, Value, Width};
+use crate::ir::{Builder, CallbackId, Cond, Function, Op, Slot, Value, Width};
 use crate::layout::Layout;
 use crate::plan::{Attach, LossKind, MemoryPlan};
 use crate::target::{Feature, Target};
 use crate::types::{Space, Type};
 use crumbs_grammar::span::Span;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A script needs a kernel feature that the target lacks, at some place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +63,9 @@ pub fn lower(
             let mut cx = BodyCx::new(script, probe, layout, target, plan.symbol.clone());
             cx.body();
             missing.append(&mut cx.missing);
-            (cx.ir.finish(), cx.sleepable)
+            let mut function = cx.ir.finish();
+            function.callbacks = cx.callbacks.into_iter().flatten().collect();
+            (function, cx.sleepable)
         })
         .collect();
     if missing.is_empty() {
@@ -77,6 +84,8 @@ enum VarHome {
     Slot(Slot),
     /// Everything else, before: zeros that nothing has written yet.
     Zeros,
+    /// Any: in memory that the functions of the program share.
+    Shared,
 }
 
 /// Results of helpers that fill memory and give the same on every call of one run; valid where control flow now is.
@@ -102,8 +111,28 @@ pub struct BodyCx<'a> {
     assigns_within: bool,
     missing: Vec<Missing>,
     span: Span,
-    /// The slot of each variable that has needed one.
+    /// The slot of each variable that has needed one, in the function under construction.
     var_slots: HashMap<VarId, Slot>,
+    /// The program's symbol.
+    symbol: String,
+    /// The variables that functions share.
+    captured: HashSet<VarId>,
+    /// The variables whose address is taken.
+    addressed: HashSet<VarId>,
+    /// The numbers of what functions share.
+    shared: HashMap<shared::Shared, u32>,
+    /// Its slots in the function under construction.
+    shared_slots: HashMap<shared::Shared, Slot>,
+    /// The generation selectors that callbacks want and the main function has not handed over yet.
+    selectors_handed: BTreeSet<u32>,
+    /// What statements can leave, innermost last.
+    scopes: Vec<flow::Scope>,
+    /// The callbacks so far; `None` for those under construction.
+    callbacks: Vec<Option<Function>>,
+    /// The callback under construction.
+    callback: Option<CallbackId>,
+    /// How many callbacks are under way in it.
+    depth: u32,
 }
 
 impl<'a> BodyCx<'a> {
@@ -116,7 +145,7 @@ impl<'a> BodyCx<'a> {
     ) -> Self {
         let is_user = probe.attach.iter().any(Attach::is_on_user_code);
         Self {
-            ir: Builder::new(name, probe.kind),
+            ir: Builder::new(name.clone(), probe.kind),
             script,
             probe,
             layout,
@@ -130,22 +159,24 @@ impl<'a> BodyCx<'a> {
             missing: Vec::new(),
             span: probe.span,
             var_slots: HashMap::new(),
+            symbol: name,
+            captured: shared::captured(probe, target),
+            addressed: reads::addressed(probe).into_iter().collect(),
+            shared: HashMap::new(),
+            shared_slots: HashMap::new(),
+            selectors_handed: BTreeSet::new(),
+            scopes: Vec::new(),
+            callbacks: Vec::new(),
+            callback: None,
+            depth: 0,
         }
     }
 
     fn body(&mut self) {
         self.ir.set_span(self.probe.span);
         self.load_selectors();
-        let zero = self.ir.iconst(0);
-        let fresh = |ty: &Type| {
-            if ty.is_scalar() {
-                VarHome::Value(zero)
-            } else {
-                VarHome::Zeros
-            }
-        };
-        self.vars = self.probe.vars.iter().map(|var| fresh(&var.ty)).collect();
-        self.give_memory();
+        self.vars = vec![VarHome::Zeros; self.probe.vars.len()];
+        self.reset((0..self.probe.vars.len() as u32).map(VarId));
         let (run, out) = (self.ir.block(), self.ir.block());
         if let Some(wanted) = self.probe.pid_filter {
             let (pid, wanted) = (self.pid(), self.ir.iconst(i64::from(wanted)));
@@ -161,30 +192,7 @@ impl<'a> BodyCx<'a> {
         self.statements(&self.probe.body);
         self.ir.jump(out, &[]);
         self.ir.switch_to(out);
-        self.ret();
-    }
-
-    /// Variables whose address is taken live in memory from the start.
-    fn give_memory(&mut self) {
-        for var in reads::addressed(self.probe) {
-            let size = self.probe.vars[var.0 as usize].ty.size();
-            let slot = self.ir.slot(size);
-            self.zero_slot(slot, size);
-            self.var_slots.insert(var, slot);
-            self.vars[var.0 as usize] = VarHome::Slot(slot);
-        }
-    }
-
-    fn ret(&mut self) {
-        let zero = self.ir.iconst(0);
-        self.ir.ret(zero);
-    }
-
-    /// Ends the program here; what is added from now on is unreachable.
-    fn end_program(&mut self) {
-        self.ret();
-        let unreachable = self.ir.block();
-        self.ir.switch_to(unreachable);
+        self.ret(0);
     }
 
     /// Reads every generation selector that the program may need. At the start and once, so that a run uses one
@@ -245,54 +253,26 @@ impl<'a> BodyCx<'a> {
                     }),
                 );
             }
+            StmtKind::ForRange {
+                var,
+                from,
+                to,
+                locals,
+                body,
+            } => self.for_range(*var, (from, to), *locals, body),
+            StmtKind::ForMap {
+                var,
+                map,
+                locals,
+                body,
+            } => self.for_map(*var, *map, *locals, body),
+            StmtKind::While { cond, locals, body } => self.while_loop(cond, *locals, body),
+            StmtKind::Unroll { count, locals, body } => self.unroll(None, *count, *locals, body),
+            StmtKind::Break => self.end_iteration(true),
+            StmtKind::Continue => self.end_iteration(false),
             StmtKind::Return => self.end_program(),
+            StmtKind::Leave => self.leave(),
         }
-    }
-
-    /// Lowers two ways that control flow takes, each from the start of its block, and joins them: gives the values that
-    /// they hand over, and leaves every variable with its value on the way taken.
-    fn join(
-        &mut self,
-        then: (Block, impl FnOnce(&mut Self) -> Vec<Value>),
-        otherwise: (Block, impl FnOnce(&mut Self) -> Vec<Value>),
-    ) -> Vec<Value> {
-        let before = (self.vars.clone(), self.cache);
-        self.ir.switch_to(then.0);
-        let mut results_then = (then.1)(self);
-        let (end_then, vars_then) = (self.ir.current(), std::mem::replace(&mut self.vars, before.0));
-        self.cache = before.1;
-        self.ir.switch_to(otherwise.0);
-        let mut results_otherwise = (otherwise.1)(self);
-        self.cache = before.1;
-        let merge = self.ir.block();
-        let results = results_then.iter().map(|_| self.ir.param(merge)).collect();
-        let mut zeroed_then = Vec::new();
-        for (i, then) in vars_then.into_iter().enumerate() {
-            match (then, self.vars[i]) {
-                (VarHome::Value(then), VarHome::Value(now)) if now != then => {
-                    results_then.push(then);
-                    results_otherwise.push(now);
-                    self.vars[i] = VarHome::Value(self.ir.param(merge));
-                }
-                // Assigned on one way only: on the other the slot gets the zeros that it stands for.
-                (VarHome::Slot(slot), VarHome::Zeros) => {
-                    self.zero_slot(slot, self.probe.vars[i].ty.size());
-                    self.vars[i] = VarHome::Slot(slot);
-                }
-                (VarHome::Zeros, VarHome::Slot(slot)) => {
-                    zeroed_then.push((slot, self.probe.vars[i].ty.size()))
-                }
-                _ => {}
-            }
-        }
-        self.ir.jump(merge, &results_otherwise);
-        self.ir.switch_to(end_then);
-        for (slot, size) in zeroed_then {
-            self.zero_slot(slot, size);
-        }
-        self.ir.jump(merge, &results_then);
-        self.ir.switch_to(merge);
-        results
     }
 
     fn var_value(&self, var: VarId) -> VarHome {

@@ -6,6 +6,7 @@
 //! | section | holds |
 //! |---|---|
 //! | `uprobe`, `tracepoint`, … | the functions of all programs of that section, a global symbol each |
+//! | `.text` | the callbacks of all programs, a local symbol each |
 //! | `.maps` | a symbol for every kernel map; what they are is said in BTF |
 //! | `.bss` | the program memory, one symbol [`MEMORY`] |
 //! | `license` | `GPL`: most helpers are for such programs only |
@@ -109,11 +110,25 @@ pub fn write(plan: &Plan, programs: &[Program], source: &SourceInfo<'_>) -> Resu
     let types = types::Types::of(plan, &sections);
     let maps = add_maps(&mut elf, plan);
     let memory = add_memory(&mut elf, plan);
+    let mut callbacks = vec![Vec::new(); programs.len()];
+    let mut placed = Vec::new();
     for section in &sections {
         let id = add_section(&mut elf, section.name, SectionKind::Text);
-        for program in &section.programs {
-            add_program(&mut elf, id, program, &maps, memory)?;
+        for (&program, &owner) in section.programs.iter().zip(&section.owners) {
+            let (at, symbol) = add_code(&mut elf, id, program, section.scope());
+            if section.are_callbacks {
+                callbacks[owner].push(symbol);
+            }
+            placed.push((id, at, program, owner));
         }
+    }
+    for (section, at, program, owner) in placed {
+        let symbols = Symbols {
+            maps: &maps,
+            memory,
+            callbacks: &callbacks[owner],
+        };
+        add_relocations(&mut elf, section, at, program, &symbols)?;
     }
     let (btf, ext) = ext::finish(types, &sections, source);
     for (name, data) in [(".BTF", btf), (".BTF.ext", ext)] {
@@ -123,23 +138,56 @@ pub fn write(plan: &Plan, programs: &[Program], source: &SourceInfo<'_>) -> Resu
     Ok(elf.write()?)
 }
 
-/// The programs of one ELF section.
+/// The functions of one ELF section.
 struct Section<'a> {
     name: &'a str,
     programs: Vec<&'a Program>,
+    /// Of each, the index of the program that it is or belongs to.
+    owners: Vec<usize>,
+    /// Whether they are callbacks rather than programs.
+    are_callbacks: bool,
 }
 
-/// Sections in order of their first program.
+impl Section<'_> {
+    fn scope(&self) -> SymbolScope {
+        if self.are_callbacks {
+            SymbolScope::Compilation
+        } else {
+            // Global and visible, as compilers of C make them.
+            SymbolScope::Dynamic
+        }
+    }
+}
+
+/// Sections in order of their first program; last the one of the callbacks, if there are any.
 fn sections<'a>(plans: &'a [ProgramPlan], programs: &'a [Program]) -> Vec<Section<'a>> {
     let mut sections: Vec<Section<'a>> = Vec::new();
-    for (plan, program) in plans.iter().zip(programs) {
+    for (owner, (plan, program)) in plans.iter().zip(programs).enumerate() {
         match sections.iter_mut().find(|s| s.name == plan.section) {
-            Some(section) => section.programs.push(program),
+            Some(section) => {
+                section.programs.push(program);
+                section.owners.push(owner);
+            }
             None => sections.push(Section {
                 name: &plan.section,
                 programs: vec![program],
+                owners: vec![owner],
+                are_callbacks: false,
             }),
         }
+    }
+    let callbacks = programs
+        .iter()
+        .enumerate()
+        .flat_map(|(owner, program)| program.callbacks.iter().map(move |callback| (callback, owner)));
+    let (programs, owners): (Vec<_>, Vec<_>) = callbacks.unzip();
+    if !programs.is_empty() {
+        sections.push(Section {
+            name: ".text",
+            programs,
+            owners,
+            are_callbacks: true,
+        });
     }
     sections
 }
@@ -153,6 +201,7 @@ fn add_symbol(
     name: &str,
     kind: SymbolKind,
     section: SectionId,
+    scope: SymbolScope,
     range: (u64, u64),
 ) -> SymbolId {
     elf.add_symbol(Symbol {
@@ -160,8 +209,7 @@ fn add_symbol(
         value: range.0,
         size: range.1,
         kind,
-        // Global and visible, as compilers of C make them.
-        scope: SymbolScope::Dynamic,
+        scope,
         weak: false,
         section: SymbolSection::Section(section),
         flags: SymbolFlags::None,
@@ -178,7 +226,15 @@ fn add_maps(elf: &mut Object<'_>, plan: &Plan) -> Vec<SymbolId> {
         .map(|map| {
             let size = types::definition_bytes(map);
             let at = elf.append_section_data(section, &vec![0; size as usize], 8);
-            add_symbol(elf, &map.symbol, SymbolKind::Data, section, (at, size.into()))
+            let range = (at, size.into());
+            add_symbol(
+                elf,
+                &map.symbol,
+                SymbolKind::Data,
+                section,
+                SymbolScope::Dynamic,
+                range,
+            )
         })
         .collect()
 }
@@ -190,24 +246,50 @@ fn add_memory(elf: &mut Object<'_>, plan: &Plan) -> Option<SymbolId> {
     }
     let section = add_section(elf, ".bss", SectionKind::UninitializedData);
     let at = elf.append_section_bss(section, size, 64);
-    Some(add_symbol(elf, MEMORY, SymbolKind::Data, section, (at, size)))
+    let scope = SymbolScope::Dynamic;
+    Some(add_symbol(
+        elf,
+        MEMORY,
+        SymbolKind::Data,
+        section,
+        scope,
+        (at, size),
+    ))
 }
 
-fn add_program(
+/// Adds a function; gives where it is in the section, and its symbol.
+fn add_code(
     elf: &mut Object<'_>,
     section: SectionId,
     program: &Program,
-    maps: &[SymbolId],
-    memory: Option<SymbolId>,
-) -> Result<(), ObjectError> {
+    scope: SymbolScope,
+) -> (u64, SymbolId) {
     let code: Vec<u8> = program.insns.iter().flat_map(|i| i.to_bytes()).collect();
     let at = elf.append_section_data(section, &code, INSN_BYTES);
     let range = (at, code.len() as u64);
-    add_symbol(elf, &program.symbol, SymbolKind::Text, section, range);
+    let symbol = add_symbol(elf, &program.symbol, SymbolKind::Text, section, scope, range);
+    (at, symbol)
+}
+
+/// What a function can refer to.
+struct Symbols<'a> {
+    maps: &'a [SymbolId],
+    memory: Option<SymbolId>,
+    callbacks: &'a [SymbolId],
+}
+
+fn add_relocations(
+    elf: &mut Object<'_>,
+    section: SectionId,
+    at: u64,
+    program: &Program,
+    symbols: &Symbols<'_>,
+) -> Result<(), ObjectError> {
     for reloc in &program.relocs {
         let symbol = match reloc.target {
-            RelocTarget::Map(map) => maps.get(map.0 as usize).copied(),
-            RelocTarget::Memory(_) => memory,
+            RelocTarget::Map(map) => symbols.maps.get(map.0 as usize).copied(),
+            RelocTarget::Memory(_) => symbols.memory,
+            RelocTarget::Callback(id) => symbols.callbacks.get(id as usize).copied(),
         };
         let symbol = symbol.ok_or_else(|| ObjectError::Dangling {
             program: program.symbol.clone(),

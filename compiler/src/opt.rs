@@ -64,12 +64,15 @@ const MAX_ROUNDS: usize = 10;
 
 /// Makes `func` smaller and faster.
 pub fn optimise(mut func: Function, facts: &Facts) -> Function {
+    let callbacks = std::mem::take(&mut func.callbacks);
     for _ in 0..MAX_ROUNDS {
         if !round(&mut func, facts) {
             break;
         }
     }
-    compact::run(func)
+    let mut func = compact::run(func);
+    func.callbacks = callbacks.into_iter().map(|f| optimise(f, facts)).collect();
+    func
 }
 
 /// Runs every pass once. Says whether any changed anything.

@@ -17,7 +17,7 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
-use crate::ir::{Function, Home, Op, SlotData};
+use crate::ir::{Function, Home, Op, Role, SlotData, shared_frame};
 use crate::plan::{Scratch, Stripes};
 use crumbs_grammar::span::Span;
 use live::Ranges;
@@ -91,93 +91,179 @@ impl std::fmt::Display for PlaceError {
 
 impl std::error::Error for PlaceError {}
 
-/// Bytes of a scratch slot, claim word included, that `func` needs when its frame takes `frame_budget` bytes of slots;
-/// 0 where all fit the frame.
+/// Bytes of a scratch slot, claim word included, that the program of `func` needs when the frame of each of its
+/// functions takes `frame_budget` bytes of slots; 0 where all fit the frames.
 pub fn scratch_demand(func: &Function, frame_budget: u32) -> u32 {
-    Layout::new(func, frame_budget).scratch
+    ProgramLayout::new(func, frame_budget).scratch
 }
 
-/// Gives every slot of `func` a home.
+/// Gives every slot of `func` and its callbacks a home.
 ///
 /// # Errors
 /// If slots exceed the frame and there is no scratch memory for them.
 pub fn place(mut func: Function, options: &Options) -> Result<Placed, PlaceError> {
-    let layout = Layout::new(&func, options.frame_budget);
-    for (slot, &home) in func.slots.iter_mut().zip(&layout.homes) {
-        slot.home = home;
+    let program = ProgramLayout::new(&func, options.frame_budget);
+    let layouts = [&program.main].into_iter().chain(&program.callbacks);
+    let all = std::iter::once(&mut func.slots).chain(func.callbacks.iter_mut().map(|f| &mut f.slots));
+    for (slots, layout) in all.zip(layouts) {
+        for (slot, &home) in slots.iter_mut().zip(&layout.homes) {
+            slot.home = home;
+        }
     }
-    if layout.scratch > 0 {
+    if program.scratch > 0 {
         if !options.full_atomics {
             return Err(PlaceError::NeedsFullAtomics(oversized(&func)));
         }
-        if options.scratch.slots == 0 || options.scratch.slot_size < layout.scratch {
+        if options.scratch.slots == 0 || options.scratch.slot_size < program.scratch {
             return Err(PlaceError::ScratchTooSmall {
-                needed: layout.scratch,
+                needed: program.scratch,
             });
         }
-        scratch::rewrite(&mut func, options);
+        let handed_on = program.callbacks.iter().any(Layout::uses_scratch);
+        scratch::rewrite(&mut func, options, handed_on);
+        for (callback, layout) in func.callbacks.iter_mut().zip(&program.callbacks) {
+            if layout.uses_scratch() {
+                scratch::rewrite_callback(callback);
+            }
+        }
     }
     Ok(Placed {
         func,
-        frame: layout.frame,
-        scratch: layout.scratch,
+        frame: program.main.frame,
+        scratch: program.scratch,
     })
 }
 
 /// The slots in scratch memory, largest first.
 fn oversized(func: &Function) -> Vec<Oversized> {
-    let mut found: Vec<Option<Oversized>> = vec![None; func.slots.len()];
-    for inst in func.blocks.iter().flat_map(|b| &b.insts) {
-        let data = &func.insts[inst.0 as usize];
-        if let Op::SlotAddr(slot, _) = data.op {
-            let SlotData { size, home } = func.slots[slot.0 as usize];
-            if matches!(home, Home::Scratch(_)) {
-                let span = data.span;
-                found[slot.0 as usize].get_or_insert(Oversized { size, span });
+    let mut found = Vec::new();
+    for func in [func].into_iter().chain(&func.callbacks) {
+        let mut of_function: Vec<Option<Oversized>> = vec![None; func.slots.len()];
+        for inst in func.blocks.iter().flat_map(|b| &b.insts) {
+            let data = &func.insts[inst.0 as usize];
+            if let Op::SlotAddr(slot, _) = data.op {
+                let SlotData { size, home, .. } = func.slots[slot.0 as usize];
+                if matches!(home, Home::Scratch(_)) {
+                    let span = data.span;
+                    of_function[slot.0 as usize].get_or_insert(Oversized { size, span });
+                }
             }
         }
+        found.extend(of_function.into_iter().flatten());
     }
-    let mut found: Vec<Oversized> = found.into_iter().flatten().collect();
     found.sort_by_key(|o| std::cmp::Reverse(o.size));
     found
 }
 
-/// The home of every slot.
-struct Layout {
-    homes: Vec<Home>,
-    frame: u32,
+/// The homes of all slots of a program.
+///
+/// Of a scratch slot, the claim word comes first, then what functions share, then what each has of its own: behind that
+/// of its caller, because both are in use at once.
+struct ProgramLayout {
+    main: Layout,
+    callbacks: Vec<Layout>,
+    /// Bytes of a scratch slot, 0 if none is used.
     scratch: u32,
 }
 
-impl Layout {
+impl ProgramLayout {
     fn new(func: &Function, frame_budget: u32) -> Self {
+        let (shared, end) = shared_places(func);
+        let main = Layout::new(func, frame_budget, &shared, end);
+        let mut callbacks: Vec<Layout> = Vec::new();
+        for callback in &func.callbacks {
+            let start = match callback.role {
+                Role::Callback { caller: Some(id), .. } => {
+                    callbacks.get(id.0 as usize).map(|l| l.scratch_end)
+                }
+                _ => None,
+            };
+            let start = start.unwrap_or(main.scratch_end);
+            callbacks.push(Layout::new(callback, frame_budget, &shared, start));
+        }
+        let layouts = [&main].into_iter().chain(&callbacks);
+        let ends = layouts.filter(|l| l.uses_scratch()).map(|l| l.scratch_end);
+        Self {
+            scratch: ends.max().unwrap_or(0),
+            main,
+            callbacks,
+        }
+    }
+}
+
+/// Where in a scratch slot the shared slots are, by number, and where they end.
+fn shared_places(func: &Function) -> (Vec<u32>, u32) {
+    let mut sizes: Vec<u32> = Vec::new();
+    for slot in [func].into_iter().chain(&func.callbacks).flat_map(|f| &f.slots) {
+        if let Some(number) = slot.shared {
+            let number = number as usize;
+            sizes.resize(sizes.len().max(number + 1), 0);
+            sizes[number] = sizes[number].max(slot.size);
+        }
+    }
+    let mut end = CLAIM_BYTES;
+    let places = sizes.iter().map(|size| {
+        end += size;
+        end - size
+    });
+    (places.collect(), end)
+}
+
+/// The home of every slot of a function.
+struct Layout {
+    homes: Vec<Home>,
+    frame: u32,
+    /// Behind the last byte of the scratch slot that is the function's own.
+    scratch_end: u32,
+}
+
+impl Layout {
+    /// `shared` has the places of shared slots; the function's own scratch memory starts at `start`.
+    fn new(func: &Function, frame_budget: u32, shared: &[u32], start: u32) -> Self {
         let ranges = Ranges::new(func);
         let mut layout = Self {
             homes: vec![Home::Unplaced; func.slots.len()],
             frame: 0,
-            scratch: 0,
+            scratch_end: start,
         };
         let mut order: Vec<usize> = (0..func.slots.len()).filter(|&i| ranges.is_used(i)).collect();
-        order.sort_by_key(|&i| func.slots[i].size);
-        let mut frame = Area::new(frame_budget.min(512) & !7);
+        // The shared frame comes first, and stays as long as the program runs.
+        let is_shared_frame = |i: usize| func.shared_frame.is_some_and(|slot| slot.0 as usize == i);
+        order.sort_by_key(|&i| (!is_shared_frame(i), func.slots[i].size));
+        let mut frame = Area::new(frame_budget.clamp(shared_frame::SIZE, 512) & !7);
         let mut scratch = Area::new(u32::MAX);
         for i in order {
-            let size = func.slots[i].size;
-            let live = ranges.of(i);
-            layout.homes[i] = match frame.take(size, live) {
+            let SlotData {
+                size, shared: number, ..
+            } = func.slots[i];
+            if let Some(number) = number {
+                layout.homes[i] = Home::Scratch(shared.get(number as usize).copied().unwrap_or(start));
+                continue;
+            }
+            let live = if is_shared_frame(i) {
+                (0, u32::MAX)
+            } else {
+                ranges.of(i)
+            };
+            let on_frame = (size <= frame_budget || is_shared_frame(i)).then(|| frame.take(size, live));
+            layout.homes[i] = match on_frame.flatten() {
                 Some(at) => {
                     layout.frame = layout.frame.max(at + size);
                     // The frame grows downwards; its budget keeps the offset within 16 bits.
                     Home::Frame(-((at + size) as i16))
                 }
                 None => {
-                    let at = CLAIM_BYTES + scratch.take(size, live).unwrap_or(0);
-                    layout.scratch = layout.scratch.max(at + size);
+                    let at = start + scratch.take(size, live).unwrap_or(0);
+                    layout.scratch_end = layout.scratch_end.max(at + size);
                     Home::Scratch(at)
                 }
             };
         }
         layout
+    }
+
+    fn uses_scratch(&self) -> bool {
+        self.homes.iter().any(|home| matches!(home, Home::Scratch(_)))
     }
 }
 

@@ -481,6 +481,8 @@ pub enum LossKind {
     Event,
     /// A run of a program that found no free scratch slot; nothing of its body ran.
     Scratch,
+    /// A loop that reached the most iterations that the kernel allows, 8,388,608, and was ended there.
+    Loop,
     /// A string or value that could not be read; shown as [`UNREADABLE`] where it is text, else as 0.
     Read,
 }

@@ -83,7 +83,9 @@ features! {
     /// `bpf_map_lookup_percpu_elem`.
     PercpuLookup = "lookup of another CPU's value", 5 . 19, "aggregations cannot be read inside a script";
     /// `bpf_loop`.
-    BpfLoop = "bpf_loop", 5 . 17, "loops are unrolled";
+    BpfLoop = "bpf_loop", 5 . 17, "short loops over constant ranges are written out, others refused";
+    /// `bpf_for_each_map_elem`.
+    MapIteration = "bpf_for_each_map_elem", 5 . 13, "loops over maps are refused";
     /// `bpf_get_attach_cookie` in programs on raw tracepoints.
     RawTracepointCookies = "raw tracepoint cookies", 6 . 10, "a wildcard compiles to one program an event";
     /// `BPF_TRACE_KPROBE_MULTI` links.

@@ -63,7 +63,12 @@ pub fn any_node(stmts: &[Stmt], test: &mut dyn FnMut(Node<'_>) -> bool) -> bool 
                     then,
                     otherwise,
                 } => any_node_in_expr(cond, test) || any_node(then, test) || any_node(otherwise, test),
-                StmtKind::Return => false,
+                StmtKind::ForRange { from, to, body, .. } => {
+                    any_node_in_expr(from, test) || any_node_in_expr(to, test) || any_node(body, test)
+                }
+                StmtKind::While { cond, body, .. } => any_node_in_expr(cond, test) || any_node(body, test),
+                StmtKind::ForMap { body, .. } | StmtKind::Unroll { body, .. } => any_node(body, test),
+                StmtKind::Break | StmtKind::Continue | StmtKind::Return | StmtKind::Leave => false,
             }
     })
 }
@@ -73,7 +78,7 @@ pub fn any_node_in_expr(expr: &Expr, test: &mut dyn FnMut(Node<'_>) -> bool) -> 
     if test(Node::Expr(expr)) {
         return true;
     }
-    if let ExprKind::Block { body, .. } = &expr.kind
+    if let ExprKind::Block { body, .. } | ExprKind::Inlined { body, .. } = &expr.kind
         && any_node(body, test)
     {
         return true;
@@ -97,7 +102,10 @@ pub fn has_effects(expr: &Expr) -> bool {
 /// Whether evaluating an expression can change a variable.
 pub fn assigns_variable(expr: &Expr) -> bool {
     any_node_in_expr(expr, &mut |node| match node {
-        Node::Stmt(stmt) => matches!(stmt.kind, StmtKind::SetVar(..)),
+        Node::Stmt(stmt) => matches!(
+            stmt.kind,
+            StmtKind::SetVar(..) | StmtKind::ForRange { .. } | StmtKind::ForMap { .. }
+        ),
         Node::Expr(e) => matches!(
             e.kind,
             ExprKind::Increment {
@@ -141,7 +149,7 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
         | ExprKind::Member(a, _)
         | ExprKind::Read { address: a, .. }
         | ExprKind::Part { of: a, .. } => vec![a],
-        ExprKind::Block { value, .. } => vec![value],
+        ExprKind::Block { value, .. } | ExprKind::Inlined { value, .. } => vec![value],
         ExprKind::Arith(_, a, b)
         | ExprKind::Compare(_, a, b)
         | ExprKind::And(a, b)

@@ -96,8 +96,16 @@ impl Fact {
     }
 }
 
-/// Every plain read-modify-write of `program`.
+/// Every plain read-modify-write of `program` and its callbacks. What a callback is handed is a frame and an element of
+/// a map, neither of which it stores to; it reaches scratch memory through the frame.
 pub fn plain_updates(program: &Program, plan: &Plan) -> Vec<PlainUpdate> {
+    let functions = [program].into_iter().chain(&program.callbacks);
+    functions
+        .flat_map(|function| plain_updates_of(function, plan))
+        .collect()
+}
+
+fn plain_updates_of(program: &Program, plan: &Plan) -> Vec<PlainUpdate> {
     let mut before: Vec<Option<State>> = vec![None; program.insns.len()];
     let mut start = State::default();
     start.regs[10].points.frame.insert(0);
@@ -218,6 +226,7 @@ impl Step<'_> {
             Some(RelocTarget::Memory(offset)) => {
                 fact.points.words.insert((Shared::Memory, i64::from(offset)));
             }
+            Some(RelocTarget::Callback(_)) => {}
             None => {
                 let high = self.program.insns.get(self.at + 1).map_or(0, |second| second.imm);
                 fact.constant = Some(i64::from(high) << 32 | i64::from(insn.imm as u32));
@@ -458,6 +467,7 @@ mod tests {
                 target: RelocTarget::Memory(64),
             }],
             frame: 0,
+            callbacks: Vec::new(),
         };
         plain_updates(&program, &plan)
     }

@@ -48,8 +48,17 @@ type Elements = BTreeMap<Option<Datum>, Cell>;
 const VARIABLES: u64 = 0x7fff_0000_0000_0000;
 const VARIABLE: u64 = 1 << 20;
 
-/// The program ends here.
-struct Ended;
+/// Why what follows does not run.
+enum Ended {
+    /// The program ends here.
+    Program,
+    /// The call of a function of the script ends here.
+    Call,
+    /// The innermost loop ends here.
+    Loop,
+    /// This iteration of it.
+    Iteration,
+}
 
 /// The surroundings that are the same throughout a run.
 #[derive(Clone, Debug)]
@@ -225,7 +234,92 @@ impl Evaluator<'_> {
                 let taken = if self.number(cond)? != 0 { then } else { otherwise };
                 self.block(taken)?;
             }
-            StmtKind::Return => return Err(Ended),
+            StmtKind::ForRange {
+                var,
+                from,
+                to,
+                locals,
+                body,
+            } => {
+                let (from, to) = (self.number(from)?, self.number(to)?);
+                for i in from..to {
+                    self.reset(*locals);
+                    self.vars[var.0 as usize] = Datum::Number(i);
+                    if !self.iteration(body)? {
+                        break;
+                    }
+                }
+            }
+            StmtKind::ForMap {
+                var,
+                map,
+                locals,
+                body,
+            } => self.for_map(*var, *map, *locals, body)?,
+            StmtKind::While { cond, locals, body } => loop {
+                self.reset(*locals);
+                if self.number(cond)? == 0 || !self.iteration(body)? {
+                    break;
+                }
+            },
+            StmtKind::Unroll { count, locals, body } => {
+                for _ in 0..*count {
+                    self.reset(*locals);
+                    if !self.iteration(body)? {
+                        break;
+                    }
+                }
+            }
+            StmtKind::Break => return Err(Ended::Loop),
+            StmtKind::Continue => return Err(Ended::Iteration),
+            StmtKind::Leave => return Err(Ended::Call),
+            StmtKind::Return => return Err(Ended::Program),
+        }
+        Ok(())
+    }
+
+    /// Makes the variables of a block zeros.
+    fn reset(&mut self, locals: Locals) {
+        for var in locals.iter() {
+            self.vars[var.0 as usize] = zeros(&self.script.probes[self.probe].vars[var.0 as usize].ty);
+        }
+    }
+
+    /// Runs the body of a loop once; gives whether the loop goes on.
+    fn iteration(&mut self, body: &[Stmt]) -> Result<bool, Ended> {
+        match self.block(body) {
+            Ok(()) | Err(Ended::Iteration) => Ok(true),
+            Err(Ended::Loop) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The number that an aggregation shows.
+    fn reduced(&self, map: MapId, numbers: &[(i64, u64)]) -> Datum {
+        let Type::Agg(agg) = &self.script.maps[map.0 as usize].value else {
+            panic!("a reduction of no aggregation");
+        };
+        match aggregation::content(agg, numbers) {
+            Content::Number(number) | Content::Average(number) => Datum::Number(number as i64),
+            other => panic!("a reduction that shows {other:?}"),
+        }
+    }
+
+    /// Elements that are there when the loop starts and still are when their turn comes.
+    fn for_map(&mut self, var: VarId, map: MapId, locals: Locals, body: &[Stmt]) -> Result<(), Ended> {
+        let keys: Vec<Option<Datum>> = self.maps[map.0 as usize].keys().cloned().collect();
+        for key in keys {
+            let value = match self.maps[map.0 as usize].get(&key) {
+                Some(Cell::Value(value)) => value.clone(),
+                Some(Cell::Numbers(numbers)) => self.reduced(map, numbers),
+                None => continue,
+            };
+            self.reset(locals);
+            let key = key.expect("maps that are iterated have keys");
+            self.vars[var.0 as usize] = Datum::Tuple(vec![key, value]);
+            if !self.iteration(body)? {
+                break;
+            }
         }
         Ok(())
     }
@@ -300,6 +394,16 @@ impl Evaluator<'_> {
                 self.block(body)?;
                 self.eval(value)?
             }
+            ExprKind::Inlined {
+                body, locals, value, ..
+            } => {
+                self.reset(*locals);
+                match self.block(body) {
+                    Ok(()) | Err(Ended::Call) => {}
+                    Err(other) => return Err(other),
+                }
+                self.eval(value)?
+            }
             ExprKind::Tuple(members) => {
                 let members = members.iter().map(|member| self.eval(member));
                 Datum::Tuple(members.collect::<Result<_, _>>()?)
@@ -330,16 +434,9 @@ impl Evaluator<'_> {
             }
             ExprKind::Reduced { map, key } => {
                 let key = self.key(key.as_deref())?;
-                let Type::Agg(agg) = &self.script.maps[map.0 as usize].value else {
-                    panic!("a reduction of no aggregation");
-                };
-                let shown = match self.maps[map.0 as usize].get(&key) {
-                    Some(Cell::Numbers(numbers)) => aggregation::content(agg, numbers),
-                    _ => aggregation::content(agg, &[]),
-                };
-                match shown {
-                    Content::Number(number) | Content::Average(number) => Datum::Number(number as i64),
-                    other => panic!("a reduction that shows {other:?}"),
+                match self.maps[map.0 as usize].get(&key) {
+                    Some(Cell::Numbers(numbers)) => self.reduced(*map, numbers),
+                    _ => self.reduced(*map, &[]),
                 }
             }
             ExprKind::MapLen(map) => Datum::Number(self.maps[map.0 as usize].len() as i64),
@@ -347,7 +444,7 @@ impl Evaluator<'_> {
                 let args = args.iter().map(|arg| self.eval(arg)).collect::<Result<_, _>>()?;
                 self.sent.push((*event, args));
                 if self.script.events[event.0 as usize].kind == EventKind::Exit {
-                    return Err(Ended);
+                    return Err(Ended::Program);
                 }
                 Datum::Nothing
             }

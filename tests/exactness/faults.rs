@@ -217,6 +217,7 @@ fn rewrite(program: &Program, replace: impl Fn(Insn, Saved) -> Option<Vec<Insn>>
         spans,
         relocs,
         frame,
+        callbacks: program.callbacks.clone(),
     }
 }
 

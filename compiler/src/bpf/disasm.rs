@@ -64,6 +64,9 @@ pub fn listing(program: &Program, source: &str, maps: &[BpfMap]) -> String {
         }
         let _ = writeln!(out, "{i:4}: {}", instruction(program, i, maps));
     }
+    for callback in &program.callbacks {
+        out += &listing(callback, source, maps);
+    }
     out
 }
 
@@ -118,6 +121,7 @@ fn wide(program: &Program, index: usize, insn: Insn, maps: &[BpfMap]) -> String 
             None => format!("{dst:?} = map[{}]", id.0),
         },
         Some(RelocTarget::Memory(offset)) => format!("{dst:?} = memory[{offset}]"),
+        Some(RelocTarget::Callback(id)) => format!("{dst:?} = callback {id}"),
         None => {
             let value = u64::from(insn.imm as u32) | u64::from(high as u32) << 32;
             format!("{dst:?} = {value:#x}")
@@ -249,6 +253,7 @@ mod tests {
             spans: vec![Span::default()],
             relocs: Vec::new(),
             frame: 0,
+            callbacks: Vec::new(),
         };
         instruction(&program, 0, &[])
     }
@@ -345,6 +350,7 @@ mod tests {
                 },
             ],
             frame: 16,
+            callbacks: Vec::new(),
         };
         let maps = [BpfMap {
             symbol: "a".into(),

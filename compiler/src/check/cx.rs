@@ -2,6 +2,8 @@
 
 use super::environment::Environment;
 use super::facts::{Facts, VarFact};
+use super::functions::CallCx;
+use super::loops::Nesting;
 use super::places::{Naming, Planned};
 use crate::codes;
 use crate::config::Configured;
@@ -37,6 +39,8 @@ const MAX_RECORD: u64 = 1 << 16;
 /// Checking of one script.
 pub struct Cx<'a> {
     pub(super) sources: &'a Sources,
+    /// The functions of the script, by name.
+    pub(super) functions: HashMap<&'a str, &'a ast::Function>,
     pub(super) target: &'a dyn Target,
     /// The types that the script can name.
     pub types: Environment<'a>,
@@ -73,6 +77,18 @@ pub(super) struct ProgramCx {
     scopes: Vec<Vec<String>>,
     /// Names of variables that have been reported as undefined: once is enough.
     pub undefined: HashSet<String>,
+    /// The loops that are being read.
+    pub nesting: Nesting,
+    /// The calls of functions of the script that are being read, innermost last.
+    pub calls: Vec<CallCx>,
+    /// How many such calls there have been.
+    pub called: u32,
+}
+
+/// Variables that are not visible for now.
+pub(super) struct Hidden {
+    names: HashMap<String, VarId>,
+    scopes: Vec<Vec<String>>,
 }
 
 impl ProgramCx {
@@ -100,6 +116,19 @@ impl ProgramCx {
         for name in self.scopes.pop().unwrap_or_default() {
             self.names.remove(&name);
         }
+    }
+
+    /// Goes where none of the variables so far is visible.
+    pub(super) fn hide_variables(&mut self) -> Hidden {
+        Hidden {
+            names: std::mem::take(&mut self.names),
+            scopes: std::mem::take(&mut self.scopes),
+        }
+    }
+
+    /// Goes back.
+    pub(super) fn show_variables(&mut self, hidden: Hidden) {
+        (self.names, self.scopes) = (hidden.names, hidden.scopes);
     }
 
     pub(super) fn lookup(&self, name: &str) -> Option<VarId> {

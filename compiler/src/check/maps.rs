@@ -6,6 +6,7 @@ use super::facts::{Fact, KeyFact};
 use super::memory::{scaled, step_of};
 use super::operators::arith_op;
 use super::statements::described;
+use crate::aggregation::AggType;
 use crate::codes;
 use crate::hir::{ArithOp, Expr, ExprKind, StmtKind};
 use crate::plan::MapId;
@@ -207,14 +208,13 @@ impl Cx<'_> {
                     .help(format!("print all of it: `print(@{name})`")),
                 );
             }
-            // A count is below 2^63, and its users mix it with literals.
-            let signed = agg.signed || agg.aggregation().name() == "count";
+            let ty = reduced_type(agg);
             return Some(Expr {
                 kind: ExprKind::Reduced {
                     map: element.map,
                     key: element.key.map(Box::new),
                 },
-                ty: if signed { Type::I64 } else { Type::U64 },
+                ty,
                 span,
             });
         }
@@ -317,6 +317,16 @@ impl Cx<'_> {
             Diagnostic::error(code, span, message)
                 .also(first, format!("`@{name}` holds {} since here", described(&ty))),
         )
+    }
+}
+
+/// The type of the number that an aggregation shows.
+pub(super) fn reduced_type(agg: &AggType) -> Type {
+    // A count is below 2^63, and its users mix it with literals.
+    if agg.signed || agg.aggregation().name() == "count" {
+        Type::I64
+    } else {
+        Type::U64
     }
 }
 

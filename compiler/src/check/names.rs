@@ -161,6 +161,9 @@ impl Cx<'_> {
 
     /// `name(arg, …)`.
     pub(super) fn call(&mut self, name: &ast::Name, args: &[ast::Arg], span: Span) -> Option<Expr> {
+        if let Some(function) = self.functions.get(name.node.as_str()).copied() {
+            return self.call_own(function, args, span);
+        }
         if let Some(function) = function::by_name(&name.node) {
             return self.call_function(function, name, args, span);
         }

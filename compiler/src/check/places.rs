@@ -61,6 +61,7 @@ pub(super) fn plan<'a>(
     missing: MissingProbes,
 ) -> Places<'a> {
     let mut cx = PlaceCx {
+        script,
         target,
         options,
         missing,
@@ -81,6 +82,7 @@ pub(super) fn plan<'a>(
 }
 
 struct PlaceCx<'a, 't> {
+    script: &'a ast::Script,
     target: &'t dyn Target,
     options: &'t Options,
     missing: MissingProbes,
@@ -135,7 +137,7 @@ struct Group {
 
 impl<'a> PlaceCx<'a, '_> {
     fn probe(&mut self, probe: &'a ast::Probe) {
-        let uses = Uses::of(probe);
+        let uses = Uses::of(probe, self.script);
         let mut groups: Vec<Group> = Vec::new();
         let mut first_kind = None;
         let mut failed = false;

@@ -68,20 +68,12 @@ impl Cx<'_> {
             ast::StmtKind::Let { name, ty, value } => self.declaration(name, ty.as_ref(), value.as_ref()),
             ast::StmtKind::If(branch) => self.branch(branch),
             ast::StmtKind::Block(block) => return self.statements(block, out),
-            ast::StmtKind::Return(value) => {
-                if let Some(value) = value.as_ref().and_then(|value| self.value(value))
-                    && has_effects(&value)
-                {
-                    out.push(StmtKind::Eval(value), span);
-                }
-                self.ends += 1;
-                Some(StmtKind::Return)
-            }
-            ast::StmtKind::For { .. } => self.later(span, "`for`"),
-            ast::StmtKind::While { .. } => self.later(span, "`while`"),
-            ast::StmtKind::Unroll { .. } => self.later(span, "`unroll`"),
-            ast::StmtKind::Break => self.later(span, "`break`"),
-            ast::StmtKind::Continue => self.later(span, "`continue`"),
+            ast::StmtKind::Return(value) => self.return_statement(value.as_ref(), span, &mut out.list),
+            ast::StmtKind::For { var, over, body } => self.for_loop(var, over, body, span),
+            ast::StmtKind::While { cond, body } => self.while_loop(cond, body, span),
+            ast::StmtKind::Unroll { count, body } => self.unroll(count, body, span),
+            ast::StmtKind::Break => self.loop_exit(StmtKind::Break, span),
+            ast::StmtKind::Continue => self.loop_exit(StmtKind::Continue, span),
             ast::StmtKind::Import(_) => self.later(span, "`import`"),
             ast::StmtKind::Error => None,
         };

@@ -2,7 +2,7 @@
 
 use crate::probe_value::{self, Role};
 use crate::types::NameTable;
-use crumbs_grammar::ast::{Arg, Block, Expr, ExprKind, ForOver, IfExpr, Probe, Stmt, StmtKind};
+use crumbs_grammar::ast::{Arg, Block, Expr, ExprKind, ForOver, IfExpr, Item, Probe, Script, Stmt, StmtKind};
 use std::collections::BTreeSet;
 
 /// What decides whether places can share a program.
@@ -19,9 +19,14 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    /// What `probe` uses.
-    pub(super) fn of(probe: &Probe) -> Self {
+    /// What `probe` uses, or may use in the functions of its script.
+    pub(super) fn of(probe: &Probe, script: &Script) -> Self {
         let mut uses = Self::default();
+        for item in &script.items {
+            if let Item::Function(function) = item {
+                uses.block(&function.body);
+            }
+        }
         probe.predicate.iter().for_each(|predicate| uses.expr(predicate));
         uses.block(&probe.body);
         uses

@@ -142,6 +142,7 @@ impl Emitter<'_> {
                 self.wide(regs[0], u64::from(offset), Some(RelocTarget::Memory(offset)));
             }
             MachOp::MapAddr(map) => self.map(regs[0], map),
+            MachOp::CallbackAddr(id) => self.wide(regs[0], 0, Some(RelocTarget::Callback(id.0))),
             MachOp::Move if regs[0] == regs[1] => {}
             MachOp::Move => self.push(Insn::mov(regs[1], regs[0])),
             MachOp::Move32 => self.push(Insn::alu_reg(op::ALU | op::MOV, regs[1], regs[0])),

@@ -3,12 +3,12 @@
 //! In: a verified function. Out: a [`MachFunction`] with an instruction for everything that has an effect or is needed
 //! for one, and a block of its own on every edge that leaves a branch and meets others.
 
-use super::RESULT;
-use super::machine::{MachBlock, MachFunction, MachInst, MachOp, preg};
+use super::machine::{Access, MachBlock, MachFunction, MachInst, MachOp, preg};
 use super::select::{Def, Selected, Selector, Source, Use};
-use crate::bpf::Reg;
+use super::{RESULT, argument};
+use crate::bpf::op;
 use crate::ir::cfg::Cfg;
-use crate::ir::{Block, Function, Inst, Target, Terminator, Value};
+use crate::ir::{Block, Function, Inst, Role, Target, Terminator, Value, shared_frame};
 use crumbs_grammar::span::Span;
 use regalloc2::{Operand, RegClass, VReg};
 
@@ -27,6 +27,7 @@ pub(super) fn lower(func: &Function) -> MachFunction {
         out: MachFunction::default(),
         vregs: vec![None; func.values as usize],
         ctx: None,
+        arguments: [None; 5],
         span: Span::default(),
         made: Vec::new(),
     };
@@ -47,6 +48,8 @@ pub(super) fn lower(func: &Function) -> MachFunction {
 struct Needs {
     values: Vec<bool>,
     ctx: bool,
+    /// Which arguments of a callback, from 0.
+    arguments: [bool; 5],
 }
 
 impl Needs {
@@ -55,6 +58,7 @@ impl Needs {
         let mut needs = Self {
             values: vec![false; func.values as usize],
             ctx: false,
+            arguments: [false; 5],
         };
         let mut parameters = vec![None; func.values as usize];
         let mut pending = Vec::new();
@@ -108,6 +112,7 @@ impl Needs {
                 pending.push(value);
             }
             Source::Ctx => self.ctx = true,
+            Source::Argument(n) => self.arguments[usize::from(n)] = true,
             _ => {}
         }
     }
@@ -170,6 +175,8 @@ struct Lowering<'a> {
     /// Per value, its register.
     vregs: Vec<Option<VReg>>,
     ctx: Option<VReg>,
+    /// The arguments of a callback.
+    arguments: [Option<VReg>; 5],
     span: Span,
     /// What was made on the spot in this block and can be used again: since the last call, which would destroy it.
     made: Vec<(Source, VReg)>,
@@ -186,10 +193,8 @@ impl Lowering<'_> {
             .collect::<Vec<_>>();
         let params = params.into_iter().map(|p| self.vreg(p)).collect();
         self.start_block(params);
-        if block == self.func.entry && self.needs.ctx {
-            let ctx = self.fresh();
-            self.ctx = Some(ctx);
-            self.push(MachOp::Start, vec![Operand::reg_fixed_def(ctx, preg(Reg(1)))]);
+        if block == self.func.entry {
+            self.start();
         }
         for &inst in &data.insts {
             self.inst(inst);
@@ -224,6 +229,48 @@ impl Lowering<'_> {
             }
             None => unreachable!("verified functions have their reachable blocks terminated"),
         }
+    }
+
+    /// Takes the arguments out of their registers. A callback finds the context in the shared frame.
+    fn start(&mut self) {
+        let mut wanted = self.needs.arguments;
+        let frame = match self.func.role {
+            Role::Main => {
+                wanted = [self.needs.ctx, false, false, false, false];
+                None
+            }
+            Role::Callback { frame, .. } => {
+                wanted[usize::from(frame)] |= self.needs.ctx;
+                Some(usize::from(frame))
+            }
+        };
+        let mut operands = Vec::new();
+        for (i, _) in wanted.iter().enumerate().filter(|(_, wanted)| **wanted) {
+            let vreg = self.fresh();
+            self.arguments[i] = Some(vreg);
+            operands.push(Operand::reg_fixed_def(vreg, preg(argument(i))));
+        }
+        if operands.is_empty() {
+            return;
+        }
+        self.push(MachOp::Start, operands);
+        self.ctx = match frame {
+            None => self.arguments[0],
+            Some(frame) if self.needs.ctx => {
+                let ctx = self.fresh();
+                let frame = self.arguments[frame].expect("the frame was asked for");
+                let load = MachOp::Load {
+                    size: op::DW,
+                    at: Access {
+                        frame: false,
+                        offset: shared_frame::CTX,
+                    },
+                };
+                self.push(load, vec![Operand::reg_use(frame), Operand::reg_def(ctx)]);
+                Some(ctx)
+            }
+            Some(_) => None,
+        };
     }
 
     /// The blocks on the critical edges that leave `block`.
@@ -342,6 +389,9 @@ impl Lowering<'_> {
         let op = match source {
             Source::Value(value) => return self.vreg(value),
             Source::Ctx => return self.ctx.expect("a context that is used is needed"),
+            Source::Argument(n) => {
+                return self.arguments[usize::from(n)].expect("an argument that is used is needed");
+            }
             Source::Previous => {
                 return previous.expect("a selection refers back only behind its first operation");
             }
@@ -349,6 +399,7 @@ impl Lowering<'_> {
             Source::Frame(offset) => MachOp::FrameAddr(offset),
             Source::Memory(offset) => MachOp::MemoryAddr(offset),
             Source::Map(map) => MachOp::MapAddr(map),
+            Source::Callback(id) => MachOp::CallbackAddr(id),
         };
         if again && let Some((_, vreg)) = self.made.iter().find(|(s, _)| *s == source) {
             return *vreg;

@@ -5,6 +5,7 @@
 
 use super::CodegenError;
 use crate::bpf::Reg;
+use crate::ir::CallbackId;
 use crate::plan::BpfMapId;
 use crumbs_grammar::span::Span;
 use regalloc2::{
@@ -14,7 +15,7 @@ use regalloc2::{
 /// An operation; its registers are the operands of its [`MachInst`], in the order given here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MachOp {
-    /// Where the context comes in: `→ r1`.
+    /// Where arguments come in: `→ r1…`, those that are used.
     Start,
     /// `→ dst`: a constant.
     LoadImm(i64),
@@ -24,6 +25,8 @@ pub(super) enum MachOp {
     MemoryAddr(u32),
     /// `→ dst`: a kernel map.
     MapAddr(BpfMapId),
+    /// `→ dst`: a callback.
+    CallbackAddr(CallbackId),
     /// `src → dst`.
     Move,
     /// `src → dst`: the low half, zero-extended.

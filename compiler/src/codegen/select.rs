@@ -8,7 +8,7 @@ use super::machine::{Access, Clamp, Compare, MachOp};
 use super::{RESULT, argument};
 use crate::bpf::{Reg, op};
 use crate::helper::Helper;
-use crate::ir::{AtomicOp, BinOp, Cond, Function, Inst, Op, Value, Width};
+use crate::ir::{AtomicOp, BinOp, CallbackId, Cond, Function, Inst, Op, Value, Width};
 use crate::plan::BpfMapId;
 use codes::{alu_code, half_imm, is_commutative, jump_code, size, swapped};
 use facts::Uses;
@@ -32,6 +32,10 @@ pub(super) enum Source {
     Memory(u32),
     /// Made on the spot: a kernel map.
     Map(BpfMapId),
+    /// An argument of the callback.
+    Argument(u8),
+    /// Made on the spot: a callback.
+    Callback(CallbackId),
     /// What the operation before it in the same selection defines.
     Previous,
 }
@@ -103,7 +107,13 @@ impl<'a> Selector<'a> {
     pub(super) fn select(&self, inst: Inst, needed: bool) -> Vec<Selected> {
         match &self.func.insts[inst.0 as usize].op {
             // Where these are needed in a register, the user makes them.
-            Op::Const(_) | Op::Ctx | Op::MapPtr(_) | Op::Memory(_) | Op::SlotAddr(..) => Vec::new(),
+            Op::Const(_)
+            | Op::Ctx
+            | Op::Argument(_)
+            | Op::Callback(_)
+            | Op::MapPtr(_)
+            | Op::Memory(_)
+            | Op::SlotAddr(..) => Vec::new(),
             Op::Bin(op, a, b) => vec![self.bin(*op, *a, *b)],
             Op::Extend { bits, signed, value } => extend(*bits, *signed, self.source(*value)),
             Op::SignedDiv { value, by, remainder } => vec![Selected {

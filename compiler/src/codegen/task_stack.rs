@@ -67,6 +67,7 @@ mod tests {
                 target: RelocTarget::Memory(0),
             }],
             frame,
+            callbacks: Vec::new(),
         };
         let (major, minor) = kernel;
         keep_on_task_stack(&mut program, &plan, KernelVersion { major, minor });

@@ -212,7 +212,36 @@ impl Printer<'_, '_, '_> {
                 self.f.write_str(" else ")?;
                 self.block(otherwise)
             }
+            StmtKind::ForRange {
+                var, from, to, body, ..
+            } => {
+                write!(self.f, "for {} : ", self.var(*var))?;
+                self.expr(from)?;
+                self.f.write_str("..")?;
+                self.expr(to)?;
+                self.f.write_char(' ')?;
+                self.block(body)
+            }
+            StmtKind::ForMap { var, map, body, .. } => {
+                write!(self.f, "for {} : ", self.var(*var))?;
+                self.element(*map, None)?;
+                self.f.write_char(' ')?;
+                self.block(body)
+            }
+            StmtKind::While { cond, body, .. } => {
+                self.f.write_str("while ")?;
+                self.expr(cond)?;
+                self.f.write_char(' ')?;
+                self.block(body)
+            }
+            StmtKind::Unroll { count, body, .. } => {
+                write!(self.f, "unroll {count} ")?;
+                self.block(body)
+            }
+            StmtKind::Break => self.f.write_str("break"),
+            StmtKind::Continue => self.f.write_str("continue"),
             StmtKind::Return => self.f.write_str("return"),
+            StmtKind::Leave => self.f.write_str("leave"),
         }
     }
 
@@ -315,6 +344,14 @@ impl Printer<'_, '_, '_> {
             ExprKind::Convert(of) => {
                 write!(self.f, "({})", expr.ty)?;
                 self.expr(of)
+            }
+            ExprKind::Inlined {
+                name, body, value, ..
+            } => {
+                write!(self.f, "{name} ")?;
+                self.block(body)?;
+                self.f.write_str(" then ")?;
+                self.expr(value)
             }
             ExprKind::Block { body, value } => {
                 self.block(body)?;

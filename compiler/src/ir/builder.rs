@@ -1,8 +1,8 @@
 //! Builds a [`Function`] block by block.
 
 use super::{
-    AtomicOp, BinOp, Block, BlockData, Cond, Function, Home, Inst, InstData, Op, Slot, SlotData, Target,
-    Terminator, Value, Width,
+    AtomicOp, BinOp, Block, BlockData, Cond, Function, Home, Inst, InstData, Op, Role, Slot, SlotData,
+    Target, Terminator, Value, Width, shared_frame,
 };
 use crate::helper::Helper;
 use crate::plan::ProgramKind;
@@ -19,6 +19,11 @@ pub struct Builder {
 impl Builder {
     /// An empty function; code is added to its entry block.
     pub fn new(name: String, kind: ProgramKind) -> Self {
+        Self::with_role(name, kind, Role::Main)
+    }
+
+    /// An empty function of any role.
+    pub fn with_role(name: String, kind: ProgramKind, role: Role) -> Self {
         let mut builder = Self {
             func: Function {
                 name,
@@ -28,6 +33,9 @@ impl Builder {
                 insts: Vec::new(),
                 slots: Vec::new(),
                 values: 0,
+                role,
+                shared_frame: None,
+                callbacks: Vec::new(),
             },
             at: Block(0),
             span: Span::default(),
@@ -84,8 +92,52 @@ impl Builder {
         self.func.slots.push(SlotData {
             size: crate::types::align_to(size.max(1), 8),
             home: Home::Unplaced,
+            shared: None,
         });
         Slot(self.func.slots.len() as u32 - 1)
+    }
+
+    /// A slot that is the same memory in all functions of the program under this number.
+    pub fn shared_slot(&mut self, size: u32, number: u32) -> Slot {
+        let slot = self.slot(size);
+        self.func.slots[slot.0 as usize].shared = Some(number);
+        slot
+    }
+
+    /// The address of the shared frame.
+    pub fn shared_frame(&mut self) -> Value {
+        if let Role::Callback { frame, .. } = self.func.role {
+            return self.emit(Op::Argument(frame));
+        }
+        let slot = match self.func.shared_frame {
+            Some(slot) => slot,
+            None => {
+                let slot = self.slot(shared_frame::SIZE);
+                self.func.shared_frame = Some(slot);
+                slot
+            }
+        };
+        self.slot_addr(slot, 0)
+    }
+
+    /// What the function is in its program.
+    pub fn role(&self) -> Role {
+        self.func.role
+    }
+
+    /// The name of the function.
+    pub fn name(&self) -> &str {
+        &self.func.name
+    }
+
+    /// Where the code that is added comes from.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Gives the program its callbacks.
+    pub fn set_callbacks(&mut self, callbacks: Vec<Function>) {
+        self.func.callbacks = callbacks;
     }
 
     fn value(&mut self) -> Value {

@@ -12,8 +12,8 @@
 //! ```
 
 use super::{
-    AtomicOp, BinOp, Block, BlockData, Cond, Function, Home, Inst, InstData, Op, Slot, Target, Terminator,
-    Value, Width,
+    AtomicOp, BinOp, Block, BlockData, CallbackId, Cond, Function, Home, Inst, InstData, Op, Slot, Target,
+    Terminator, Value, Width,
 };
 use std::fmt;
 
@@ -33,13 +33,16 @@ macro_rules! entity {
     )*};
 }
 
-entity! { Value "v" Block "b" Inst "i" Slot "s" }
+entity! { Value "v" Block "b" Inst "i" Slot "s" CallbackId "callback " }
 
 impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "function {} ({:?})", self.name, self.kind)?;
         for (i, slot) in self.slots.iter().enumerate() {
             write!(f, "  {}: {} bytes", Slot(i as u32), slot.size)?;
+            if let Some(shared) = slot.shared {
+                write!(f, ", shared {shared}")?;
+            }
             match slot.home {
                 Home::Unplaced => writeln!(f)?,
                 Home::Frame(at) => writeln!(f, ", frame {at}")?,
@@ -49,7 +52,9 @@ impl fmt::Display for Function {
         for (i, block) in self.blocks.iter().enumerate() {
             self.block(f, Block(i as u32), block)?;
         }
-        Ok(())
+        self.callbacks
+            .iter()
+            .try_for_each(|callback| write!(f, "\n{callback}"))
     }
 }
 
@@ -115,6 +120,8 @@ impl fmt::Display for Op {
                 new,
             } => write!(f, "compare_exchange [{addr}{offset:+}], {expected}, {new}"),
             Self::Ctx => f.write_str("ctx"),
+            Self::Argument(n) => write!(f, "argument {n}"),
+            Self::Callback(id) => write!(f, "{id}"),
             Self::CtxLoad {
                 offset,
                 width,

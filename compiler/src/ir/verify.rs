@@ -16,7 +16,8 @@
 //! - `Extend` is from 8, 16 or 32 bits; a signed access is of less than 8 bytes;
 //! - an `ElementAddr`'s count is a power of two, its stride not 0, and the whole array below 2 GiB;
 //! - context reads are at offsets from 0 on; the context pointer goes nowhere but to helpers that want it
-//!   and into a sum, which is an address for helpers that read any;
+//!   into a sum, which is an address for helpers that read any, and into the shared frame;
+//! - callbacks exist and go nowhere but to helpers that call them; arguments are those of callbacks;
 //! - map pointers go nowhere but to helpers, directly, not through block parameters;
 //! - slot addresses stay inside their slot, and so do accesses at constant offsets; the same for program memory;
 //! - nothing is read from or written to a constant address;
@@ -27,7 +28,9 @@
 //! 512 bytes. Offsets of accesses fit 16 bits by their type.
 
 use super::cfg::Cfg;
-use super::{BinOp, Block, Function, Home, Inst, Op, Slot, Target, Terminator, Value, Width};
+use super::{
+    BinOp, Block, Function, Home, Inst, Op, Role, Slot, Target, Terminator, Value, Width, shared_frame,
+};
 use crate::helper::Arg;
 use crate::plan::Plan;
 use std::fmt;
@@ -119,10 +122,21 @@ pub fn verify(func: Function, limits: Limits) -> Result<Verified<Function>, Vec<
 
 /// Every fault of a function, for use between passes.
 pub fn check(func: &Function, limits: Limits, stage: Stage) -> Vec<VerifyError> {
+    let callbacks = func.callbacks.len();
+    let mut errors = check_one(func, limits, stage, callbacks);
+    for callback in &func.callbacks {
+        errors.extend(check_one(callback, limits, stage, callbacks));
+    }
+    errors
+}
+
+/// Every fault of one function of a program with so many callbacks.
+fn check_one(func: &Function, limits: Limits, stage: Stage, callbacks: usize) -> Vec<VerifyError> {
     let mut checker = Checker {
         func,
         limits,
         stage,
+        callbacks,
         definitions: vec![None; func.values as usize],
         at: (func.entry, None),
         errors: Vec::new(),
@@ -148,6 +162,7 @@ struct Checker<'a> {
     func: &'a Function,
     limits: Limits,
     stage: Stage,
+    callbacks: usize,
     definitions: Vec<Option<Definition>>,
     at: (Block, Option<Inst>),
     errors: Vec<VerifyError>,
@@ -291,10 +306,26 @@ impl Checker<'_> {
         matches!(self.origin(value), Some(Op::Ctx))
     }
 
-    /// That `value` is neither a map nor the context, both of which only helpers take.
+    fn is_callback(&self, value: Value) -> bool {
+        matches!(self.origin(value), Some(Op::Callback(_)))
+    }
+
+    /// Whether an operation keeps the context for callbacks.
+    fn saves_ctx(&self, op: &Op) -> bool {
+        let is_shared_frame = |addr: Value| match (self.origin(addr), self.func.shared_frame) {
+            (Some(Op::SlotAddr(slot, 0)), Some(frame)) => *slot == frame,
+            _ => false,
+        };
+        matches!(op, Op::Store { addr, offset: shared_frame::CTX, value, .. }
+            if self.is_ctx(*value) && is_shared_frame(*addr))
+    }
+
+    /// That `value` is none of maps, callbacks and the context, which only helpers take.
     fn ordinary(&mut self, value: Value) {
         if self.is_map(value) {
             self.fault(format!("{value} is a map and can only be given to a helper"));
+        } else if self.is_callback(value) {
+            self.fault(format!("{value} is a callback and can only be given to a helper"));
         } else if self.is_ctx(value) {
             self.fault(format!(
                 "{value} is the context and can only be given to a helper"
@@ -314,7 +345,7 @@ impl Checker<'_> {
         } else if !makes_none && !may_go_without && data.result.is_none() {
             self.fault("has no result");
         }
-        if !matches!(data.op, Op::Call(..) | Op::CallBounded { .. }) {
+        if !matches!(data.op, Op::Call(..) | Op::CallBounded { .. }) && !self.saves_ctx(&data.op) {
             for value in data.op.operands() {
                 // The address of a part of the context, to be read by helpers that take any address.
                 if !(matches!(data.op, Op::Bin(BinOp::Add, ..)) && self.is_ctx(value)) {
@@ -354,6 +385,10 @@ impl Checker<'_> {
                     self.fault("reads in front of the context");
                 }
             }
+            Op::Argument(n) if self.func.role == Role::Main || *n > 4 => {
+                self.fault(format!("there is no argument {n}"));
+            }
+            Op::Callback(id) if id.0 as usize >= self.callbacks => self.fault(format!("there is no {id}")),
             Op::Memory(offset) if *offset >= self.limits.memory => {
                 self.fault("points outside the program memory");
             }
@@ -459,6 +494,9 @@ impl Checker<'_> {
                     "{name}: {arg} {} a map",
                     if is_map { "is" } else { "is not" }
                 ));
+            }
+            if (*param == Arg::Callback) != self.is_callback(arg) {
+                self.fault(format!("{name}: {arg} as a callback"));
             }
             if (*param == Arg::Ctx) != is_ctx && !accepts_ctx_as_number(*param) {
                 self.fault(format!(

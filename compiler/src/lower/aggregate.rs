@@ -113,6 +113,12 @@ impl BodyCx<'_> {
     /// The number that an aggregation shows, over all CPUs; 0 where the element is absent. CPUs that update it meanwhile
     /// are seen before or after their update.
     pub(super) fn reduced(&mut self, map: MapId, key: Option<&Expr>) -> Value {
+        let key = key.map(|key| self.key(map, Some(key)));
+        self.reduced_at(map, key)
+    }
+
+    /// The same for the element whose key is at this address.
+    pub(super) fn reduced_at(&mut self, map: MapId, key: Option<Value>) -> Value {
         let plan = self.map_plan(map);
         let Some((ty, reduction)) = plan
             .aggregation()
@@ -123,14 +129,14 @@ impl BodyCx<'_> {
         };
         let zero = self.ir.iconst(0);
         let mut words = vec![zero; reduction.folds.len()];
-        match (plan.storage.clone(), key, &plan.key) {
+        match (plan.storage.clone(), key) {
             (
                 Storage::Striped {
                     offset,
                     bytes,
                     selector,
                 },
-                ..,
+                _,
             ) => {
                 let stripes = self.layout.plan.memory.stripes;
                 for cpu in 0..self.target.possible_cpus().min(stripes.count) {
@@ -140,10 +146,8 @@ impl BodyCx<'_> {
                     self.fold(&mut words, reduction.folds, CpuState::At(state));
                 }
             }
-            (Storage::PerCpu { maps, overflow, .. }, Some(key), Some(key_ty)) => {
+            (Storage::PerCpu { maps, overflow, .. }, Some(key)) => {
                 self.require(Feature::PercpuLookup);
-                let prepared = self.prepare(key);
-                let key = self.key_address(&prepared, key_ty, 0);
                 for cpu in 0..self.target.possible_cpus() {
                     let (map, cpu) = (self.map_ref(maps), self.ir.iconst(i64::from(cpu)));
                     let state = self.ir.call(Helper::MapLookupPercpuElem, &[map, key, cpu]);

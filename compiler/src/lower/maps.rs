@@ -40,15 +40,15 @@ impl<'a> BodyCx<'a> {
     pub(super) fn map_ref(&mut self, generations: Generations) -> Value {
         match generations {
             Generations::One(map) => self.ir.emit(Op::MapPtr(map)),
-            Generations::Two { maps, selector } => match self.selectors.get(&selector) {
-                Some(&selector) => self.ir.emit(Op::MapSelect { selector, maps }),
+            Generations::Two { maps, selector } => match self.selector(selector) {
+                Some(selector) => self.ir.emit(Op::MapSelect { selector, maps }),
                 None => self.ir.emit(Op::MapPtr(maps[0])),
             },
         }
     }
 
     /// The address of a key in canonical memory. A map without keys has its only element under zeros.
-    fn key(&mut self, map: MapId, key: Option<&Expr>) -> Value {
+    pub(super) fn key(&mut self, map: MapId, key: Option<&Expr>) -> Value {
         match (key, &self.map_plan(map).key) {
             (Some(key), Some(ty)) => {
                 let prepared = self.prepare(key);
@@ -162,7 +162,7 @@ impl<'a> BodyCx<'a> {
         let plan = self.map_plan(map);
         let base = self.ir.emit(Op::Memory(plan.length?));
         Some(
-            match selector(&plan.storage).and_then(|offset| self.selectors.get(&offset).copied()) {
+            match selector(&plan.storage).and_then(|offset| self.selector(offset)) {
                 Some(index) => self.ir.emit(Op::ElementAddr {
                     base,
                     index,
@@ -431,7 +431,7 @@ impl<'a> BodyCx<'a> {
 
     /// The address of the state that programs use, of one or two.
     pub(super) fn state_in_use(&mut self, base: Value, bytes: u32, selector: Option<u32>) -> Value {
-        match selector.and_then(|offset| self.selectors.get(&offset).copied()) {
+        match selector.and_then(|offset| self.selector(offset)) {
             Some(index) => self.ir.emit(Op::ElementAddr {
                 base,
                 index,

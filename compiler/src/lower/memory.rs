@@ -144,6 +144,15 @@ impl BodyCx<'_> {
                     };
                     self.kept(now, &expr.ty)
                 }
+                VarHome::Shared => {
+                    let slot = self.shared_var(*var);
+                    let now = Prepared::Memory {
+                        addr: self.ir.slot_addr(slot, 0),
+                        offset: 0,
+                        size,
+                    };
+                    self.kept(now, &expr.ty)
+                }
                 VarHome::Value(_) | VarHome::Zeros => Prepared::Zeros,
             },
             ExprKind::MapValue { map, key } => {
@@ -186,6 +195,12 @@ impl BodyCx<'_> {
             }
             ExprKind::Block { body, value } => {
                 self.statements(body);
+                self.prepare(value)
+            }
+            ExprKind::Inlined {
+                body, locals, value, ..
+            } => {
+                self.inlined(*locals, body);
                 self.prepare(value)
             }
             ExprKind::Ternary(cond, a, b) => {

@@ -258,6 +258,10 @@ impl BodyCx<'_> {
     pub(super) fn address_of(&mut self, var: VarId) -> Value {
         match self.var_value(var) {
             VarHome::Slot(slot) => self.ir.slot_addr(slot, 0),
+            VarHome::Shared => {
+                let slot = self.shared_var(var);
+                self.ir.slot_addr(slot, 0)
+            }
             VarHome::Value(_) | VarHome::Zeros => self.no_scalar(),
         }
     }

@@ -16,6 +16,7 @@ impl BodyCx<'_> {
             ExprKind::Const(value) => self.ir.iconst(*value),
             ExprKind::Var(var) => match self.var_value(*var) {
                 VarHome::Value(value) => value,
+                VarHome::Shared => self.load_shared(*var),
                 VarHome::Slot(slot) => {
                     let addr = self.ir.slot_addr(slot, 0);
                     self.load_scalar(addr, 0, &expr.ty)
@@ -76,6 +77,12 @@ impl BodyCx<'_> {
                 self.statements(body);
                 self.value(value)
             }
+            ExprKind::Inlined {
+                body, locals, value, ..
+            } => {
+                self.inlined(*locals, body);
+                self.value(value)
+            }
             ExprKind::Convert(inner) if !inner.ty.is_scalar() => {
                 let prepared = self.prepare(inner);
                 match self.reinterpreted(&prepared, &inner.ty, &expr.ty) {
@@ -119,6 +126,12 @@ impl BodyCx<'_> {
                 self.statements(body);
                 self.effect(value);
             }
+            ExprKind::Inlined {
+                body, locals, value, ..
+            } => {
+                self.inlined(*locals, body);
+                self.effect(value);
+            }
             ExprKind::Const(_) => {}
             ExprKind::Ternary(cond, a, b) if expr.ty == Type::Void => {
                 let (yes, no) = (self.ir.block(), self.ir.block());
@@ -150,38 +163,32 @@ impl BodyCx<'_> {
 
     pub(super) fn set_var(&mut self, var: VarId, value: &Expr) {
         let ty = self.probe.vars[var.0 as usize].ty.clone();
-        if ty.is_scalar() {
-            let value = self.value(value);
-            self.set_scalar(var, value, &ty);
-            return;
-        }
-        let slot = match self.var_slots.get(&var) {
-            Some(slot) => *slot,
-            None => {
-                let slot = self.ir.slot(ty.size());
-                self.var_slots.insert(var, slot);
-                slot
-            }
-        };
         let mut prepared = self.prepare(value);
         // `$t = ($t.1, $t.0)` must read all of the old value before it writes any of the new one.
-        if visit::any_in_expr(value, &mut |e| matches!(e.kind, ExprKind::Var(v) if v == var)) {
+        if !ty.is_scalar()
+            && visit::any_in_expr(value, &mut |e| matches!(e.kind, ExprKind::Var(v) if v == var))
+        {
             prepared = self.in_temporary(&prepared, &ty);
         }
-        let addr = self.ir.slot_addr(slot, 0);
-        self.fill(&prepared, &ty, addr, 0, true);
-        self.vars[var.0 as usize] = VarHome::Slot(slot);
+        self.set_var_to(var, &prepared);
     }
 
-    /// `$v = value`, where it has its value: in memory if its address is taken.
-    fn set_scalar(&mut self, var: VarId, value: Value, ty: &Type) {
-        match (self.var_value(var), Width::from_bytes(ty.size())) {
-            (VarHome::Slot(slot), Some(width)) => {
-                let addr = self.ir.slot_addr(slot, 0);
-                self.store_at(addr, 0, width, value);
-            }
-            _ => self.vars[var.0 as usize] = VarHome::Value(value),
+    /// Gives a variable a value that does not depend on it.
+    pub(super) fn set_var_to(&mut self, var: VarId, prepared: &Prepared) {
+        let ty = self.probe.vars[var.0 as usize].ty.clone();
+        if let (true, Prepared::Scalar(value)) = (ty.is_scalar(), prepared) {
+            return self.assign(var, *value);
         }
+        let slot = if self.vars[var.0 as usize] == VarHome::Shared {
+            self.shared_var(var)
+        } else {
+            let ir = &mut self.ir;
+            let slot = *self.var_slots.entry(var).or_insert_with(|| ir.slot(ty.size()));
+            self.vars[var.0 as usize] = VarHome::Slot(slot);
+            slot
+        };
+        let addr = self.ir.slot_addr(slot, 0);
+        self.fill(prepared, &ty, addr, 0, true);
     }
 
     fn argument(&mut self, n: u8) -> Value {
@@ -322,6 +329,7 @@ impl BodyCx<'_> {
             Place::Var(var) => {
                 let before = match self.var_value(*var) {
                     VarHome::Value(before) => before,
+                    VarHome::Shared => self.load_shared(*var),
                     VarHome::Slot(slot) => {
                         let addr = self.ir.slot_addr(slot, 0);
                         self.load_scalar(addr, 0, ty)
@@ -330,7 +338,7 @@ impl BodyCx<'_> {
                 };
                 let after = self.ir.bin_imm(BinOp::Add, before, delta);
                 let after = self.wrap(after, ty);
-                self.set_scalar(*var, after, ty);
+                self.assign(*var, after);
                 if prefix { after } else { before }
             }
             Place::Map { map, key } => {

@@ -48,8 +48,10 @@ enum Kind {
 
 /// `BTF_INT_SIGNED`.
 pub(super) const SIGNED: u32 = 1;
+/// `BTF_FUNC_STATIC`: all that the kernel takes as a callback.
+pub(super) const FUNC_STATIC: u32 = 0;
 /// `BTF_FUNC_GLOBAL`.
-const FUNC_GLOBAL: u32 = 1;
+pub(super) const FUNC_GLOBAL: u32 = 1;
 /// `BTF_VAR_GLOBAL_ALLOCATED`.
 const VAR_GLOBAL: u32 = 1;
 
@@ -164,9 +166,9 @@ impl Btf {
         id
     }
 
-    /// A global function.
-    pub(super) fn func(&mut self, name: &str, proto: TypeId) -> TypeId {
-        self.add(Kind::Func, name, FUNC_GLOBAL, proto.0)
+    /// A function.
+    pub(super) fn func(&mut self, name: &str, proto: TypeId, linkage: u32) -> TypeId {
+        self.add(Kind::Func, name, linkage, proto.0)
     }
 }
 

@@ -103,6 +103,7 @@ fn program(symbol: &str) -> Program {
             },
         ],
         frame: 24,
+        callbacks: Vec::new(),
     }
 }
 

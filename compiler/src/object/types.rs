@@ -3,7 +3,7 @@
 //! A map is defined as libbpf wants it (`__uint`, `__type` of `bpf_helpers.h`): a variable in `.maps` whose type is a
 //! structure with a member for every attribute; a number N is the type "pointer to an array of N integers".
 
-use super::btf::{Btf, Member, SIGNED, TypeId, Variable};
+use super::btf::{Btf, FUNC_GLOBAL, FUNC_STATIC, Member, SIGNED, TypeId, Variable};
 use super::{MEMORY, Section};
 use crate::plan::{BpfMap, Plan};
 
@@ -23,7 +23,11 @@ impl Types {
         let proto = btf.func_proto(int, &[("ctx", ctx)]);
         let functions = sections
             .iter()
-            .map(|s| s.programs.iter().map(|p| btf.func(&p.symbol, proto)).collect())
+            .map(|s| {
+                let linkage = if s.are_callbacks { FUNC_STATIC } else { FUNC_GLOBAL };
+                let functions = s.programs.iter();
+                functions.map(|p| btf.func(&p.symbol, proto, linkage)).collect()
+            })
             .collect();
         add_maps(&mut btf, &plan.bpf_maps, int, index);
         if plan.memory.size > 0 {

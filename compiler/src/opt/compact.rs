@@ -17,6 +17,9 @@ pub(crate) fn run(func: Function) -> Function {
         mut insts,
         slots,
         values,
+        role,
+        shared_frame,
+        callbacks,
     } = func;
     let mut new = Function {
         name,
@@ -26,6 +29,9 @@ pub(crate) fn run(func: Function) -> Function {
         insts: Vec::new(),
         slots: Vec::new(),
         values: 0,
+        role,
+        shared_frame: None,
+        callbacks,
     };
     let mut slot_numbers: Vec<Option<Slot>> = vec![None; slots.len()];
     let mut numbers: Vec<Option<Value>> = vec![None; values as usize];
@@ -73,5 +79,6 @@ pub(crate) fn run(func: Function) -> Function {
         }
         new.blocks.push(block);
     }
+    new.shared_frame = shared_frame.and_then(|slot| slot_numbers[slot.0 as usize]);
     new
 }

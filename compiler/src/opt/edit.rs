@@ -127,6 +127,8 @@ pub(crate) fn is_pure(op: &Op) -> bool {
         | Op::SignedDiv { .. }
         | Op::Cmp(..)
         | Op::Ctx
+        | Op::Argument(_)
+        | Op::Callback(_)
         | Op::CtxLoad { .. }
         | Op::Memory(_)
         | Op::MapPtr(_)
@@ -156,7 +158,13 @@ pub(crate) fn is_removable(op: &Op) -> bool {
 pub(crate) fn is_rootless(op: &Op) -> bool {
     matches!(
         op,
-        Op::Const(_) | Op::Ctx | Op::Memory(_) | Op::MapPtr(_) | Op::SlotAddr(..)
+        Op::Const(_)
+            | Op::Ctx
+            | Op::Argument(_)
+            | Op::Callback(_)
+            | Op::Memory(_)
+            | Op::MapPtr(_)
+            | Op::SlotAddr(..)
     )
 }
 

@@ -13,7 +13,7 @@ use super::Facts;
 use super::contents::{Content, Lookup, State, last_accesses};
 use super::edit::{Def, Substitution, as_call, constants, definitions};
 use super::slots::{Access, Kind, Slots};
-use crate::helper::Helper;
+use crate::helper::{Arg, Helper};
 use crate::ir::cfg::Cfg;
 use crate::ir::{Block, Cond, Function, Inst, Op, Terminator, Value, Width};
 use crate::plan::BpfMapId;
@@ -233,6 +233,10 @@ impl Cx<'_> {
 
     /// What a call does to what is known of maps.
     fn disturb(&self, helper: Helper, args: &[Value], state: &mut State) {
+        if helper.row().args.contains(&Arg::Callback) {
+            // Callbacks may do anything to any map.
+            return state.forget_lookups();
+        }
         if !matches!(helper, Helper::MapUpdateElem | Helper::MapDeleteElem) {
             return;
         }

@@ -52,7 +52,8 @@ impl Slots {
     pub fn new(func: &Function, order: &[crate::ir::Block]) -> Self {
         let mut slots = Self {
             roots: vec![None; func.values as usize],
-            escaped: vec![false; func.slots.len()],
+            // Other functions access these too.
+            escaped: func.slots.iter().map(|s| s.shared.is_some()).collect(),
             sizes: func.slots.iter().map(|s| s.size).collect(),
             constants: constants(func),
         };
@@ -105,6 +106,7 @@ impl Slots {
                     let kind = match kind {
                         Arg::Key | Arg::MapValue | Arg::Mem => Kind::Read,
                         Arg::MemOut => Kind::Fill,
+                        Arg::Shared => Kind::Both,
                         _ => continue,
                     };
                     let sized = matches!(helper.row().args[i], Arg::Mem | Arg::MemOut);
@@ -177,7 +179,7 @@ impl Slots {
         let kinds = helper.row().args;
         for (i, arg) in args.iter().enumerate() {
             match kinds.get(i) {
-                Some(Arg::Key | Arg::MapValue | Arg::Mem | Arg::MemOut) => {}
+                Some(Arg::Key | Arg::MapValue | Arg::Mem | Arg::MemOut | Arg::Shared) => {}
                 _ => self.escape(*arg),
             }
         }

@@ -15,7 +15,8 @@
 use super::Options;
 use crate::helper::Helper;
 use crate::ir::{
-    AtomicOp, BinOp, Block, BlockData, Cond, Function, Home, Inst, InstData, Op, Target, Terminator, Value,
+    AtomicOp, BinOp, Block, BlockData, Cond, Function, Home, Inst, InstData, Op, Role, Target, Terminator,
+    Value, Width, shared_frame,
 };
 use crate::opt::edit::{new_inst, new_value};
 use crumbs_grammar::span::Span;
@@ -24,8 +25,29 @@ use crumbs_grammar::span::Span;
 /// or preempted by each other; more than a few at a time are rare.
 const MAX_TRIES: u32 = 8;
 
-/// Rewrites a function some of whose slots have [`Home::Scratch`].
-pub(super) fn rewrite(func: &mut Function, options: &Options) {
+/// Rewrites a callback some of whose slots have [`Home::Scratch`]: the main function has claimed the scratch slot.
+pub(super) fn rewrite_callback(func: &mut Function) {
+    let Role::Callback { frame, .. } = func.role else {
+        return;
+    };
+    let (shared, base) = (new_value(func), new_value(func));
+    use_scratch(func, base);
+    let load = Op::Load {
+        addr: shared,
+        offset: shared_frame::SCRATCH,
+        width: Width::B8,
+        signed: false,
+    };
+    let start = [
+        new_inst(func, Op::Argument(frame), Some(shared), Span::default()),
+        new_inst(func, load, Some(base), Span::default()),
+    ];
+    func.blocks[func.entry.0 as usize].insts.splice(0..0, start);
+}
+
+/// Rewrites the main function of a program that keeps slots in scratch memory. Where the base is handed on, it goes to
+/// the shared frame for the callbacks.
+pub(super) fn rewrite(func: &mut Function, options: &Options, handed_on: bool) {
     let index = new_value(func);
     let base = new_value(func);
     release_at_exits(func, base);
@@ -47,6 +69,15 @@ pub(super) fn rewrite(func: &mut Function, options: &Options) {
         Some(base),
         Span::default(),
     ));
+    if let Some(slot) = start.func.shared_frame.filter(|_| handed_on) {
+        let shared = start.emit(Op::SlotAddr(slot, 0));
+        start.effect(Op::Store {
+            addr: shared,
+            offset: shared_frame::SCRATCH,
+            width: Width::B8,
+            value: base,
+        });
+    }
     let insts = start.insts;
     let data = &mut func.blocks[body.0 as usize];
     data.params.push(index);

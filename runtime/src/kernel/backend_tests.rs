@@ -38,6 +38,7 @@ fn program(symbol: &str, code: &[[u8; 8]], relocs: Vec<Reloc>, line_two: bool) -
         spans: vec![span; code.len()],
         relocs,
         frame: 8,
+        callbacks: Vec::new(),
     }
 }
 

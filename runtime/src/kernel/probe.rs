@@ -77,6 +77,7 @@ fn try_it(feature: Feature) -> bool {
         Feature::TaiClock => knows_helper(208),
         Feature::PercpuLookup => knows_helper(195),
         Feature::BpfLoop => knows_helper(181),
+        Feature::MapIteration => knows_helper(164),
         Feature::SleepableUprobe => takes(&program(0, bpf::SLEEPABLE, &RETURN_0)),
         Feature::UprobeMulti => multi_link_error(0) == Some(libc::EBADF),
         Feature::UprobeMultiPid => {

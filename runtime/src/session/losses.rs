@@ -78,6 +78,9 @@ pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
              values. Shorten strings: config = {{ max_strlen = {} }}",
             (plan.settings.max_strlen / 4).max(16)
         ),
+        LossKind::Loop => {
+            format!("{total} loop{s} {were} ended early: the kernel runs a loop at most 8388608 times")
+        }
         LossKind::Read => format!(
             "{total} string{s} or value{s} could not be read (not in memory, or a bad address); shown as {UNREADABLE} \
              or 0"

@@ -74,7 +74,11 @@ pub enum FaultKind {
     NotSleepable(Helper),
     /// The program ended with a ring buffer record neither submitted nor discarded.
     RecordHeld,
-    /// More instructions were executed than [`super::Machine::BUDGET`].
+    /// A callback gave neither 0 nor 1.
+    CallbackResult,
+    /// More functions are under way at once than the kernel allows.
+    TooDeep,
+    /// More instructions of one call were executed than [`super::Machine::BUDGET`].
     Budget,
 }
 
@@ -123,6 +127,8 @@ impl fmt::Display for FaultKind {
                 write!(f, "{} in a program that may not sleep", helper.row().name)
             }
             Self::RecordHeld => f.write_str("a ring buffer record is still reserved at exit"),
+            Self::CallbackResult => f.write_str("a callback gave neither 0 nor 1"),
+            Self::TooDeep => f.write_str("too many functions are under way at once"),
             Self::Budget => f.write_str("the program does not end"),
         }
     }

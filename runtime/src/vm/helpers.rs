@@ -76,6 +76,8 @@ impl Machine {
                 Arg::MemOut => self.check_writable(run, value, size_of(args[index + 1]))?,
                 Arg::Record if !run.records.contains(&value) => return bad("is not a reserved record"),
                 Arg::Record => {}
+                // Of helpers that call back, which are none of these.
+                Arg::Callback | Arg::Shared => return bad("is a callback's"),
             }
         }
         Ok(())
@@ -86,7 +88,7 @@ impl Machine {
         let access = Access::Write;
         match Pointer::decode(address) {
             Some(Pointer::Stack { run: serial, offset }) if serial == run.serial => {
-                let is_inside = offset.checked_add(size).is_some_and(|end| end <= STACK_SIZE);
+                let is_inside = offset % STACK_SIZE + size <= STACK_SIZE;
                 is_inside.then_some(()).ok_or(FaultKind::OutOfBounds {
                     address,
                     size,
@@ -151,6 +153,7 @@ impl Machine {
             Helper::RingbufReserve => self.ring_reserve(run, args)?,
             Helper::RingbufSubmit => self.ring_submit(run, args),
             Helper::RingbufOutput => self.ring_output(run, args)?,
+            Helper::Loop | Helper::ForEachMapElem => 0,
         })
     }
 

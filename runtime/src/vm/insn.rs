@@ -178,11 +178,40 @@ fn size(unit: Unit) -> u8 {
     }
 }
 
-/// Decodes and links a program.
+/// Decodes and links a program: its callbacks follow it.
 ///
 /// # Errors
 /// The first instruction that breaks what the module promises.
 pub fn decode(program: &bpf::Program, plan: &Plan) -> Result<Box<[Insn]>, Fault> {
+    let mut starts = Vec::with_capacity(program.callbacks.len());
+    let mut end = program.insns.len();
+    for callback in &program.callbacks {
+        starts.push(end);
+        end += callback.insns.len();
+    }
+    let mut out = Vec::with_capacity(end);
+    for function in [program].into_iter().chain(&program.callbacks) {
+        let start = out.len();
+        let insns = decode_function(function, plan, &starts).map_err(|fault| Fault {
+            insn: start + fault.insn,
+            ..fault
+        })?;
+        out.extend(insns.into_iter().map(|insn| insn.moved(start as u32)));
+    }
+    Ok(out.into())
+}
+
+impl Insn {
+    /// The instruction in a function that starts later.
+    fn moved(mut self, by: u32) -> Self {
+        if let Self::Jump { target } | Self::Branch { target, .. } = &mut self {
+            *target += by;
+        }
+        self
+    }
+}
+
+fn decode_function(program: &bpf::Program, plan: &Plan, callbacks: &[usize]) -> Result<Vec<Insn>, Fault> {
     let fault = |insn, kind| Fault { insn, kind };
     let mut out = Vec::with_capacity(program.insns.len());
     let mut at = 0;
@@ -198,7 +227,8 @@ pub fn decode(program: &bpf::Program, plan: &Plan) -> Result<Box<[Insn]>, Fault>
                 .copied()
                 .filter(|high| (high.code, high.dst, high.src, high.off) == (0, 0, 0, 0))
                 .ok_or_else(|| fault(at, FaultKind::Encoding("LD_IMM64 without second half")))?;
-            let value = load_imm(program, plan, at, unit, high).map_err(|kind| fault(at, kind))?;
+            let value =
+                load_imm(program, plan, callbacks, at, (unit, high)).map_err(|kind| fault(at, kind))?;
             out.push(Insn::LoadImm { dst: unit.dst, value });
             out.push(Insn::SecondHalf);
             at += 2;
@@ -215,16 +245,26 @@ pub fn decode(program: &bpf::Program, plan: &Plan) -> Result<Box<[Insn]>, Fault>
     {
         return Err(fault(stray.insn, FaultKind::Relocation));
     }
-    Ok(out.into())
+    Ok(out)
 }
 
 /// The value of an `LD_IMM64`: an address where there is a relocation.
-fn load_imm(program: &bpf::Program, plan: &Plan, at: usize, low: Unit, high: Unit) -> Result<u64, FaultKind> {
+fn load_imm(
+    program: &bpf::Program,
+    plan: &Plan,
+    callbacks: &[usize],
+    at: usize,
+    (low, high): (Unit, Unit),
+) -> Result<u64, FaultKind> {
     match program.reloc(at) {
         Some(RelocTarget::Map(id)) if (id.0 as usize) < plan.bpf_maps.len() => {
             Ok(Pointer::map(id.0 as usize))
         }
         Some(RelocTarget::Memory(offset)) if offset <= plan.memory.size => Ok(Pointer::memory(offset)),
+        Some(RelocTarget::Callback(id)) => callbacks
+            .get(id as usize)
+            .map(|&start| Pointer::function(start))
+            .ok_or(FaultKind::Relocation),
         Some(_) => Err(FaultKind::Relocation),
         None if low.src != 0 => Err(FaultKind::Encoding("LD_IMM64 of an address without relocation")),
         None => Ok(u64::from(low.imm as u32) | u64::from(high.imm as u32) << 32),

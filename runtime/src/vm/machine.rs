@@ -5,6 +5,7 @@
 //! stack byte was written before it is read, helpers get what their prototypes say, and records are released.
 
 use super::alu;
+use super::calls::Frame;
 use super::event::Event;
 use super::fault::{Access, Fault, FaultKind};
 use super::hash::HashStore;
@@ -12,6 +13,7 @@ use super::insn::{Alu, Atomic, Insn, Reg, Src, decode};
 use super::pointer::Pointer;
 use super::ring::Ring;
 use crumbs_compiler::bpf;
+use crumbs_compiler::helper::Helper;
 use crumbs_compiler::plan::{BpfMapKind, Plan, ProgramKind};
 use crumbs_compiler::target::PidNamespace;
 use std::cell::RefCell;
@@ -70,12 +72,17 @@ pub struct Run {
     pub(super) regs: [u64; 11],
     /// Which registers hold something, bit by number.
     pub(super) written_regs: u16,
-    stack: [u8; STACK_SIZE],
+    /// A frame for each function that is under way.
+    stack: Vec<u8>,
     /// Which stack bytes hold something.
-    written_stack: [u64; STACK_SIZE / 64],
+    written_stack: Vec<u64>,
+    /// The functions that wait for a callback, the program first.
+    pub(super) frames: Vec<Frame>,
     /// Addresses of reserved records.
     pub(super) records: Vec<u64>,
     executed: u64,
+    /// The same since the last callback began or returned.
+    executed_in_call: u64,
 }
 
 /// What a run is given.
@@ -101,7 +108,7 @@ pub enum Step {
 }
 
 impl Machine {
-    /// Instructions that one run may execute. No program that the kernel accepts comes near.
+    /// Instructions that one run may execute without a helper calling back. No program that the kernel accepts comes near.
     pub const BUDGET: u64 = 1_000_000;
 
     /// Fresh maps and memory for a plan.
@@ -186,10 +193,12 @@ impl Machine {
             pc: 0,
             regs,
             written_regs: 1 << 1 | 1 << 10,
-            stack: [GARBAGE; STACK_SIZE],
-            written_stack: [0; STACK_SIZE / 64],
+            stack: vec![GARBAGE; STACK_SIZE],
+            written_stack: vec![0; STACK_SIZE / 64],
+            frames: Vec::new(),
             records: Vec::new(),
             executed: 0,
+            executed_in_call: 0,
         }
     }
 
@@ -228,7 +237,8 @@ impl Machine {
     fn execute(&mut self, run: &mut Run) -> Result<Step, FaultKind> {
         let insn = *run.insns.get(run.pc).ok_or(FaultKind::JumpOutside)?;
         run.executed += 1;
-        if run.executed > Self::BUDGET {
+        run.executed_in_call += 1;
+        if run.executed_in_call > Self::BUDGET {
             return Err(FaultKind::Budget);
         }
         let mut next = run.pc + 1;
@@ -305,7 +315,18 @@ impl Machine {
                     next = target as usize;
                 }
             }
+            Insn::Call {
+                helper: helper @ (Helper::Loop | Helper::ForEachMapElem),
+            } => {
+                run.executed_in_call = 0;
+                next = self.call_back(run, helper, next)?;
+            }
             Insn::Call { helper } => self.call(run, helper)?,
+            Insn::Exit if !run.frames.is_empty() => {
+                let result = run.read(0)?;
+                run.executed_in_call = 0;
+                next = self.returned(run, result)?;
+            }
             Insn::Exit => {
                 let result = run.read(0)?;
                 return if run.records.is_empty() {
@@ -394,6 +415,18 @@ impl Machine {
                 run.context
                     .get_mut(offset..)
                     .and_then(|rest| rest.get_mut(..size))
+                    .ok_or(outside)
+            }
+            Some(Pointer::Key {
+                run: serial,
+                depth,
+                offset,
+            }) if serial == run.serial => {
+                if access != Access::Read {
+                    return Err(FaultKind::ReadOnly);
+                }
+                run.key(depth)
+                    .and_then(|key| key.get_mut(offset..)?.get_mut(..size))
                     .ok_or(outside)
             }
             Some(Pointer::Memory { offset }) => {
@@ -496,6 +529,25 @@ impl Run {
         Ok(address)
     }
 
+    /// A fresh frame for a callback.
+    pub(super) fn push_stack(&mut self) {
+        self.stack.resize(self.stack.len() + STACK_SIZE, GARBAGE);
+        self.written_stack.resize(self.stack.len() / 64, 0);
+    }
+
+    /// Gives the innermost frame back.
+    pub(super) fn pop_stack(&mut self) {
+        self.stack.truncate(self.stack.len() - STACK_SIZE);
+        self.written_stack.truncate(self.stack.len() / 64);
+    }
+
+    /// Nothing has been written to the innermost frame.
+    pub(super) fn clear_frame(&mut self) {
+        let start = self.stack.len() - STACK_SIZE;
+        self.stack[start..].fill(GARBAGE);
+        self.written_stack[start / 64..].fill(0);
+    }
+
     fn stack_bytes(
         &mut self,
         offset: usize,
@@ -503,7 +555,11 @@ impl Run {
         access: Access,
         outside: FaultKind,
     ) -> Result<&mut [u8], FaultKind> {
-        let Some(end) = offset.checked_add(size).filter(|&end| end <= STACK_SIZE) else {
+        // Within one of the frames.
+        let limit = (offset / STACK_SIZE + 1)
+            .saturating_mul(STACK_SIZE)
+            .min(self.stack.len());
+        let Some(end) = offset.checked_add(size).filter(|&end| end <= limit) else {
             return Err(outside);
         };
         for at in offset..end {
@@ -512,7 +568,7 @@ impl Run {
                 self.written_stack[at / 64] |= bit;
             } else if self.written_stack[at / 64] & bit == 0 {
                 return Err(FaultKind::UninitializedStack {
-                    offset: at as i64 - STACK_SIZE as i64,
+                    offset: (at % STACK_SIZE) as i64 - STACK_SIZE as i64,
                 });
             }
         }

@@ -19,6 +19,7 @@
 
 pub mod alu;
 pub mod backend;
+mod calls;
 pub mod context;
 pub mod event;
 pub mod fault;

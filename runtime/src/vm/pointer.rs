@@ -9,6 +9,8 @@
 //! | stack, context | the run's serial number | offset |
 //! | program memory | 0 | offset |
 //! | kernel map itself | map number | 0 |
+//! | function | 0 | its first instruction |
+//! | key in a callback | the run's serial number | functions under way above it (bits 27–20), offset |
 //!
 //! | region | bits 55–48 | bits 47–24 | bits 23–0 |
 //! |---|---|---|---|
@@ -22,11 +24,25 @@
 /// What an address points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pointer {
-    /// A byte of a run's stack frame, from its low end.
+    /// A byte of a run's stack: that of the program first, those of callbacks behind it.
     Stack {
         /// The run.
         run: u32,
-        /// From the frame's low end.
+        /// From the low end of the program's frame.
+        offset: usize,
+    },
+    /// The first instruction of a function.
+    Function {
+        /// Its number.
+        insn: usize,
+    },
+    /// A byte of the key that a callback is handed.
+    Key {
+        /// The run.
+        run: u32,
+        /// How many functions are under way above the callback.
+        depth: usize,
+        /// From the key's start.
         offset: usize,
     },
     /// A byte of a run's context.
@@ -75,6 +91,10 @@ const MAP: u64 = 0xc4;
 const VALUE: u64 = 0xc5;
 const RECORD: u64 = 0xc6;
 const CPU_VALUE: u64 = 0xc7;
+const FUNCTION: u64 = 0xc8;
+const KEY: u64 = 0xc9;
+/// Where the depth of a key's callback starts; map keys are shorter than this many bits say.
+const KEY_DEPTH: u32 = 20;
 
 impl Pointer {
     /// Runs are numbered modulo 2 to the power of this.
@@ -89,6 +109,16 @@ impl Pointer {
     /// The address of offset 0 of a run's stack frame.
     pub fn stack(run: u32) -> u64 {
         STACK << 56 | u64::from(run) << 28
+    }
+
+    /// The address of a function.
+    pub fn function(insn: usize) -> u64 {
+        FUNCTION << 56 | insn as u64
+    }
+
+    /// The address of the key that the callback at a depth is handed.
+    pub fn key(run: u32, depth: usize) -> u64 {
+        KEY << 56 | u64::from(run) << 28 | (depth as u64) << KEY_DEPTH
     }
 
     /// The address of a run's context.
@@ -131,6 +161,12 @@ impl Pointer {
         match address >> 56 {
             STACK => Some(Self::Stack { run: object, offset }),
             CONTEXT => Some(Self::Context { run: object, offset }),
+            FUNCTION if object == 0 => Some(Self::Function { insn: offset }),
+            KEY => Some(Self::Key {
+                run: object,
+                depth: offset >> KEY_DEPTH,
+                offset: offset & ((1 << KEY_DEPTH) - 1),
+            }),
             MEMORY if object == 0 => Some(Self::Memory { offset }),
             MAP if offset == 0 => Some(Self::Map { map: object as usize }),
             VALUE => Some(Self::Value {

@@ -155,6 +155,7 @@ impl Asm {
             insns: self.insns,
             relocs: self.relocs,
             frame: 512,
+            callbacks: Vec::new(),
         }
     }
 }

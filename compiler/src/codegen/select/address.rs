@@ -25,6 +25,8 @@ impl Selector<'_> {
         match self.op(value) {
             Some(Op::Const(c)) => Source::Const(*c),
             Some(Op::Ctx) => Source::Ctx,
+            Some(Op::Argument(n)) => Source::Argument(*n),
+            Some(Op::Callback(id)) => Source::Callback(*id),
             Some(Op::MapPtr(map)) => Source::Map(*map),
             Some(_) => match self.place(value) {
                 (Place::Frame, offset) => i16::try_from(offset).map_or(Source::Value(value), Source::Frame),

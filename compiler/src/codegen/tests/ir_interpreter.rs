@@ -152,6 +152,9 @@ impl Machine<'_> {
                 old
             }
             Op::Ctx => CONTEXT,
+            Op::Argument(_) | Op::Callback(_) => {
+                return Err(format!("{op:?} in a function without callbacks"));
+            }
             Op::Memory(offset) => MEMORY_BASE + u64::from(offset),
             Op::MapPtr(map) => MAP_BASE + u64::from(map.0),
             Op::MapSelect { selector, maps } => {
