@@ -1,8 +1,9 @@
 //! The command line.
 
+use crate::bpftrace_options::{BpftraceOptions, DebugStage, Mode};
 use clap::{CommandFactory, Parser, ValueEnum};
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 /// What a command ends with other than an exit code of its own.
 #[derive(Debug)]
@@ -67,11 +68,21 @@ Exit status: 0, or the script's exit(code); 1 for a mistake in the script or its
 
 /// Traces Linux with scripts of a few lines, compiled straight to eBPF.
 #[derive(Debug, Parser)]
-#[command(name = "crumbs", version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(
+    name = "crumbs",
+    version,
+    after_help = EXAMPLES,
+    max_term_width = 110,
+    disable_help_flag = true
+)]
 pub(crate) struct Args {
     /// The script, `-` for standard input; without -e. What follows are its parameters $1, $2, …
     #[arg(value_name = "FILE|PARAM")]
     pub(crate) words: Vec<String>,
+
+    /// More parameters; here also named ones (--name=value), which a script reads with getopt("name")
+    #[arg(last = true, value_name = "PARAM")]
+    pub(crate) behind_dashes: Vec<String>,
 
     /// The script itself
     #[arg(short = 'e', value_name = "PROG")]
@@ -102,12 +113,12 @@ pub(crate) struct Args {
     pub(crate) quiet: bool,
 
     /// Say more: arguments with -l, the verifier's log where it refuses a program
-    #[arg(short = 'v', long)]
+    #[arg(short = 'v', long, overrides_with = "verbose")]
     pub(crate) verbose: bool,
 
     /// Show what a stage of the compiler made of the script, and stop
     #[arg(short = 'd', long = "debug", value_name = "STAGE")]
-    pub(crate) stage: Option<StageName>,
+    pub(crate) debug: Option<DebugStage>,
 
     /// Allow what can change or crash the traced system
     #[arg(long = "unsafe")]
@@ -132,6 +143,41 @@ pub(crate) struct Args {
     /// Print completions for a shell
     #[arg(long, value_name = "SHELL")]
     pub(crate) completions: Option<clap_complete::Shell>,
+
+    /// Show this, and the named parameters of a script that is given with it
+    #[arg(short = 'h', long)]
+    pub(crate) help: bool,
+
+    #[command(flatten)]
+    pub(crate) bpftrace: BpftraceOptions,
+}
+
+impl Args {
+    /// Takes over what --mode says, which has an option of its own for most.
+    pub(crate) fn obey_mode(&mut self) {
+        match self.bpftrace.mode {
+            Some(Mode::Test) => self.test = true,
+            Some(Mode::Bench) => self.bench = true,
+            Some(Mode::Format) => self.bpftrace.fmt = true,
+            Some(Mode::Codegen | Mode::CompilerBench) | None => {}
+        }
+    }
+
+    /// The stage to show.
+    pub(crate) fn stage(&self) -> Option<StageName> {
+        self.debug.map(|stage| stage.0).or_else(|| self.bpftrace.stage())
+    }
+
+    /// Where results go instead of standard output.
+    pub(crate) fn output(&self) -> Option<&Path> {
+        self.bpftrace.emit_elf.as_deref().or(self.output.as_deref())
+    }
+}
+
+/// Prints what the command line can be, and behind it `more`.
+pub(crate) fn write_help(more: &str) {
+    // Nobody is left to tell when standard output cannot be written.
+    let _ = write!(io::stdout(), "{}{more}", Args::command().render_help());
 }
 
 /// Prints the completions of a shell.

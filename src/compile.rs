@@ -1,6 +1,8 @@
 //! From the command line to a compiled script, and the stages in between for `-d`.
 
+use crate::bpftrace_options::Buffering;
 use crate::cli::{Args, StageName, Stop};
+use crate::parameters::{self, Parameters};
 use crate::report;
 use crumbs::stages;
 use crumbs_compiler::driver::{self, Compiled};
@@ -18,8 +20,8 @@ pub(crate) struct Source {
     pub(crate) name: String,
     /// Its text.
     pub(crate) text: String,
-    /// Its positional parameters.
-    pub(crate) params: Vec<String>,
+    /// Its parameters.
+    pub(crate) params: Parameters,
 }
 
 /// Reads the script.
@@ -31,10 +33,17 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
         return Ok(Source {
             name: COMMAND_LINE.into(),
             text: text.clone(),
-            params: args.words.clone(),
+            params: parameters::parse(&args.words, &args.behind_dashes),
         });
     }
-    let Some((file, params)) = args.words.split_first() else {
+    let mut behind = args.behind_dashes.as_slice();
+    // `crumbs -- FILE` names a script, too.
+    let first = args.words.split_first().or_else(|| {
+        let first = behind.split_first().map(|(file, _)| (file, [].as_slice()));
+        behind = behind.get(1..).unwrap_or_default();
+        first
+    });
+    let Some((file, params)) = first else {
         return Err(Stop::Usage(
             "there is no script: give one with -e 'PROG', or name a FILE".into(),
         ));
@@ -63,7 +72,7 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
     Ok(Source {
         name,
         text,
-        params: params.to_vec(),
+        params: parameters::parse(params, behind),
     })
 }
 
@@ -87,7 +96,7 @@ pub(crate) fn compile(
     command_pid: Option<u32>,
     target: &dyn Target,
 ) -> Result<Outcome, Stop> {
-    let stage = args.stage;
+    let stage = args.stage();
     if stage == Some(StageName::Tokens) {
         let tokens = crumbs_grammar::lexer::tokens(&source.text);
         return show(args, |out| {
@@ -107,12 +116,16 @@ pub(crate) fn compile(
         });
     }
     let options = Options {
-        params: source.params.clone(),
+        params: source.params.positional.clone(),
+        named: source.params.named.clone(),
+        no_warnings: args.bpftrace.no_warnings,
         pid: args.pid,
         allow_unsafe: args.allow_unsafe,
         command_pid,
         config: environment(),
         library: crumbs_probe_library::MODULES,
+        include_dirs: args.bpftrace.include_dirs.clone(),
+        includes: args.bpftrace.includes.clone(),
         ..Options::default()
     };
     let checked = match stages::check(&source.name, &source.text, target, &options) {
@@ -120,11 +133,16 @@ pub(crate) fn compile(
         Err(mistaken) => return refuse(&mistaken.sources, Err(mistaken.diagnostics)),
     };
     let (script, sources) = (checked.script, checked.sources);
-    report::diagnostics(&sources, &checked.warnings);
+    if !args.bpftrace.no_warnings {
+        report::diagnostics(&sources, &checked.warnings);
+    }
     if stage == Some(StageName::Hir) {
         return show(args, |out| write!(out, "{script}"));
     }
     let compiled = refuse(&sources, driver::compile(&script, target))?;
+    if args.bpftrace.is_compile_only() {
+        return Ok(Outcome::Shown);
+    }
     match stage {
         Some(StageName::Ir) => show(args, |out| {
             compiled.functions.iter().try_for_each(|f| write!(out, "{f}"))
@@ -184,14 +202,38 @@ fn show(args: &Args, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) 
 /// # Errors
 /// When the file of `-o` cannot be made, which has been reported.
 pub(crate) fn output(args: &Args) -> Result<Box<dyn Write>, Stop> {
-    let Some(path) = &args.output else {
-        return Ok(Box::new(std::io::BufWriter::new(std::io::stdout())));
+    let Some(path) = args.output() else {
+        return Ok(buffered(std::io::stdout(), args));
     };
     match std::fs::File::create(path) {
-        Ok(file) => Ok(Box::new(std::io::BufWriter::new(file))),
+        Ok(file) => Ok(buffered(file, args)),
         Err(error) => {
             report::message(&format!("error: cannot write to `{}`: {error}", path.display()));
             Err(Stop::Failed)
         }
+    }
+}
+
+/// Results as often as -B says. Whatever it says, they are written out before the run waits for more.
+fn buffered(to: impl Write + 'static, args: &Args) -> Box<dyn Write> {
+    match args.bpftrace.buffering {
+        Some(Buffering::Line) => Box::new(std::io::LineWriter::new(to)),
+        Some(Buffering::None) => Box::new(Unbuffered(to)),
+        Some(Buffering::Full) | None => Box::new(std::io::BufWriter::new(to)),
+    }
+}
+
+/// Writes everything at once; standard output itself has a buffer.
+struct Unbuffered<W>(W);
+
+impl<W: Write> Write for Unbuffered<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        self.0.flush()?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }

@@ -3,13 +3,17 @@
 //! In: the command line. Out: what the script printed on standard output, everything about the run on standard error,
 //! and an exit status: 0, or what `exit(code)` gave; 1 for a mistake in the script or its run; 2 for wrong usage.
 
+mod bpftrace_options;
 mod cli;
 mod compile;
+mod info;
 mod list;
+mod parameters;
 mod report;
 mod run;
 
 use clap::Parser;
+use crumbs_runtime::kernel::probe;
 use crumbs_runtime::sys::process;
 use std::process::ExitCode;
 
@@ -20,16 +24,9 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     process::share_heap();
-    let args = cli::Args::parse();
-    let outcome = if let Some(shell) = args.completions {
-        cli::write_completions(shell);
-        Ok(0)
-    } else if let Some(pattern) = &args.list {
-        list::list(pattern.as_deref(), &args)
-    } else {
-        run::run(&args)
-    };
-    match outcome {
+    let mut args = cli::Args::parse();
+    args.obey_mode();
+    match run(&args) {
         Ok(code) => ExitCode::from(code),
         Err(cli::Stop::Usage(message)) => {
             report::message(&format!("{message}\n\nFor more, try `crumbs --help`."));
@@ -37,4 +34,26 @@ fn main() -> ExitCode {
         }
         Err(cli::Stop::Failed) => ExitCode::from(FAILURE),
     }
+}
+
+fn run(args: &cli::Args) -> Result<u8, cli::Stop> {
+    if args.help {
+        cli::write_help(&parameters::help(args));
+        return Ok(0);
+    }
+    if let Some(shell) = args.completions {
+        cli::write_completions(shell);
+        return Ok(0);
+    }
+    args.bpftrace.check()?;
+    for feature in args.bpftrace.unwanted_features()? {
+        probe::do_without(feature);
+    }
+    if args.bpftrace.info {
+        return info::write(args);
+    }
+    if let Some(pattern) = &args.list {
+        return list::list(pattern.as_deref(), args);
+    }
+    run::run(args)
 }

@@ -31,7 +31,7 @@ const VERIFIER_LOG: u32 = 1 | 4;
 /// When it cannot be compiled or run, which has been reported.
 pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
     let source = compile::source(args)?;
-    let is_run = args.stage.is_none() && !args.dry_run;
+    let is_run = args.stage().is_none() && !args.dry_run && !args.bpftrace.is_compile_only();
     let work = || {
         let outcome = compile_and_trace(args, &source, is_run);
         attach::end_warm_up();
@@ -71,7 +71,7 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         Outcome::Shown => return Ok(0),
     };
     let options = Options {
-        verifier_log: if args.stage == Some(StageName::Verifier) {
+        verifier_log: if args.stage() == Some(StageName::Verifier) {
             VERIFIER_LOG
         } else {
             0
@@ -81,7 +81,7 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
     };
     let mut backend = KernelBackend::load(&compiled.plan, &object, options)
         .map_err(|error| not_loaded(error, args, &sources))?;
-    if args.stage == Some(StageName::Verifier) {
+    if args.stage() == Some(StageName::Verifier) {
         let mut out = compile::output(args)?;
         let logs = backend.verifier_logs().join("\n");
         return out

@@ -19,6 +19,7 @@
 use crate::c::Declarations;
 use crate::codes;
 use crate::config;
+use crate::function::getopt;
 use crate::hir;
 use crate::options::Options;
 use crate::target::Target;
@@ -94,6 +95,7 @@ pub fn check(
         );
     }
     let functions = functions::functions(script, &mut diagnostics);
+    diagnostics.extend(getopt::unknown(script, options));
     let places = places::plan(script, target, options, configured.settings.missing_probes);
     diagnostics.extend(places.diagnostics);
     let mut cx = Cx {

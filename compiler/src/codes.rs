@@ -246,6 +246,10 @@ codes! {
         "`fail(message)` refuses a script in which it can be reached: behind `if comptime`, where a parameter or a type is not as \
          the script wants it.",
         "begin { fail(\"not today\"); }";
+    UNKNOWN_PARAMETER = "E0310", "a script has no such parameter",
+        "Parameters with a name, `--name=value` behind `--` on the command line, are those that the script asks for with \
+         `getopt(\"name\")`. `crumbs --help SCRIPT` lists them.",
+        "";
     MACRO_TOO_LARGE = "E0307", "macros give too much code",
         "Macros that use macros multiply. Each use is a copy of the macro's text with the arguments in it.",
         "";

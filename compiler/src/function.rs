@@ -16,6 +16,7 @@ mod clock;
 mod compile_time;
 mod delete;
 mod exit;
+pub mod getopt;
 mod has_key;
 mod len;
 mod memory;
@@ -44,6 +45,7 @@ pub static ALL: &[Function] = &[
     has_key::FUNCTION,
     len::FUNCTION,
     str::FUNCTION,
+    getopt::FUNCTION,
     compile_time::STATIC_ASSERT,
     compile_time::FAIL,
     clock::NSECS,

@@ -60,7 +60,6 @@ pub static FUNCTIONS: &[&str] = &[
     "signal_thread",
     "override",
     "unwatch",
-    "getopt",
     "kfunc_exist",
     "kfunc_allowed",
     "typeinfo",

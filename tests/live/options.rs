@@ -300,3 +300,93 @@ impl crate::support::Outcome {
         assert!(self.stderr.contains(part), "`{part}` is not in: {}", self.stderr);
     }
 }
+
+#[test]
+fn named_parameters() {
+    needs!(no_tracing());
+    let script =
+        "begin { print((getopt(\"n\", 7), getopt(\"s\", \"none\"), getopt(\"flag\"), $#, str($2))); }";
+    Crumbs::script(script).run().prints("(7, none, false, 0, )\n\n\n");
+    Crumbs::script(script)
+        .args(&["1", "--", "--n=0x10", "two", "--s=some", "--flag"])
+        .run()
+        .prints("(16, some, true, 2, two)\n\n\n");
+    for (given, complaint) in [
+        ("--m=1", "the script has no parameter `--m`"),
+        ("--n=x", "`--n=x`: this parameter is a number"),
+        ("--s", "`--s` needs a value: a text"),
+    ] {
+        let outcome = Crumbs::script(script).args(&["--", given]).run();
+        assert_eq!(outcome.status, 1, "{outcome:?}");
+        assert!(outcome.stderr.contains(complaint), "{outcome:?}");
+    }
+}
+
+#[test]
+fn imports_are_looked_up_beside_the_script() {
+    needs!(no_tracing());
+    let directory = crate::support::directory();
+    std::fs::create_dir(directory.join("more")).unwrap();
+    let files = [
+        (
+            "main.bt",
+            "import \"lib.bt\"; import \"more\";\nbegin { print(twice(thrice(7))); }",
+        ),
+        ("lib.bt", "macro twice(x) { 2 * x }"),
+        (
+            "more/a.bt",
+            "import \"../lib.bt\"; macro thrice(x) { x + twice(x) }",
+        ),
+    ];
+    for (name, text) in files {
+        std::fs::write(directory.join(name), text).unwrap();
+    }
+    Crumbs::new()
+        .arg(&directory.join("main.bt"))
+        .run()
+        .prints("42\n\n\n");
+}
+
+#[test]
+fn options_of_bpftrace() {
+    needs!(no_tracing());
+    let script = "begin { let $unused; warnf(\"careful\"); printf(\"hi\\n\"); }";
+    let outcome = Crumbs::script(script)
+        .args(&[
+            "-k",
+            "-k",
+            "-B",
+            "line",
+            "--no-warnings",
+            "-b",
+            "--no-feature",
+            "uprobe_multi",
+        ])
+        .run();
+    assert_eq!(
+        (outcome.status, outcome.stdout.as_str()),
+        (0, "hi\n\n\n"),
+        "{outcome:?}"
+    );
+    assert!(
+        !outcome.stderr.contains("careful") && !outcome.stderr.contains("unused"),
+        "{outcome:?}"
+    );
+    let outcome = Crumbs::script(script).run();
+    assert!(
+        outcome.stderr.contains("stdin:1:22-38: WARNING: careful\n"),
+        "{outcome:?}"
+    );
+    let outcome = Crumbs::script(script).args(&["--aot", "x"]).run();
+    assert!(
+        outcome.status == 2 && outcome.stderr.contains("--emit-elf"),
+        "{outcome:?}"
+    );
+    let outcome = Crumbs::script("begin { print(getopt(\"n\", 7, \"how many\")); }")
+        .arg("-h")
+        .run();
+    assert!(
+        outcome.stdout.ends_with("--n=VALUE  how many [default: 7]\n"),
+        "{outcome:?}"
+    );
+}

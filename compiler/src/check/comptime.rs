@@ -17,6 +17,12 @@ use crumbs_grammar::span::Span;
 impl Cx<'_> {
     /// `comptime e`.
     pub(super) fn comptime(&mut self, expr: &ast::Expr, span: Span) -> Option<Expr> {
+        let value = self.known_value(expr)?;
+        Some(Expr { span, ..value })
+    }
+
+    /// The constant that an expression is, which must be known now. `None` where it is in error or not yet known.
+    pub fn known_value(&mut self, expr: &ast::Expr) -> Option<Expr> {
         let mut value = self.expr(expr)?;
         if !settle(&mut value) {
             return self.report(
@@ -25,10 +31,9 @@ impl Cx<'_> {
                     expr.span,
                     "this is known only when the probe runs",
                 )
-                .label("`comptime` needs a value of literals and parameters"),
+                .label("what is wanted here is a value of literals and parameters"),
             );
         }
-        value.span = span;
         Some(value)
     }
 

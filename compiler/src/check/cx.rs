@@ -322,6 +322,15 @@ impl Cx<'_> {
         self.target.cgroup_id(path)
     }
 
+    /// The named parameter `--name` that was given last, with its value if it has one; the outer `None` where it was not
+    /// given.
+    pub fn named_param(&self, name: &str) -> Option<Option<&'_ str>> {
+        let mut given = self.options.named.iter().rev();
+        given
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_deref())
+    }
+
     /// The positional parameter `$n` as text; empty where it is not given.
     pub fn param_text(&self, n: u32) -> &str {
         self.param(n).unwrap_or_default()

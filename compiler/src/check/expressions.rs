@@ -117,17 +117,10 @@ impl Cx<'_> {
         let Some(text) = self.param(n) else {
             return Some((0, Type::I64));
         };
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-            Some(hex) => u64::from_str_radix(hex, 16),
-            None => digits.parse(),
-        };
-        let negative = text.starts_with('-');
-        match parsed {
-            Ok(n) if negative && n <= 1 << 63 => Some(((n as i64).wrapping_neg(), Type::I64)),
-            Ok(n) if !negative && n <= i64::MAX as u64 => Some((n as i64, Type::I64)),
-            Ok(n) if !negative => Some((n as i64, Type::U64)),
-            _ => {
+        match crate::options::number(text) {
+            Some((n, true)) => Some((n, Type::U64)),
+            Some((n, false)) => Some((n, Type::I64)),
+            None => {
                 let message = format!("`${n}` is `{text}`, which is no number");
                 self.report(
                     Diagnostic::error(&codes::BAD_PARAMETER, span, message)

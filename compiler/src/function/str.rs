@@ -22,11 +22,13 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         Some(length) => Some(checked_length(cx, length)?),
         None => None,
     };
-    if let ast::ExprKind::Positional(n) = call.args[0].kind {
-        let text = cx.param_text(n).to_owned();
+    if let Some((n, skip)) = positional(cx, call.args[0]) {
+        let text = cx.param_text(n);
+        // What lies behind its end is empty, not what happens to follow in memory.
+        let text = text.as_bytes().get(skip..).unwrap_or_default().to_vec();
         let max = length.as_ref().and_then(|length| cx.constant(length));
         let keep = max.map_or(text.len(), |max| text.len().min((max.max(1) - 1) as usize));
-        return cx.text(&text.as_bytes()[..keep], call.span);
+        return cx.text(&text[..keep], call.span);
     }
     let address = cx.value(call.args[0])?;
     let address = match address.ty {
@@ -65,6 +67,23 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         ty,
         span: call.span,
     })
+}
+
+/// The positional parameter that `$1`, or `$1 + 5` and `5 + $1`, names as text, and how many of its bytes are skipped.
+fn positional(cx: &mut Cx<'_>, address: &ast::Expr) -> Option<(u32, usize)> {
+    match &address.kind {
+        ast::ExprKind::Positional(n) => Some((*n, 0)),
+        ast::ExprKind::Binary(ast::BinaryOp::Add, a, b) => {
+            let (n, offset) = match (&a.kind, &b.kind) {
+                (ast::ExprKind::Positional(n), _) => (*n, b),
+                (_, ast::ExprKind::Positional(n)) => (*n, a),
+                _ => return None,
+            };
+            let offset = cx.literal_number(offset, "how much of a parameter is skipped")?;
+            Some((n, usize::try_from(offset).unwrap_or(0)))
+        }
+        _ => None,
+    }
 }
 
 fn checked_length(cx: &mut Cx<'_>, length: &ast::Expr) -> Option<Expr> {

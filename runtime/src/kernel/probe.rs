@@ -11,7 +11,17 @@ use crate::sys::process;
 use crumbs_compiler::target::{FEATURES, Feature, KernelVersion, PidNamespace};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
+
+/// Features that are not used although the kernel may have them.
+static UNWANTED: Mutex<Vec<Feature>> = Mutex::new(Vec::new());
+
+/// Does without `feature` from now on in this process, as a kernel without it would.
+pub fn do_without(feature: Feature) {
+    if let Ok(mut unwanted) = UNWANTED.lock() {
+        unwanted.push(feature);
+    }
+}
 
 /// Whether the running kernel can do `feature`. Asked at most once a process.
 pub fn has(feature: Feature) -> bool {
@@ -22,6 +32,9 @@ pub fn has(feature: Feature) -> bool {
             .map(|row| (row.feature, OnceLock::new()))
             .collect()
     });
+    if UNWANTED.lock().is_ok_and(|unwanted| unwanted.contains(&feature)) {
+        return false;
+    }
     answers
         .iter()
         .find(|(known, _)| *known == feature)
