@@ -5,10 +5,32 @@
 //! kernel's types. Out: [`Declarations`], the types with the layout that a C compiler gives them (LP64, little endian:
 //! the System V ABI of x86-64 and AAPCS64 agree on all that is accepted here).
 
-use crate::ctype::{EnumType, Field, StructId, StructType};
+use crate::codes;
+use crate::ctype::{EnumType, Field, KernelFunction, StructId, StructType};
+use crate::probe_kind::did_you_mean;
+use crate::target::{Arch, KernelVersion, Target, TargetError};
 use crate::types::Type;
+use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::span::Spanned;
+use ctype::{Body, Tables};
+use lexer::{Kind, Origin, Place, tokens};
+use parse::Parser;
+use preprocess::Preprocessor;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+mod constant;
+mod ctype;
+mod layout;
+mod lexer;
+mod parse;
+mod preprocess;
+#[cfg(test)]
+mod tests;
+pub(crate) mod well_known;
+
+/// So many mistakes are told of one script's C text.
+const MAX_MISTAKES: usize = 10;
 
 /// What a C text declares.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,4 +75,379 @@ pub enum Constant {
     Int(i64, Type),
     /// A macro that is text, without the quotes.
     Str(String),
+}
+
+/// Reads the C text of a script: what it declares, and what is wrong with it. `texts` are the pieces in order.
+pub fn declarations(texts: &[&Spanned<String>], target: &dyn Target) -> (Declarations, Vec<Diagnostic>) {
+    if texts.is_empty() {
+        return (Declarations::default(), Vec::new());
+    }
+    let outside = Outside {
+        arch: target.arch(),
+        kernel: target.kernel(),
+        target: Some(target),
+        id: StructId::Declared,
+        keeps_functions: false,
+    };
+    let mut preprocessor = Preprocessor::new(&outside);
+    for text in texts {
+        preprocessor.text(&text.node, Origin::Script(text.span.start as usize));
+    }
+    preprocessor.finish();
+    let end = texts.last().map_or(Place::default(), |text| Place {
+        span: text.span,
+        header: None,
+    });
+    let (mut tables, mut mistakes) = parsed(&mut preprocessor, end);
+    let headers = std::mem::take(&mut preprocessor.headers);
+    let declared = declared(&mut tables, &mut preprocessor, &mut mistakes);
+    mistakes.truncate(MAX_MISTAKES);
+    let diagnostics = mistakes.into_iter().map(|mistake| mistake.diagnostic(&headers));
+    (declared, diagnostics.collect())
+}
+
+/// Reads declarations that stand for the kernel's own: what a recorded target states. Struct ids are
+/// [`StructId::Kernel`] with the index as id; functions have the order of declaration from 1.
+///
+/// # Errors
+/// What is wrong, and in which line.
+pub fn recorded(text: &str, arch: Arch) -> Result<(Declarations, Vec<KernelFunction>), (usize, String)> {
+    let outside = Outside {
+        arch,
+        kernel: KernelVersion { major: 0, minor: 0 },
+        target: None,
+        id: |id| StructId::Kernel { object: 0, id },
+        keeps_functions: true,
+    };
+    let mut preprocessor = Preprocessor::new(&outside);
+    preprocessor.text(text, Origin::Script(0));
+    preprocessor.finish();
+    let (mut tables, mut mistakes) = parsed(&mut preprocessor, Place::default());
+    let declared = declared(&mut tables, &mut preprocessor, &mut mistakes);
+    if let Some(mistake) = mistakes.into_iter().next() {
+        let before = text.get(..mistake.place.span.start as usize).unwrap_or(text);
+        return Err((before.matches('\n').count() + 1, mistake.message));
+    }
+    let functions = tables.functions.iter().zip(1..).map(|(function, id)| {
+        let param = |(name, ty): &(String, _)| (name.clone(), tables.to_type(ty, &outside));
+        KernelFunction {
+            name: function.name.clone(),
+            object: 0,
+            module: String::new(),
+            id,
+            params: function.params.iter().map(param).collect(),
+            result: tables.to_type(&function.result, &outside),
+        }
+    });
+    Ok((declared, functions.collect()))
+}
+
+/// The type that a piece of C names: `const char *`, `struct sock *`, `unsigned long`. Tags and typedefs are
+/// the target's. `None` for what is no type.
+pub fn named_type(text: &str, target: &dyn Target) -> Option<Type> {
+    let outside = Outside {
+        arch: target.arch(),
+        kernel: target.kernel(),
+        target: Some(target),
+        id: StructId::Declared,
+        keeps_functions: false,
+    };
+    let tokens = tokens(text, Origin::Script(0));
+    let mut tables = Tables::default();
+    let mut parser = Parser::new(&tokens, &[], &mut tables, &outside, Place::default());
+    let ty = parser.type_name().ok()?;
+    if parser.peek().is_some() {
+        return None;
+    }
+    complete(&mut tables, &outside);
+    Some(tables.to_type(&ty, &outside))
+}
+
+/// Parses what the preprocessor leaves.
+fn parsed(preprocessor: &mut Preprocessor<'_>, end: Place) -> (Tables, Vec<Mistake>) {
+    let mut tables = Tables::default();
+    let mut mistakes = std::mem::take(&mut preprocessor.mistakes);
+    let outside = preprocessor.outside;
+    Parser::new(&preprocessor.out, &preprocessor.packs, &mut tables, outside, end)
+        .declarations(&mut mistakes);
+    complete(&mut tables, outside);
+    (tables, mistakes)
+}
+
+/// Looks outside for the tags that have been named without a body.
+fn complete(tables: &mut Tables, outside: &Outside<'_>) {
+    for tag in &mut tables.tags {
+        if let (Body::Declared, Some(name)) = (&tag.body, &tag.name)
+            && let Some((ty, align)) = outside.known(tag.keyword, name)
+        {
+            tag.body = Body::Known(ty, align);
+        }
+    }
+}
+
+/// What is declared at the end of the text.
+fn declared(
+    tables: &mut Tables,
+    preprocessor: &mut Preprocessor<'_>,
+    mistakes: &mut Vec<Mistake>,
+) -> Declarations {
+    let outside = preprocessor.outside;
+    let mut constants = HashMap::new();
+    macros(tables, preprocessor, mistakes, &mut constants);
+    let mut structs = Vec::with_capacity(tables.tags.len());
+    let mut tags = HashMap::new();
+    for (index, tag) in tables.tags.iter().enumerate() {
+        let ty = tables.to_type(&ctype::CType::Tag(index), outside);
+        let fields = match &tag.body {
+            Body::Struct(layout) => tables.fields(layout, outside),
+            _ => Vec::new(),
+        };
+        // Enums and types from outside have a place too, so that a struct's number is its tag's.
+        let row = match &ty {
+            Type::Struct(of) => of.clone(),
+            _ => StructType {
+                id: (outside.id)(index as u32),
+                name: tag.full_name().into(),
+                size: 0,
+            },
+        };
+        structs.push((row, fields.into()));
+        if tables.by_name.get(&tag.full_name()) == Some(&index) {
+            tags.insert(tag.full_name(), ty);
+        }
+    }
+    let typedefs = tables.typedefs.iter();
+    let typedefs = typedefs
+        .map(|(name, ty)| (name.to_string(), tables.to_type(ty, outside)))
+        .collect();
+    for (name, (tag, value)) in &tables.constants {
+        if let Body::Enum(of) = &tables.tags[*tag].body {
+            constants
+                .entry(name.to_string())
+                .or_insert(Constant::Enum(Arc::clone(of), *value));
+        }
+    }
+    Declarations {
+        structs,
+        tags,
+        typedefs,
+        constants,
+        has_system_headers: preprocessor.has_system_headers,
+    }
+}
+
+/// The macros that are constants. Others are nothing: most macros of C headers make sense to C only.
+fn macros(
+    tables: &mut Tables,
+    preprocessor: &mut Preprocessor<'_>,
+    mistakes: &mut Vec<Mistake>,
+    constants: &mut HashMap<String, Constant>,
+) {
+    let outside = preprocessor.outside;
+    let is_constant = |params: &Option<_>| params.is_none();
+    let mut names: Vec<_> = preprocessor
+        .macros
+        .iter()
+        .filter(|(_, m)| is_constant(&m.params))
+        .collect();
+    names.sort_by_key(|(_, used)| used.order);
+    let names: Vec<_> = names
+        .into_iter()
+        .map(|(name, used)| (name.clone(), used.clone()))
+        .collect();
+    for (name, used) in names {
+        let mut body = Vec::new();
+        if let Err(mistake) = preprocessor.expand(&used.body, &mut vec![name.clone()], &mut body) {
+            if mistakes.len() < MAX_MISTAKES && mistake.message.contains("too much") {
+                mistakes.push(mistake);
+                return;
+            }
+            continue;
+        }
+        let text: Option<Vec<&str>> = body
+            .iter()
+            .map(|token| match &token.kind {
+                Kind::Str(text) => Some(text.as_ref()),
+                _ => None,
+            })
+            .collect();
+        if let Some(parts) = text.filter(|parts| !parts.is_empty()) {
+            constants.insert(name.to_string(), Constant::Str(parts.concat()));
+            continue;
+        }
+        let mut parser = Parser::new(&body, &[], tables, outside, used.place);
+        if let Ok(value) = parser.value()
+            && parser.peek().is_none()
+        {
+            constants.insert(name.to_string(), Constant::Int(value.bits, Type::Int(value.ty)));
+        }
+    }
+}
+
+/// What C text can refer to that it does not declare.
+struct Outside<'a> {
+    arch: Arch,
+    kernel: KernelVersion,
+    target: Option<&'a dyn Target>,
+    /// The id of the struct of that number.
+    id: fn(u32) -> StructId,
+    /// Whether signatures of functions are wanted.
+    keeps_functions: bool,
+}
+
+impl Outside<'_> {
+    /// The type of a tag, or a typedef where `keyword` is empty, and its alignment.
+    fn known(&self, keyword: &str, name: &str) -> Option<(Type, u32)> {
+        let ty = self.target?.kernel_type(keyword, name).ok()?;
+        let align = self.align(&ty, 0);
+        Some((ty, align))
+    }
+
+    /// The alignment of a type from outside: for structs, the greatest of its members'.
+    fn align(&self, ty: &Type, depth: u32) -> u32 {
+        /// Structs contain one another no deeper than this.
+        const DEPTH: u32 = 32;
+        match ty {
+            Type::Struct(of) => {
+                let fields = self
+                    .target
+                    .filter(|_| depth < DEPTH)
+                    .and_then(|target| target.struct_fields(of.id).ok());
+                let aligns = fields.iter().flat_map(|fields| fields.iter()).map(|field| {
+                    let align = self.align(&field.ty, depth + 1);
+                    // A member that is not aligned shows that the struct is packed.
+                    if field.offset.is_multiple_of(align) {
+                        align
+                    } else {
+                        1
+                    }
+                });
+                aligns.max().unwrap_or(1).min(of.size.max(1))
+            }
+            Type::Array(element, _) => self.align(element, depth),
+            Type::Bytes(size @ (4 | 8 | 16)) => *size,
+            ty => ty.align(),
+        }
+    }
+
+    /// A constant of the kernel's enums, or of a header that everybody knows.
+    fn constant(&self, name: &str) -> Option<i64> {
+        let kernel = self.target.and_then(|target| target.kernel_constant(name));
+        kernel
+            .map(|(_, value)| value)
+            .or_else(|| well_known::constant(name))
+    }
+
+    /// The path and the text of a header.
+    fn header(&self, name: &str, from: Option<&str>, place: Place) -> Result<(String, String), Mistake> {
+        let nothing = || TargetError::NotFound {
+            similar: Vec::new(),
+            searched: Vec::new(),
+        };
+        let read = self
+            .target
+            .ok_or_else(nothing)
+            .and_then(|target| target.header(name, from));
+        read.map_err(|error| match error {
+            TargetError::NotFound { similar, searched } => {
+                let mistake = Mistake::new(place, format!("there is no header `{name}`"));
+                let mistake = match searched.as_slice() {
+                    [] => mistake,
+                    searched => mistake.label(format!("looked in {}", searched.join(", "))),
+                };
+                Mistake { similar, ..mistake }
+            }
+            TargetError::Unreadable { what, reason, help } => {
+                Mistake::new(place, format!("cannot read {what}: {reason}")).help(help)
+            }
+        })
+    }
+
+    fn unknown_type(&self, name: &str, place: Place) -> Mistake {
+        let similar = match self.target.map(|target| target.kernel_type("", name)) {
+            Some(Err(TargetError::NotFound { similar, .. })) => similar,
+            _ => Vec::new(),
+        };
+        let mistake = Mistake::new(place, format!("there is no type `{name}`"));
+        let mistake = Mistake { similar, ..mistake };
+        mistake.help(self.where_types_come_from())
+    }
+
+    fn where_types_come_from(&self) -> &'static str {
+        "headers in angle brackets are not read: types come from the script itself and from the kernel's BTF"
+    }
+
+    /// The macros that are always there: name, parameters, body.
+    fn predefined(&self) -> Vec<(&'static str, &'static [&'static str], String)> {
+        let KernelVersion { major, minor } = self.kernel;
+        let version = (u32::from(major) << 16) + (u32::from(minor) << 8);
+        let arch = match self.arch {
+            Arch::X86_64 => "__x86_64__",
+            Arch::Aarch64 => "__aarch64__",
+        };
+        let flags = [
+            arch,
+            "__linux__",
+            "__LP64__",
+            "__KERNEL__",
+            "__BPF_TRACING__",
+            "BPFTRACE_HAVE_BTF",
+        ];
+        let mut all: Vec<(_, &[_], _)> = flags.map(|name| (name, [].as_slice(), "1".to_owned())).to_vec();
+        all.push(("LINUX_VERSION_CODE", &[], version.to_string()));
+        let of_version = "(((a) << 16) + ((b) << 8) + ((c) > 255 ? 255 : (c)))";
+        all.push(("KERNEL_VERSION", &["a", "b", "c"], of_version.to_owned()));
+        all
+    }
+}
+
+/// What is wrong with a C text.
+#[derive(Clone, Debug)]
+struct Mistake {
+    place: Place,
+    message: String,
+    label: String,
+    help: Vec<String>,
+    /// Names that may have been meant.
+    similar: Vec<String>,
+}
+
+impl Mistake {
+    fn new(place: Place, message: impl Into<String>) -> Self {
+        Self {
+            place,
+            message: message.into(),
+            label: String::new(),
+            help: Vec::new(),
+            similar: Vec::new(),
+        }
+    }
+
+    fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// As it is shown: in the script, or at the `#include` of the header that it is in.
+    fn diagnostic(self, headers: &[String]) -> Diagnostic {
+        let header = self
+            .place
+            .header
+            .and_then(|(number, line)| Some((headers.get(number as usize)?, line)));
+        let message = match header {
+            Some((header, line)) => format!("{header}:{line}: {}", self.message),
+            None => self.message,
+        };
+        let diagnostic = Diagnostic::error(&codes::BAD_C, self.place.span, message).label(self.label);
+        let diagnostic = did_you_mean(diagnostic, &self.similar);
+        self.help
+            .into_iter()
+            .filter(|help| !help.is_empty())
+            .fold(diagnostic, Diagnostic::help)
+    }
 }

@@ -16,7 +16,7 @@
 //! **Time.** Linear in the script for each reading; there are as many readings as the longest chain of maps that are
 //! assigned from one another against the order of the script, bounded by [`MAX_READINGS`].
 
-use crate::c::Declarations;
+use crate::c;
 use crate::codes;
 use crate::config;
 use crate::function::getopt;
@@ -96,13 +96,16 @@ pub fn check(
     }
     let functions = functions::functions(script, &mut diagnostics);
     diagnostics.extend(getopt::unknown(script, options));
+    let texts: Vec<_> = script.items.iter().filter_map(c_text).collect();
+    let (declared, mistakes) = c::declarations(&texts, target);
+    diagnostics.extend(mistakes);
     let places = places::plan(script, target, options, configured.settings.missing_probes);
     diagnostics.extend(places.diagnostics);
     let mut cx = Cx {
         sources,
         functions,
         target,
-        types: Environment::new(Declarations::default(), target),
+        types: Environment::new(declared, target),
         options,
         configured,
         sites: places.sites,
@@ -284,14 +287,21 @@ fn ordered(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics
 }
 
+/// The C text that an item is.
+fn c_text(item: &ast::Item) -> Option<&crumbs_grammar::span::Spanned<String>> {
+    match item {
+        ast::Item::C(text) => Some(text),
+        _ => None,
+    }
+}
+
 /// What is said of a top-level item that this version cannot run.
 fn later_item(item: &ast::Item) -> Option<Diagnostic> {
     let (what, span) = match item {
         // These are replaced before a script is checked.
         ast::Item::Import(_) | ast::Item::Macro(_) => return None,
-        ast::Item::Probe(_) | ast::Item::Config(_) | ast::Item::Function(_) => return None,
+        ast::Item::Probe(_) | ast::Item::Config(_) | ast::Item::Function(_) | ast::Item::C(_) => return None,
         ast::Item::MapDecl(decl) => ("declarations of maps", decl.span),
-        ast::Item::C(text) => ("C definitions", text.span),
     };
     Some(Diagnostic::error(
         &codes::LATER,

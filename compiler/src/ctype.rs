@@ -75,6 +75,27 @@ pub struct Field {
     pub bits: Option<Bits>,
 }
 
+impl Field {
+    /// The bitfield of `width` bits that begins `bit_offset` bits from the start of a struct of `size` bytes. One that no
+    /// integer of 8 bytes holds, which only packed structs have, is the bytes that it touches.
+    pub fn bitfield(name: String, ty: Type, bit_offset: u32, width: u32, size: u32) -> Self {
+        match Bits::place(bit_offset, width, size) {
+            Some((offset, bits)) => Self {
+                name,
+                ty,
+                offset,
+                bits: Some(bits),
+            },
+            None => Self {
+                name,
+                ty: Type::Bytes((bit_offset % 8 + width.min(64)).div_ceil(8)),
+                offset: bit_offset / 8,
+                bits: None,
+            },
+        }
+    }
+}
+
 /// The bits of a bitfield.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bits {
@@ -89,14 +110,15 @@ pub struct Bits {
 impl Bits {
     /// Where to read the bitfield of `width` bits that begins `bit_offset` bits from the start of a struct of `size`
     /// bytes: an offset in bytes, and the bits of the integer there. That integer is the smallest aligned one that holds
-    /// them all and lies inside of the struct; in a packed struct there may be none, and then it is not aligned. `None`
-    /// where no integer of 8 bytes holds them, or the width is none.
+    /// them all and lies inside of the struct; in a packed struct there may be none, and then it is not aligned, or it is
+    /// the aligned one of 8 bytes, which goes beyond the end. `None` where no integer of 8 bytes holds them, or the
+    /// width is none.
     pub fn place(bit_offset: u32, width: u32, size: u32) -> Option<(u32, Self)> {
         if !(1..=64).contains(&width) {
             return None;
         }
         let last = bit_offset.checked_add(width - 1)?;
-        let place = |offset: u32, storage: u32| {
+        let within = |offset: u32, storage: u32, size: u32| {
             let low = bit_offset.checked_sub(offset.checked_mul(8)?)?;
             let fits = low + width <= 8 * storage && offset.checked_add(storage)? <= size;
             fits.then_some((
@@ -108,6 +130,7 @@ impl Bits {
                 },
             ))
         };
+        let place = |offset: u32, storage: u32| within(offset, storage, size);
         let aligned = |storage: u32| {
             let unit = 8 * storage;
             let is_one = bit_offset / unit == last / unit;
@@ -121,7 +144,8 @@ impl Bits {
         };
         const STORAGES: [u32; 4] = [1, 2, 4, 8];
         let found = STORAGES.into_iter().find_map(aligned);
-        found.or_else(|| STORAGES.into_iter().find_map(unaligned))
+        let found = found.or_else(|| STORAGES.into_iter().find_map(unaligned));
+        found.or_else(|| within(bit_offset / 64 * 8, 8, u32::MAX))
     }
 }
 
@@ -184,7 +208,7 @@ mod tests {
         assert_eq!(place(0, 64, 8), Some((0, 8, 0, 64)));
         // Packed into 3 and 9 bytes.
         assert_eq!(place(12, 8, 3), Some((1, 2, 4, 8)));
-        assert_eq!(place(4, 13, 3), None);
+        assert_eq!(place(4, 13, 3), Some((0, 8, 4, 13)));
         assert_eq!(place(60, 8, 9), Some((7, 2, 4, 8)));
         assert_eq!(place(4, 64, 9), None);
         assert_eq!(place(0, 0, 8), None);

@@ -308,6 +308,17 @@ pub trait Target {
     fn kernel_constant(&self, _name: &str) -> Option<(Arc<EnumType>, i64)> {
         None
     }
+    /// A header of the script's own (`#include "name"`): its path and its text. `from` is the path of the header that asks
+    /// for it; `None` for the script.
+    ///
+    /// # Errors
+    /// When there is none or it cannot be read.
+    fn header(&self, _name: &str, _from: Option<&str>) -> Result<(String, String), TargetError> {
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: Vec::new(),
+        })
+    }
     /// The kernel functions of this name that BTF describes, in one module (`vmlinux` for the kernel proper) or all.
     ///
     /// # Errors

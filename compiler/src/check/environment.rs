@@ -60,13 +60,17 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// The constant of this name: of a declared enum, a macro, an enum of the kernel.
+    /// The constant of this name: of a declared enum, a macro, an enum of the kernel, or of a header in angle brackets.
     pub fn constant(&self, name: &str) -> Option<Constant> {
         if let Some(constant) = self.declared.constants.get(name) {
             return Some(constant.clone());
         }
-        let (of, value) = self.target.kernel_constant(name)?;
-        Some(Constant::Enum(of, value))
+        if let Some((of, value)) = self.target.kernel_constant(name) {
+            return Some(Constant::Enum(of, value));
+        }
+        let well_known = || crate::c::well_known::constant(name);
+        let value = self.declared.has_system_headers.then(well_known).flatten()?;
+        Some(Constant::Int(value, Type::I64))
     }
 
     /// The struct of a probe's arguments: `size` bytes with these members. Equal members give the same struct.

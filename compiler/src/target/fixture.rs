@@ -23,6 +23,15 @@
 //! name: sys_enter_read
 //! ...
 //! end
+//!
+//! types                                         # the kernel's types and functions, as C declares them
+//! struct list_head { struct list_head *next, *prev; };
+//! ssize_t vfs_read(struct file *file, char __user *buf, size_t count, loff_t *pos);
+//! end
+//!
+//! header shapes.h                               # the text of a header that scripts include by this name
+//! struct point { int x, y; };
+//! end
 //! ```
 //!
 //! (A comment stands on its own line; those beside the lines above are this page's.)
@@ -31,8 +40,11 @@ use super::{
     Arch, Binary, FEATURES, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
     TracepointFormat, tracepoint_format,
 };
+use crate::c::{self, Constant, Declarations};
+use crate::ctype::{EnumType, Field, KernelFunction, StructId};
 use crate::glob::Glob;
 use crate::similar::similar;
+use crate::types::Type;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -88,10 +100,12 @@ pub struct FixtureTarget {
     binaries: BTreeMap<String, RecordedBinary>,
     tracepoints: BTreeMap<(String, String), Arc<TracepointFormat>>,
     cgroups: BTreeMap<String, u64>,
-    /// Scripts to import, by name.
+    /// Scripts to import and headers to include, by name.
     files: BTreeMap<String, String>,
     /// Module and name of the kernel's functions, and their addresses.
     symbols: BTreeMap<(String, String), u64>,
+    /// The kernel's types and functions.
+    types: Option<(Declarations, Vec<KernelFunction>)>,
 }
 
 impl FixtureTarget {
@@ -112,24 +126,30 @@ impl FixtureTarget {
                 continue;
             }
             let (keyword, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            if keyword == "tracepoint" {
-                let mut format = String::new();
+            if let "tracepoint" | "types" | "header" = keyword {
+                let mut text = String::new();
                 loop {
                     match lines.next() {
-                        None => return Err(fail("this tracepoint has no `end` line".to_owned())),
+                        None => return Err(fail(format!("this {keyword} has no `end` line"))),
                         Some((_, "end")) => break,
                         Some((_, line)) => {
-                            format.push_str(line);
-                            format.push('\n');
+                            text.push_str(line);
+                            text.push('\n');
                         }
                     }
                 }
-                parser.tracepoint(rest.trim(), &format).map_err(fail)?;
+                match keyword {
+                    "tracepoint" => parser.tracepoint(rest.trim(), &text).map_err(fail)?,
+                    "types" => parser.types = Some((index + 1, text)),
+                    _ => {
+                        parser.files.insert(rest.trim().to_owned(), text);
+                    }
+                }
             } else {
                 parser.line(keyword, rest.trim()).map_err(fail)?;
             }
         }
-        parser.finish().map_err(|reason| FixtureError { line: 0, reason })
+        parser.finish()
     }
 
     /// Takes a feature away, as a `without` line does.
@@ -301,6 +321,59 @@ impl Target for FixtureTarget {
             }),
         }
     }
+
+    fn kernel_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {
+        let (types, _) = self.types.as_ref().ok_or_else(super::no_types)?;
+        let found = types.lookup(keyword, name).cloned();
+        found.ok_or_else(|| {
+            let prefix = format!("{keyword} ");
+            let tags = types.tags.keys().filter_map(|tag| tag.strip_prefix(&prefix));
+            let mut names: Vec<&str> = match keyword {
+                "" => types.typedefs.keys().map(String::as_str).collect(),
+                _ => tags.collect(),
+            };
+            names.sort_unstable();
+            not_found(name, names.into_iter())
+        })
+    }
+
+    fn struct_fields(&self, id: StructId) -> Result<Arc<[Field]>, TargetError> {
+        let (types, _) = self.types.as_ref().ok_or_else(super::no_types)?;
+        let fields = match id {
+            StructId::Kernel { object: 0, id } => types.structs.get(id as usize),
+            _ => None,
+        };
+        let fields = fields.map(|(_, fields)| Arc::clone(fields));
+        fields.ok_or_else(|| not_found("", std::iter::empty()))
+    }
+
+    fn kernel_constant(&self, name: &str) -> Option<(Arc<EnumType>, i64)> {
+        match self.types.as_ref()?.0.constants.get(name)? {
+            Constant::Enum(of, value) => Some((Arc::clone(of), *value)),
+            _ => None,
+        }
+    }
+
+    fn kernel_functions(&self, module: Option<&str>, name: &str) -> Result<Vec<KernelFunction>, TargetError> {
+        let (_, functions) = self.types.as_ref().ok_or_else(super::no_types)?;
+        let meant = module.is_none_or(|module| module == "vmlinux");
+        let found = functions.iter().filter(|function| meant && function.name == name);
+        let found: Vec<_> = found.cloned().collect();
+        if found.is_empty() {
+            return Err(not_found(
+                name,
+                functions.iter().map(|function| function.name.as_str()),
+            ));
+        }
+        Ok(found)
+    }
+
+    fn header(&self, name: &str, _from: Option<&str>) -> Result<(String, String), TargetError> {
+        match self.files.get(name) {
+            Some(text) => Ok((name.to_owned(), text.clone())),
+            None => Err(not_found(name, self.files.keys().map(String::as_str))),
+        }
+    }
 }
 
 fn file_name(path: &str) -> &str {
@@ -321,6 +394,9 @@ struct Parser {
     tracepoints: BTreeMap<(String, String), Arc<TracepointFormat>>,
     symbols: BTreeMap<(String, String), u64>,
     cgroups: BTreeMap<String, u64>,
+    /// The line that the types begin at, and their text.
+    types: Option<(usize, String)>,
+    files: BTreeMap<String, String>,
 }
 
 impl Parser {
@@ -435,11 +511,22 @@ impl Parser {
         }
     }
 
-    fn finish(mut self) -> Result<FixtureTarget, String> {
+    fn finish(mut self) -> Result<FixtureTarget, FixtureError> {
         self.close_binary();
+        let missing = |what: &str| FixtureError {
+            line: 0,
+            reason: format!("there is no `{what}` line"),
+        };
+        let arch = self.arch.ok_or_else(|| missing("arch"))?;
+        let types = self.types.map(|(line, text)| {
+            c::recorded(&text, arch).map_err(|(within, reason)| FixtureError {
+                line: line + within,
+                reason,
+            })
+        });
         Ok(FixtureTarget {
-            arch: self.arch.ok_or("there is no `arch` line")?,
-            kernel: self.kernel.ok_or("there is no `kernel` line")?,
+            arch,
+            kernel: self.kernel.ok_or_else(|| missing("kernel"))?,
             without: self.without,
             cpus: self.cpus.unwrap_or(1),
             pid_namespace: self.pid_namespace,
@@ -447,7 +534,8 @@ impl Parser {
             tracepoints: self.tracepoints,
             cgroups: self.cgroups,
             symbols: self.symbols,
-            files: BTreeMap::new(),
+            types: types.transpose()?,
+            files: self.files,
         })
     }
 }

@@ -5,7 +5,7 @@
 //! [`Type::Void`].
 
 use super::object::{Entry, Kind, Object};
-use crumbs_compiler::ctype::{Bits, EnumType, Field, StructId, StructType};
+use crumbs_compiler::ctype::{EnumType, Field, StructId, StructType};
 use crumbs_compiler::types::{IntType, Space, Type};
 use std::sync::Arc;
 
@@ -191,12 +191,15 @@ impl Source<'_> {
         } else {
             self.old_bitfield(ty, offset)
         };
-        let placed = bits.and_then(|width| Bits::place(bit_offset, width, of.word));
-        Field {
-            name: self.object.text(name),
-            ty: self.ty(ty),
-            offset: placed.map_or(bit_offset / 8, |(offset, _)| offset),
-            bits: placed.map(|(_, bits)| bits),
+        let (name, ty) = (self.object.text(name), self.ty(ty));
+        match bits {
+            Some(width) => Field::bitfield(name, ty, bit_offset, width, of.word),
+            None => Field {
+                name,
+                ty,
+                offset: bit_offset / 8,
+                bits: None,
+            },
         }
     }
 
