@@ -19,7 +19,10 @@ use crumbs_runtime::show::json::JsonOutput;
 use crumbs_runtime::show::text::TextOutput;
 use crumbs_runtime::sys_time;
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
 
 /// Level of the verifier's log for `-d verifier`: every instruction (`BPF_LOG_LEVEL1`) and statistics
 /// (`BPF_LOG_STATS`), kernel/bpf/verifier.c.
@@ -196,6 +199,15 @@ impl Host<KernelBackend> for Surroundings<'_> {
             backend.watch(watch)?;
         }
         backend.attach_all()
+    }
+
+    fn shell(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {
+        let output = Command::new("/bin/sh")
+            .arg("-c")
+            .arg(OsStr::from_bytes(command))
+            .stderr(Stdio::inherit())
+            .output()?;
+        Ok(output.stdout)
     }
 
     fn ready(&mut self) -> Result<(), Error> {

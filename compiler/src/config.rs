@@ -158,12 +158,15 @@ pub static ALL: &[Variable] = &[
         natural,
         "accepted for bpftrace scripts; there is no limit"
     ),
-    no_effect!(
-        "max_cat_bytes",
-        "10240",
-        natural,
-        "accepted for bpftrace scripts; decides nothing yet"
-    ),
+    Variable {
+        name: "max_cat_bytes",
+        doc: "how many bytes of a file are printed at most by `cat`",
+        default: "10240",
+        set: |to, value| {
+            to.settings.max_cat_bytes = number(value, 1, 1 << 30, "a number from 1 to 1073741824")?;
+            Ok(())
+        },
+    },
     no_effect!(
         "max_probes",
         "1024",

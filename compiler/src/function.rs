@@ -11,6 +11,7 @@ use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
 
+mod action;
 mod clear;
 mod clock;
 mod compile_time;
@@ -48,6 +49,13 @@ pub static ALL: &[Function] = &[
     getopt::FUNCTION,
     compile_time::STATIC_ASSERT,
     compile_time::FAIL,
+    action::CAT,
+    action::SYSTEM,
+    action::JOIN,
+    action::SIGNAL,
+    action::SIGNAL_THREAD,
+    action::OVERRIDE,
+    action::WRITE_USER,
     clock::NSECS,
     clock::PID,
     clock::TID,

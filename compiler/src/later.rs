@@ -33,13 +33,9 @@ pub static VALUES: &[&str] = &[
 /// Functions.
 pub static FUNCTIONS: &[&str] = &[
     "debugf",
-    "cat",
-    "system",
-    "join",
     "skboutput",
     "is_scalar",
     "tseries",
-    "write_user",
     "strlen",
     "strcap",
     "strstr",
@@ -56,9 +52,6 @@ pub static FUNCTIONS: &[&str] = &[
     "uaddr",
     "reg",
     "socket_cookie",
-    "signal",
-    "signal_thread",
-    "override",
     "unwatch",
     "kfunc_exist",
     "kfunc_allowed",

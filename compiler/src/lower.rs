@@ -363,9 +363,10 @@ mod reads {
         let is_user = |address: &Expr| matches!(address.ty, Type::Ptr(_, Space::User));
         visit::any_expr(probe, &mut |expr: &Expr| match &expr.kind {
             ExprKind::ReadText { address, .. } | ExprKind::Read { address, .. } => is_user(address),
-            ExprKind::Intrinsic(Intrinsic::ReadBuffer | Intrinsic::MacAddress, args) => {
-                args.first().is_some_and(is_user)
-            }
+            ExprKind::Intrinsic(
+                Intrinsic::ReadBuffer | Intrinsic::MacAddress | Intrinsic::ReadStrings,
+                args,
+            ) => args.first().is_some_and(is_user),
             _ => false,
         })
     }

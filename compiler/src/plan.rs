@@ -57,6 +57,8 @@ pub struct Settings {
     /// Greatest length of text that is read, in bytes. Text of exactly this length is shown as cut off (whether it was
     /// cannot be told; bpftrace does the same).
     pub max_strlen: u32,
+    /// Most bytes of a file that `cat` prints.
+    pub max_cat_bytes: u32,
     /// What becomes of attach points that are not there.
     pub missing_probes: MissingProbes,
 }
@@ -78,6 +80,7 @@ impl Default for Settings {
         Self {
             print_maps_on_exit: true,
             show_warnings: true,
+            max_cat_bytes: 10240,
             max_strlen: 1024,
             missing_probes: MissingProbes::Error,
             str_trunc_trailer: "..".into(),
@@ -381,7 +384,12 @@ impl Event {
     pub fn is_control(&self) -> bool {
         !matches!(
             self.kind,
-            EventKind::Printf(_) | EventKind::Message { .. } | EventKind::Print
+            EventKind::Printf(_)
+                | EventKind::Message { .. }
+                | EventKind::Cat(_)
+                | EventKind::System(_)
+                | EventKind::Join(_)
+                | EventKind::Print
         )
     }
 
@@ -414,6 +422,12 @@ pub enum EventKind {
         /// The format.
         format: crate::format::Format,
     },
+    /// `cat`: the path of the file that is printed; the arguments fill the format's conversions.
+    Cat(crate::format::Format),
+    /// `system`: the shell command that is run; the arguments fill the format's conversions.
+    System(crate::format::Format),
+    /// `join`: what is printed between the strings. The argument is a tuple of how many they are and their array.
+    Join(String),
     /// `print(value)`.
     Print,
     /// `print(@map[, top[, div]])`, by what the map holds when the event is handled.

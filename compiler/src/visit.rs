@@ -92,10 +92,11 @@ pub fn any_node_in_expr(expr: &Expr, test: &mut dyn FnMut(Node<'_>) -> bool) -> 
 pub fn has_effects(expr: &Expr) -> bool {
     any_node_in_expr(expr, &mut |node| match node {
         Node::Stmt(stmt) => !matches!(stmt.kind, StmtKind::Eval(_) | StmtKind::If { .. }),
-        Node::Expr(e) => matches!(
-            e.kind,
-            ExprKind::Increment { .. } | ExprKind::Delete { .. } | ExprKind::Emit { .. }
-        ),
+        Node::Expr(e) => match &e.kind {
+            ExprKind::Increment { .. } | ExprKind::Delete { .. } | ExprKind::Emit { .. } => true,
+            ExprKind::Intrinsic(which, _) => which.has_effects(),
+            _ => false,
+        },
     })
 }
 

@@ -20,7 +20,10 @@ use crumbs_compiler::plan::{
 use inbox::{Inbox, Record};
 pub use requests::{bench, test};
 use std::collections::BTreeSet;
-use std::io;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 /// How long to sleep at most: how late a loss is noticed when nothing is printed.
@@ -49,6 +52,13 @@ pub trait Host<B> {
     /// The time now by a strftime format.
     fn strftime(&mut self, format: &str) -> Vec<u8> {
         crate::sys_time::strftime_now(format)
+    }
+    /// Runs a shell command to its end and gives what it prints.
+    ///
+    /// # Errors
+    /// When it cannot be run: a simulation runs none.
+    fn shell(&mut self, _command: &[u8]) -> io::Result<Vec<u8>> {
+        Err(io::Error::other("a simulation runs no commands"))
     }
 }
 
@@ -268,6 +278,21 @@ impl<'a> Session<'a> {
                 .output
                 .message(*level, place, &printf::fill(format, &args))
                 .map_err(unwritable),
+            EventKind::Cat(format) => self.cat(&printf::fill(format, &args)),
+            EventKind::System(format) => {
+                // What was printed before stands before what the command prints itself.
+                self.output.flush().map_err(unwritable)?;
+                let command = printf::fill(format, &args);
+                match host.shell(&command) {
+                    Ok(text) => self.output.command(&text),
+                    Err(error) => {
+                        let command = String::from_utf8_lossy(&command);
+                        self.output.warning(&format!("cannot run `{command}`: {error}"))
+                    }
+                }
+                .map_err(unwritable)
+            }
+            EventKind::Join(separator) => self.output.join(&joined(&args, separator)).map_err(unwritable),
             EventKind::Print => {
                 let value = args.first().unwrap_or(&Value::Void);
                 self.output.value(value).map_err(unwritable)
@@ -295,6 +320,23 @@ impl<'a> Session<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Prints a file.
+    fn cat(&mut self, path: &[u8]) -> Result<(), Error> {
+        let most = u64::from(self.plan.settings.max_cat_bytes);
+        let mut text = Vec::new();
+        let read =
+            File::open(OsStr::from_bytes(path)).and_then(|file| file.take(most).read_to_end(&mut text));
+        match read {
+            Ok(_) => self.output.cat(&text),
+            Err(error) => {
+                let path = String::from_utf8_lossy(path);
+                let text = format!("cannot print the file `{path}`: {error}");
+                self.output.warning(&text)
+            }
+        }
+        .map_err(unwritable)
     }
 
     fn arguments(&self, event: &Event, record: &[u8]) -> Vec<Value> {
@@ -377,6 +419,19 @@ impl<'a> Session<'a> {
     fn has_word(&self, offset: u32) -> bool {
         offset + 8 <= self.plan.memory.size
     }
+}
+
+/// The strings of a `join` in one.
+fn joined(args: &[Value], separator: &str) -> Vec<u8> {
+    let Some(Value::Tuple(members)) = args.first() else {
+        return Vec::new();
+    };
+    let [count, Value::Array(strings)] = members.as_slice() else {
+        return Vec::new();
+    };
+    let count = usize::try_from(count.bits().unwrap_or(0)).unwrap_or(usize::MAX);
+    let strings: Vec<Vec<u8>> = strings.iter().take(count).map(Value::text).collect();
+    strings.join(separator.as_bytes())
 }
 
 /// The programs with an attach point that is run on a `wanted` occasion, once for each such point.

@@ -32,6 +32,12 @@ pub trait Output {
     fn message(&mut self, level: MessageLevel, place: &str, text: &[u8]) -> io::Result<()>;
     /// `time`: the formatted time.
     fn time(&mut self, text: &[u8]) -> io::Result<()>;
+    /// `cat`: the contents of a file.
+    fn cat(&mut self, text: &[u8]) -> io::Result<()>;
+    /// `system`: what a command printed.
+    fn command(&mut self, text: &[u8]) -> io::Result<()>;
+    /// `join`: the strings with what is between them.
+    fn join(&mut self, text: &[u8]) -> io::Result<()>;
     /// That many events were lost since this was last said.
     fn lost_events(&mut self, count: u64) -> io::Result<()>;
     /// Something the user should know of, one sentence or two, without a final newline.

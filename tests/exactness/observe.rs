@@ -183,6 +183,18 @@ impl Output for Report {
     fn time(&mut self, text: &[u8]) -> io::Result<()> {
         self.printf(text)
     }
+    fn cat(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn command(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn join(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
     fn lost_events(&mut self, _: u64) -> io::Result<()> {
         // What is said at the end counts.
         Ok(())

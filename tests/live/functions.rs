@@ -1,6 +1,6 @@
 //! Every function.
 
-use crate::support::{evaluate, needs, no_tracing, trace};
+use crate::support::{Crumbs, directory, evaluate, needs, no_tracing, trace};
 
 #[test]
 fn printf_formats_integers() {
@@ -210,4 +210,63 @@ fn print_of_every_aggregation_while_running() {
         "@c: 1\n@a: 4\n@h:\n[4, 8)                 1 |{}|\n\n@s[1]: {{ .count = 1, .average = 4, .total = 4 }}\n\n\n",
         "@".repeat(52)
     ));
+}
+
+#[test]
+fn files_are_printed_up_to_a_limit() {
+    needs!(no_tracing());
+    let file = directory().join("file");
+    std::fs::write(&file, "0123456789\n").unwrap();
+    let path = file.to_str().unwrap();
+    evaluate(&format!(
+        "begin {{ cat(\"{path}\"); cat(\"%s/file\", \"{}\"); }}",
+        file.parent().unwrap().display()
+    ))
+    .prints("0123456789\n0123456789\n\n\n");
+    evaluate(&format!(
+        "config = {{ max_cat_bytes = 4 }} begin {{ cat(\"{path}\"); }}"
+    ))
+    .prints("0123\n\n");
+    let outcome = evaluate("begin { cat(\"/nonexistent/%d\", 5); }");
+    assert_eq!(outcome.stdout, "\n\n");
+    assert!(outcome.stderr.contains("/nonexistent/5"), "{outcome:?}");
+}
+
+#[test]
+fn join_prints_the_arguments_of_a_command() {
+    needs!(no_tracing());
+    let outcome = Crumbs::new()
+        .args(&[
+            "-e",
+            "tracepoint:syscalls:sys_enter_execve /pid == cpid/ { join(args.argv); join(args.argv, \",\"); }",
+            "-c",
+            "/bin/true one two",
+        ])
+        .run();
+    outcome.prints("/bin/true one two\n/bin/true,one,two\n\n\n");
+}
+
+#[test]
+fn commands_and_signals_need_leave() {
+    needs!(no_tracing());
+    evaluate("begin { system(\"echo hi\"); }").refuses(&["E0172", "--unsafe"]);
+    evaluate("interval:s:1 { signal(9); }").refuses(&["E0172", "--unsafe"]);
+    Crumbs::new()
+        .args(&[
+            "--unsafe",
+            "-e",
+            "begin { printf(\"before\\n\"); system(\"echo %d\", 5); printf(\"after\\n\"); }",
+        ])
+        .run()
+        .prints("before\n5\nafter\n\n\n");
+    let script = "tracepoint:syscalls:sys_enter_clock_nanosleep /pid == cpid/ { signal(\"KILL\"); printf(\"killed\\n\"); }";
+    Crumbs::new()
+        .args(&["--unsafe", "-e", script, "-c", "/bin/sleep 50"])
+        .run()
+        .prints("killed\n\n\n");
+    let script = "tracepoint:syscalls:sys_enter_clock_nanosleep /pid == cpid/ { signal_thread(15); exit(); }";
+    Crumbs::new()
+        .args(&["--unsafe", "-e", script, "-c", "/bin/sleep 50"])
+        .run()
+        .prints("\n\n");
 }

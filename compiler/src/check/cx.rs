@@ -312,6 +312,18 @@ impl Cx<'_> {
         self.options.command_pid
     }
 
+    /// Whether the user allows what can change or crash the traced system.
+    pub fn allows_unsafe(&self) -> bool {
+        self.options.allow_unsafe
+    }
+
+    /// Whether the program runs where a kernel function begins; `None` where its kind is in error.
+    pub fn is_at_kernel_entry(&self) -> Option<bool> {
+        let offers = self.program.offers()?;
+        let is_kprobe = self.program_kind()? == ProgramKind::Kprobe;
+        Some(is_kprobe && offers.arguments && offers.memory == Space::Kernel)
+    }
+
     /// The greatest length of text and buffers that are read.
     pub fn max_strlen(&self) -> u32 {
         self.configured.config.max_strlen

@@ -93,9 +93,14 @@ fn examples_check() {
         .chain(crate::expand::prelude::ALL.iter().map(|row| row.example))
         .chain(probe_kind::ALL.iter().map(|kind| kind.example()))
         .chain(aggregation::ALL.iter().map(|aggregation| aggregation.example()));
+    let options = Options {
+        allow_unsafe: true,
+        ..Options::default()
+    };
     for example in examples {
-        hir(example);
-        assert_eq!(checked(example).1.len(), 0, "{example}: {:?}", said(example));
+        let (script, diagnostics) = check_on(&target(), example, &options);
+        assert!(script.is_some(), "{example}: {diagnostics:#?}");
+        assert_eq!(diagnostics.len(), 0, "{example}: {diagnostics:#?}");
     }
 }
 

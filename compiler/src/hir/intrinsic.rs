@@ -28,6 +28,17 @@ pub enum Intrinsic {
     InternetAddress,
     /// `[pointer, array or bytes] → macaddr_t`: six bytes at an address or of a value.
     MacAddress,
+    /// `[address] → (uint64, string[n][m])`: the strings at the addresses of an array, up to an address of 0 and at most
+    /// `m`, and how many they are. What is behind the last may be anything. The pointer's space says which memory.
+    ReadStrings,
+    /// `[uint32] → nothing`: sends a signal to the current process.
+    SendSignal,
+    /// `[uint32] → nothing`: sends a signal to the current thread.
+    SendSignalThread,
+    /// `[uint64] → nothing`: the traced kernel function returns this and does not run.
+    OverrideReturn,
+    /// `[address, buffer[n]] → nothing`: writes the buffer's `n` bytes to the process's memory.
+    WriteUser,
 }
 
 /// A clock of the kernel other than the boot clock, which is the builtin `nsecs`.
@@ -54,11 +65,19 @@ impl Intrinsic {
             Self::BufferOf => "buffer of",
             Self::InternetAddress => "internet address",
             Self::MacAddress => "MAC address",
+            Self::ReadStrings => "read strings",
+            Self::SendSignal => "send signal",
+            Self::SendSignalThread => "send signal to thread",
+            Self::OverrideReturn => "override return",
+            Self::WriteUser => "write user",
         }
     }
 
     /// Whether evaluating it changes something.
     pub fn has_effects(self) -> bool {
-        false
+        matches!(
+            self,
+            Self::SendSignal | Self::SendSignalThread | Self::OverrideReturn | Self::WriteUser
+        )
     }
 }

@@ -15,6 +15,8 @@ const X86_64_CS: i16 = 136;
 const PRIVILEGE: i64 = 3;
 /// Bytes of a MAC address.
 const MAC_BYTES: u32 = 6;
+/// Bytes of an address.
+const POINTER: u32 = 8;
 /// Offset of the bytes in [`Type::Buffer`] and [`Type::Inet`], behind a 32-bit number.
 const BYTES_AT: u32 = 4;
 /// Most bytes of an address in [`Type::Inet`].
@@ -47,6 +49,21 @@ impl BodyCx<'_> {
                 super::value::magnitude(&mut self.ir, value).1
             }
             (Intrinsic::MacAddress, [of]) => self.mac_address(of),
+            (Intrinsic::SendSignal | Intrinsic::SendSignalThread, [signal]) => {
+                let helper = if which == Intrinsic::SendSignal {
+                    Helper::SendSignal
+                } else {
+                    Helper::SendSignalThread
+                };
+                let signal = self.value(signal);
+                self.ir.call(helper, &[signal])
+            }
+            (Intrinsic::OverrideReturn, [result]) => {
+                let result = self.value(result);
+                let ctx = self.ir.emit(Op::Ctx);
+                self.ir.call(Helper::OverrideReturn, &[ctx, result])
+            }
+            (Intrinsic::WriteUser, [address, bytes]) => self.write_user(address, bytes),
             _ => {
                 debug_assert!(false, "{which:?} gives no scalar");
                 self.ir.iconst(0)
@@ -61,6 +78,7 @@ impl BodyCx<'_> {
                 self.read_buffer(address, length, *n)
             }
             (Intrinsic::BufferOf, [value, length], Type::Buffer(n)) => self.buffer_of(value, length, *n),
+            (Intrinsic::ReadStrings, [array], _) => self.read_strings(array, ty),
             (Intrinsic::InternetAddress, [family, address], _) => self.internet_address(family, address),
             _ => {
                 debug_assert!(false, "{which:?} gives a scalar");
@@ -207,6 +225,63 @@ impl BodyCx<'_> {
             addr,
             offset: 0,
             size,
+        }
+    }
+
+    fn write_user(&mut self, address: &Expr, bytes: &Expr) -> Value {
+        let to = self.value(address);
+        let prepared = self.prepare(bytes);
+        let (from, offset, _) = self.placed(&prepared, &bytes.ty);
+        let from = self.address_at(from, offset + BYTES_AT);
+        let size = match &bytes.ty {
+            Type::Buffer(n) => *n,
+            _ => 0,
+        };
+        let size = self.ir.iconst(i64::from(size));
+        self.ir.call(Helper::ProbeWriteUser, &[to, from, size])
+    }
+
+    fn read_strings(&mut self, array: &Expr, ty: &Type) -> Prepared {
+        let space = match &array.ty {
+            Type::Ptr(_, space) => *space,
+            _ => Space::Kernel,
+        };
+        let (Some(Type::Array(text, most)), Some(&at)) = (ty.members().nth(1), ty.member_offsets().get(1))
+        else {
+            debug_assert!(false, "strings are a count and an array");
+            return Prepared::Zeros;
+        };
+        let array = self.value(array);
+        let (strings, pointer) = (self.ir.slot(ty.size()), self.ir.slot(POINTER));
+        let addr = self.ir.slot_addr(strings, 0);
+        let zero = self.ir.iconst(0);
+        self.store_at(addr, 0, Width::B8, zero);
+        let done = self.ir.block();
+        for i in 0..*most {
+            let to = self.ir.slot_addr(pointer, 0);
+            let from = self.address_at(array, i * POINTER);
+            let size = self.ir.iconst(i64::from(POINTER));
+            self.store_at(to, 0, Width::B8, zero);
+            self.read_up_to(to, size, POINTER, from, space);
+            let address = self.ir.load(to, 0, Width::B8);
+            let there = self.ir.block();
+            self.ir.branch(Cond::Ne, address, zero, there, done);
+            self.ir.switch_to(there);
+            let read = Prepared::ReadText {
+                address,
+                length: None,
+                space,
+            };
+            self.fill(&read, text, addr, at + i * text.size(), false);
+            let count = self.ir.iconst(i64::from(i + 1));
+            self.store_at(addr, 0, Width::B8, count);
+        }
+        self.ir.jump(done, &[]);
+        self.ir.switch_to(done);
+        Prepared::Memory {
+            addr,
+            offset: 0,
+            size: ty.size(),
         }
     }
 

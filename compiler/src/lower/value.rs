@@ -133,6 +133,9 @@ impl BodyCx<'_> {
                 self.effect(value);
             }
             ExprKind::Const(_) => {}
+            ExprKind::Intrinsic(which, args) if expr.ty == Type::Void => {
+                self.intrinsic_value(*which, args, &expr.ty);
+            }
             ExprKind::Ternary(cond, a, b) if expr.ty == Type::Void => {
                 let (yes, no) = (self.ir.block(), self.ir.block());
                 self.branch_on(cond, yes, no);

@@ -93,6 +93,18 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
         self.record("time", &quoted(text))
     }
 
+    fn cat(&mut self, text: &[u8]) -> io::Result<()> {
+        self.record("cat", &quoted(text))
+    }
+
+    fn command(&mut self, text: &[u8]) -> io::Result<()> {
+        self.record("syscall", &quoted(text))
+    }
+
+    fn join(&mut self, text: &[u8]) -> io::Result<()> {
+        self.record("join", &quoted(text))
+    }
+
     fn lost_events(&mut self, count: u64) -> io::Result<()> {
         self.record("lost_events", &format!("{{\"events\": {count}}}"))
     }

@@ -61,6 +61,19 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
         self.results.write_all(text)
     }
 
+    fn cat(&mut self, text: &[u8]) -> io::Result<()> {
+        self.results.write_all(text)
+    }
+
+    fn command(&mut self, text: &[u8]) -> io::Result<()> {
+        self.results.write_all(text)
+    }
+
+    fn join(&mut self, text: &[u8]) -> io::Result<()> {
+        self.results.write_all(text)?;
+        self.results.write_all(b"\n")
+    }
+
     fn lost_events(&mut self, count: u64) -> io::Result<()> {
         writeln!(self.diagnostics, "Lost {count} events")
     }
