@@ -8,6 +8,7 @@ mod bad_input;
 mod builtins;
 mod functions;
 mod kinds;
+mod loops;
 mod losses;
 mod operators;
 mod options;

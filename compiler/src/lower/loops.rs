@@ -41,6 +41,14 @@ struct LoopBody {
     ends_call: bool,
 }
 
+/// What a helper calls back for.
+enum Iterated {
+    /// So many times.
+    Count(Value),
+    /// Each element of the map in use.
+    Elements(Generations),
+}
+
 impl BodyCx<'_> {
     /// `for $v : from..to`.
     pub(super) fn for_range(&mut self, var: VarId, range: (&Expr, &Expr), locals: Locals, body: &[Stmt]) {
@@ -79,7 +87,7 @@ impl BodyCx<'_> {
             cx.assign(var, value);
             cx.statements(body);
         });
-        self.run_loop(Helper::Loop, count, &body);
+        self.run_loop(Iterated::Count(count), &body);
         self.ir.jump(done, &[]);
         self.ir.switch_to(done);
     }
@@ -113,7 +121,7 @@ impl BodyCx<'_> {
             cx.statements(body);
         });
         let count = self.ir.iconst(MAX_LOOPS);
-        if let Some(flow) = self.run_loop(Helper::Loop, count, &body) {
+        if let Some(flow) = self.run_loop(Iterated::Count(count), &body) {
             let (limit, done) = (self.ir.block(), self.ir.block());
             let ran_out = self.ir.iconst(verdict::RAN_OUT);
             self.ir.branch(Cond::Eq, flow, ran_out, limit, done);
@@ -143,8 +151,7 @@ impl BodyCx<'_> {
                     let value = cx.top_level(addr, &plan.value);
                     cx.with_element_of(var, key_ty, value, locals, body);
                 });
-                let map = self.map_ref(generations);
-                self.run_loop(Helper::ForEachMapElem, map, &body);
+                self.run_loop(Iterated::Elements(generations), &body);
             }
             Storage::PerCpu { maps, overflow, .. } => {
                 let pass = Shared::Pass(self.depth + 1);
@@ -159,8 +166,7 @@ impl BodyCx<'_> {
                     let word = self.shared_word(pass);
                     let number = self.ir.iconst(number);
                     self.ir.store(word, 0, Width::B8, number);
-                    let map = self.map_ref(maps);
-                    if let Some(flow) = self.run_loop(Helper::ForEachMapElem, map, &body) {
+                    if let Some(flow) = self.run_loop(Iterated::Elements(maps), &body) {
                         let (next, ran_out) = (self.ir.block(), self.ir.iconst(verdict::RAN_OUT));
                         self.ir.branch(Cond::Eq, flow, ran_out, next, done);
                         self.ir.switch_to(next);
@@ -316,7 +322,7 @@ impl BodyCx<'_> {
 
     /// Calls a helper that calls a loop's body back, and ends what the body has ended. Gives why the loop ended, where
     /// that is asked.
-    fn run_loop(&mut self, helper: Helper, first: Value, body: &LoopBody) -> Option<Value> {
+    fn run_loop(&mut self, over: Iterated, body: &LoopBody) -> Option<Value> {
         let has_verdict = body.is_asked || body.ends_program || body.ends_call;
         if has_verdict {
             let flow = self.flow_word(self.depth + 1);
@@ -327,7 +333,29 @@ impl BodyCx<'_> {
         let frame = self.ir.shared_frame();
         let callback = self.ir.emit(Op::Callback(body.id));
         let zero = self.ir.iconst(0);
-        self.ir.call_effect(helper, &[first, callback, frame, zero]);
+        let call = |cx: &mut Self, helper, first| {
+            cx.ir.call_effect(helper, &[first, callback, frame, zero]);
+        };
+        match over {
+            Iterated::Count(count) => call(self, Helper::Loop, count),
+            Iterated::Elements(Generations::One(map)) => {
+                let map = self.ir.emit(Op::MapPtr(map));
+                call(self, Helper::ForEachMapElem, map);
+            }
+            // Kernels before 6.10 want one map for each call instruction (`set_map_elem_callback_state()`).
+            Iterated::Elements(Generations::Two { maps, selector }) => {
+                let (blocks, done) = ([self.ir.block(), self.ir.block()], self.ir.block());
+                let selector = self.selector(selector).unwrap_or(zero);
+                self.ir.branch(Cond::Eq, selector, zero, blocks[0], blocks[1]);
+                for (block, map) in blocks.into_iter().zip(maps) {
+                    self.ir.switch_to(block);
+                    let map = self.ir.emit(Op::MapPtr(map));
+                    call(self, Helper::ForEachMapElem, map);
+                    self.ir.jump(done, &[]);
+                }
+                self.ir.switch_to(done);
+            }
+        }
         if !has_verdict {
             return None;
         }
