@@ -378,8 +378,8 @@ pub enum Op {
 
 impl Op {
     /// The values it uses, in order.
-    pub fn operands(&self) -> Vec<Value> {
-        match self {
+    pub fn operands(&self) -> impl Iterator<Item = Value> + '_ {
+        let (few, args) = match self {
             Self::Const(_)
             | Self::Ctx
             | Self::Argument(_)
@@ -387,18 +387,23 @@ impl Op {
             | Self::CtxLoad { .. }
             | Self::Memory(_)
             | Self::MapPtr(_)
-            | Self::SlotAddr(..) => Vec::new(),
-            Self::Bin(_, a, b) | Self::Cmp(_, a, b) => vec![*a, *b],
-            Self::Extend { value, .. } | Self::SignedDiv { value, .. } => vec![*value],
-            Self::Load { addr, .. } => vec![*addr],
-            Self::Store { addr, value, .. } | Self::Atomic { addr, value, .. } => vec![*addr, *value],
+            | Self::SlotAddr(..) => ([None; 3], &[][..]),
+            Self::Bin(_, a, b) | Self::Cmp(_, a, b) => ([Some(*a), Some(*b), None], &[][..]),
+            Self::Extend { value, .. } | Self::SignedDiv { value, .. } => {
+                ([Some(*value), None, None], &[][..])
+            }
+            Self::Load { addr, .. } => ([Some(*addr), None, None], &[][..]),
+            Self::Store { addr, value, .. } | Self::Atomic { addr, value, .. } => {
+                ([Some(*addr), Some(*value), None], &[][..])
+            }
             Self::CompareExchange {
                 addr, expected, new, ..
-            } => vec![*addr, *expected, *new],
-            Self::MapSelect { selector, .. } => vec![*selector],
-            Self::ElementAddr { base, index, .. } => vec![*base, *index],
-            Self::Call(_, args) | Self::CallBounded { args, .. } => args.clone(),
-        }
+            } => ([Some(*addr), Some(*expected), Some(*new)], &[][..]),
+            Self::MapSelect { selector, .. } => ([Some(*selector), None, None], &[][..]),
+            Self::ElementAddr { base, index, .. } => ([Some(*base), Some(*index), None], &[][..]),
+            Self::Call(_, args) | Self::CallBounded { args, .. } => ([None; 3], args.as_slice()),
+        };
+        few.into_iter().flatten().chain(args.iter().copied())
     }
 
     /// Applies `f` to every value it uses.

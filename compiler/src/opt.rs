@@ -26,6 +26,7 @@ pub(crate) mod slots;
 mod tests;
 
 use crate::ir::Function;
+use crate::ir::cfg::Cfg;
 use crate::plan::BpfMapId;
 
 /// What the optimiser is told of the kernel maps.
@@ -59,31 +60,88 @@ impl Facts {
     }
 }
 
-/// How often the passes are repeated at most. Each round is linear or nearly so; ordinary scripts need two to four.
+/// A pass: changes a function, whose control flow is given, and says whether it did.
+struct Pass {
+    run: fn(&mut Function, &Cfg, &Facts) -> bool,
+    /// Whether it changes where blocks go on; otherwise what is known of the control flow still holds.
+    redirects: bool,
+}
+
+/// The passes, in their order.
+static PASSES: &[Pass] = &[
+    Pass {
+        run: |func, cfg, _| gvn::run(func, cfg),
+        redirects: false,
+    },
+    Pass {
+        run: |func, cfg, _| simplify::run(func, cfg),
+        redirects: true,
+    },
+    Pass {
+        run: |func, cfg, _| conditions::run(func, cfg),
+        redirects: true,
+    },
+    Pass {
+        run: reuse::run,
+        redirects: false,
+    },
+    Pass {
+        run: |func, cfg, _| same_slots::run(func, cfg),
+        redirects: false,
+    },
+    Pass {
+        run: |func, cfg, _| dead_stores::run(func, cfg),
+        redirects: false,
+    },
+    Pass {
+        run: |func, cfg, _| dce::run(func, cfg),
+        redirects: false,
+    },
+    Pass {
+        run: |func, cfg, _| blocks::params(func, cfg),
+        redirects: false,
+    },
+    Pass {
+        run: |func, cfg, _| blocks::thread(func, cfg),
+        redirects: true,
+    },
+    Pass {
+        run: |func, cfg, _| blocks::merge(func, cfg),
+        redirects: true,
+    },
+];
+
+/// How often the passes are repeated at most. Each is linear or nearly so; ordinary scripts need two to four rounds.
 const MAX_ROUNDS: usize = 10;
 
 /// Makes `func` smaller and faster.
 pub fn optimise(mut func: Function, facts: &Facts) -> Function {
     let callbacks = std::mem::take(&mut func.callbacks);
-    for _ in 0..MAX_ROUNDS {
-        if !round(&mut func, facts) {
-            break;
-        }
-    }
-    let mut func = compact::run(func);
+    let (cfg, _) = run_passes(&mut func, facts);
+    let mut func = compact::run(func, &cfg);
     func.callbacks = callbacks.into_iter().map(|f| optimise(f, facts)).collect();
     func
 }
 
-/// Runs every pass once. Says whether any changed anything.
-fn round(func: &mut Function, facts: &Facts) -> bool {
-    // `|`, not `||`: all passes run in every round.
-    gvn::run(func)
-        | simplify::run(func)
-        | conditions::run(func)
-        | reuse::run(func, facts)
-        | same_slots::run(func)
-        | dead_stores::run(func)
-        | dce::run(func)
-        | blocks::run(func)
+/// Runs the passes in turn until each has found nothing to do since the last change. Gives the control flow then, and
+/// how many passes have run.
+fn run_passes(func: &mut Function, facts: &Facts) -> (Cfg, usize) {
+    let mut cfg = Cfg::of(func);
+    let mut ran = 0;
+    let mut idle = 0;
+    for pass in PASSES.iter().cycle().take(MAX_ROUNDS * PASSES.len()) {
+        ran += 1;
+        if (pass.run)(func, &cfg, facts) {
+            idle = 0;
+            if pass.redirects {
+                cfg = Cfg::of(func);
+            }
+        } else {
+            idle += 1;
+            if idle == PASSES.len() {
+                break;
+            }
+        }
+    }
+    (cfg, ran)
 }

@@ -18,8 +18,10 @@ pub struct Cfg {
     pub preorder: Vec<Block>,
     /// Per place in `order`, the places in `preorder` of the block itself and of the last one that it dominates.
     subtrees: Vec<(u32, u32)>,
-    /// Per block, the reachable blocks that jump to it, once for each edge.
-    predecessors: Vec<Vec<Block>>,
+    /// The blocks that edges between reachable blocks come from, by the block that they go to.
+    edges: Vec<Block>,
+    /// Per block, where in `edges` its own begin; they end where the next block's begin.
+    edge_starts: Vec<u32>,
 }
 
 impl Cfg {
@@ -30,22 +32,19 @@ impl Cfg {
         for (i, block) in order.iter().enumerate() {
             position[block.0 as usize] = Some(i as u32);
         }
-        let mut predecessors = vec![Vec::new(); func.blocks.len()];
-        for &block in &order {
-            for successor in successors(func, block) {
-                predecessors[successor.0 as usize].push(block);
-            }
-        }
-        let dominators = dominators(&order, &position, &predecessors);
-        let (preorder, subtrees) = number_tree(&order, &dominators);
-        Self {
+        let (edges, edge_starts) = edges(func, &order);
+        let mut cfg = Self {
             order,
             position,
-            dominators,
-            preorder,
-            subtrees,
-            predecessors,
-        }
+            dominators: Vec::new(),
+            preorder: Vec::new(),
+            subtrees: Vec::new(),
+            edges,
+            edge_starts,
+        };
+        cfg.dominators = dominators(&cfg);
+        (cfg.preorder, cfg.subtrees) = number_tree(&cfg.order, &cfg.dominators);
+        cfg
     }
 
     /// Whether execution can get there.
@@ -55,7 +54,9 @@ impl Cfg {
 
     /// The reachable blocks that jump to `block`, once for each edge.
     pub fn predecessors(&self, block: Block) -> &[Block] {
-        self.predecessors.get(block.0 as usize).map_or(&[], Vec::as_slice)
+        let ends = self.edge_starts.get(block.0 as usize..block.0 as usize + 2);
+        let range = ends.map(|ends| ends[0] as usize..ends[1] as usize);
+        range.map_or(&[], |range| &self.edges[range])
     }
 
     /// Whether every way from the entry to `b` leads through `a` (a block dominates itself). Both must be reachable;
@@ -92,6 +93,30 @@ pub fn successors(func: &Function, block: Block) -> impl DoubleEndedIterator<Ite
     all.filter(move |b| (b.0 as usize) < blocks)
 }
 
+/// The edges from blocks of `order`, by target and then in that order; and where each target's begin, with one more
+/// place for the end.
+fn edges(func: &Function, order: &[Block]) -> (Vec<Block>, Vec<u32>) {
+    let mut starts = vec![0_u32; func.blocks.len() + 1];
+    for &block in order {
+        for successor in successors(func, block) {
+            starts[successor.0 as usize + 1] += 1;
+        }
+    }
+    for i in 1..starts.len() {
+        starts[i] += starts[i - 1];
+    }
+    let mut next = starts.clone();
+    let mut edges = vec![Block(0); starts.last().map_or(0, |end| *end as usize)];
+    for &block in order {
+        for successor in successors(func, block) {
+            let place = &mut next[successor.0 as usize];
+            edges[*place as usize] = block;
+            *place += 1;
+        }
+    }
+    (edges, starts)
+}
+
 /// Visits `then` sides last, so that in the result they come first: the code reads in the order of the script.
 fn reverse_postorder(func: &Function) -> Vec<Block> {
     let mut postorder = Vec::new();
@@ -120,9 +145,9 @@ fn reverse_postorder(func: &Function) -> Vec<Block> {
 }
 
 /// Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001).
-fn dominators(order: &[Block], position: &[Option<u32>], predecessors: &[Vec<Block>]) -> Vec<u32> {
+fn dominators(cfg: &Cfg) -> Vec<u32> {
     const UNKNOWN: u32 = u32::MAX;
-    let mut idom = vec![UNKNOWN; order.len()];
+    let mut idom = vec![UNKNOWN; cfg.order.len()];
     if idom.is_empty() {
         return idom;
     }
@@ -130,12 +155,9 @@ fn dominators(order: &[Block], position: &[Option<u32>], predecessors: &[Vec<Blo
     let mut changed = true;
     while changed {
         changed = false;
-        for (i, block) in order.iter().enumerate().skip(1) {
+        for (i, block) in cfg.order.iter().enumerate().skip(1) {
             let mut new = UNKNOWN;
-            for p in predecessors[block.0 as usize]
-                .iter()
-                .filter_map(|p| position[p.0 as usize])
-            {
+            for p in cfg.predecessors(*block).iter().filter_map(|p| cfg.place(*p)) {
                 if idom[p as usize] == UNKNOWN {
                     continue;
                 }

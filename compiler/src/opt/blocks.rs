@@ -12,15 +12,8 @@ use super::edit::{Substitution, constants, for_each_operand, targets_mut};
 use crate::ir::cfg::Cfg;
 use crate::ir::{Block, Function, Target, Terminator, Value};
 
-/// Simplifies control flow. Says whether anything changed.
-pub(crate) fn run(func: &mut Function) -> bool {
-    let changed = params(func);
-    changed | thread(func) | merge(func)
-}
-
-/// Removes parameters that always are one value.
-fn params(func: &mut Function) -> bool {
-    let cfg = Cfg::of(func);
+/// Removes parameters that always are one value. Says whether there were any.
+pub(crate) fn params(func: &mut Function, cfg: &Cfg) -> bool {
     // What each parameter is handed, by value.
     let mut only: Vec<Handed> = vec![Handed::Nothing; func.values as usize];
     let mut replaced = Substitution::new(func);
@@ -89,11 +82,10 @@ fn retain_by(values: &mut Vec<Value>, keep: &[bool]) {
     values.retain(|_| keep.next().copied().unwrap_or(true));
 }
 
-/// Sends edges past empty blocks.
-fn thread(func: &mut Function) -> bool {
-    let cfg = Cfg::of(func);
+/// Sends edges past empty blocks. Says whether there were any.
+pub(crate) fn thread(func: &mut Function, cfg: &Cfg) -> bool {
     let constants = constants(func);
-    let uses = ParamUses::new(func, &cfg);
+    let uses = ParamUses::new(func, cfg);
     let mut changed = false;
     // Against the flow, so that a chain of empty blocks is passed in one go.
     for &block in cfg.order.iter().rev() {
@@ -114,7 +106,7 @@ fn thread(func: &mut Function) -> bool {
             };
             for edge in targets_mut(&mut edges).filter(|t| t.block == block) {
                 if let Some(target) = goes_on(&terminator, &params, &edge.args, &constants)
-                    && uses.allow(func, &cfg, block, target.block)
+                    && uses.allow(func, cfg, block, target.block)
                 {
                     *edge = target;
                     changed = true;
@@ -212,9 +204,8 @@ impl ParamUses {
     }
 }
 
-/// Joins blocks with their only predecessor where that only jumps to them.
-fn merge(func: &mut Function) -> bool {
-    let cfg = Cfg::of(func);
+/// Joins blocks with their only predecessor where that only jumps to them. Says whether there were any.
+pub(crate) fn merge(func: &mut Function, cfg: &Cfg) -> bool {
     let mut replaced = Substitution::new(func);
     let mut gone = vec![false; func.blocks.len()];
     let mut changed = false;

@@ -7,8 +7,7 @@ use crate::ir::cfg::Cfg;
 use crate::ir::{Block, BlockData, Function, Inst, Op, Slot, Value};
 
 /// Gives everything its final number.
-pub(crate) fn run(func: Function) -> Function {
-    let cfg = Cfg::of(&func);
+pub(crate) fn run(func: Function, cfg: &Cfg) -> Function {
     let Function {
         name,
         kind,

@@ -51,8 +51,7 @@ fn ordered(cond: Cond, a: Value, b: Value) -> (Cond, (Value, Value)) {
 }
 
 /// Folds comparisons and branches that are decided. Says whether there were any.
-pub(crate) fn run(func: &mut Function) -> bool {
-    let cfg = Cfg::of(func);
+pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     let bounds = Bounds::new(func);
     let mut known: HashMap<(Value, Value), Outcomes> = HashMap::new();
     // Blocks of the dominator tree that are being visited, with what their entering changed in `known`.
@@ -68,7 +67,7 @@ pub(crate) fn run(func: &mut Function) -> bool {
             }
             path.pop();
         }
-        let undo = learned(func, &cfg, block).map(|(pair, outcomes)| {
+        let undo = learned(func, cfg, block).map(|(pair, outcomes)| {
             let before = known.get(&pair).copied().unwrap_or(ANY);
             known.insert(pair, before & outcomes);
             (pair, before)

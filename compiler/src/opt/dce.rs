@@ -9,10 +9,9 @@ use crate::ir::cfg::Cfg;
 use crate::ir::{Function, Op, Terminator, Value};
 
 /// Removes what is dead. Says whether anything was.
-pub(crate) fn run(func: &mut Function) -> bool {
-    let cfg = Cfg::of(func);
-    let live = live_values(func, &cfg);
-    let mut changed = clear_unreachable(func, &cfg);
+pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
+    let live = live_values(func, cfg);
+    let mut changed = clear_unreachable(func, cfg);
     for &block in &cfg.order {
         let mut insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
         insts.retain(|inst| {
@@ -30,7 +29,7 @@ pub(crate) fn run(func: &mut Function) -> bool {
         });
         func.blocks[block.0 as usize].insts = insts;
     }
-    changed | remove_params(func, &cfg, &live)
+    changed | remove_params(func, cfg, &live)
 }
 
 /// The values that effects and control flow depend on.

@@ -12,13 +12,12 @@ use crate::ir::{Block, Function, Op};
 use std::collections::HashMap;
 
 /// Removes dead writes. Says whether there were any.
-pub(crate) fn run(func: &mut Function) -> bool {
+pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     if func.slots.is_empty() {
         return false;
     }
-    let cfg = Cfg::of(func);
     let slots = Slots::new(func, &cfg.order);
-    let live = Live::new(func, &cfg, &slots);
+    let live = Live::new(func, cfg, &slots);
     let mut changed = false;
     for &block in &cfg.order {
         changed |= remove(func, &slots, &live, block);

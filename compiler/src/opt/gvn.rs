@@ -14,8 +14,7 @@ use crate::ir::{BinOp, Block, Function, Inst, Op, Value};
 use std::collections::HashMap;
 
 /// Merges equal computations. Says whether there were any.
-pub(crate) fn run(func: &mut Function) -> bool {
-    let cfg = Cfg::of(func);
+pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     let bounds = Bounds::new(func);
     let mut replaced = Substitution::new(func);
     // In preorder of the dominator tree a leader that does not dominate the present block dominates no later one

@@ -22,8 +22,7 @@ use crate::plan::BpfMapId;
 const BPF_NOEXIST: i64 = 1;
 
 /// Uses again what is known. Says whether there was anything.
-pub(crate) fn run(func: &mut Function, facts: &Facts) -> bool {
-    let cfg = Cfg::of(func);
+pub(crate) fn run(func: &mut Function, cfg: &Cfg, facts: &Facts) -> bool {
     let slots = Slots::new(func, &cfg.order);
     let last = last_accesses(func, &slots, &cfg.order);
     let mut cx = Cx {
@@ -36,7 +35,7 @@ pub(crate) fn run(func: &mut Function, facts: &Facts) -> bool {
     };
     let mut ends: Vec<Option<State>> = vec![None; func.blocks.len()];
     for (place, &block) in cfg.order.iter().enumerate() {
-        let mut state = cx.entry_state(func, &cfg, block, &ends);
+        let mut state = cx.entry_state(func, cfg, block, &ends);
         state.retain_slots(|slot| last[slot.0 as usize] as usize >= place);
         let insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
         let mut kept = Vec::with_capacity(insts.len());

@@ -25,11 +25,10 @@ struct Filled {
 }
 
 /// Merges slots. Says whether there were any to merge.
-pub(crate) fn run(func: &mut Function) -> bool {
+pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     if func.slots.len() < 2 {
         return false;
     }
-    let cfg = Cfg::of(func);
     let has_loop = cfg
         .order
         .iter()
@@ -37,7 +36,7 @@ pub(crate) fn run(func: &mut Function) -> bool {
     if has_loop {
         return false;
     }
-    let mut filled = fillings(func, &cfg);
+    let mut filled = fillings(func, cfg);
     let mut holders: HashMap<(u32, Vec<Write>), Vec<Slot>> = HashMap::new();
     let mut merged = HashMap::new();
     let mut gone = Vec::new();
@@ -54,7 +53,7 @@ pub(crate) fn run(func: &mut Function) -> bool {
         let earlier = holders
             .iter()
             .copied()
-            .find(|holder| is_before(&filled[holder], this, &cfg));
+            .find(|holder| is_before(&filled[holder], this, cfg));
         match earlier {
             Some(earlier) => {
                 merged.insert(slot, earlier);

@@ -15,8 +15,7 @@ use crumbs_grammar::span::Span;
 use std::collections::HashMap;
 
 /// Simplifies every instruction and terminator. Says whether anything changed.
-pub(crate) fn run(func: &mut Function) -> bool {
-    let cfg = Cfg::of(func);
+pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     let mut cx = Cx::new(func);
     for &block in &cfg.order {
         for k in 0..cx.func.blocks[block.0 as usize].insts.len() {
