@@ -121,6 +121,12 @@ impl BodyCx<'_> {
         let cookies: Vec<u32> = self.probe.attach.iter().flat_map(Attach::cookies).collect();
         match cookies[..] {
             [only] => self.ir.iconst(i64::from(only)),
+            // What we run gets it as its first argument.
+            _ if self.probe.attach.iter().all(Attach::is_run_by_us) => self.ir.emit(Op::CtxLoad {
+                offset: 0,
+                width: Width::B8,
+                signed: false,
+            }),
             _ => {
                 let ctx = self.ir.emit(Op::Ctx);
                 self.ir.call(Helper::GetAttachCookie, &[ctx])

@@ -66,7 +66,7 @@ pub enum Attach {
         /// Attach cookie.
         cookie: u32,
     },
-    /// A timer on one CPU.
+    /// Run at regular times.
     Interval {
         /// How often.
         every: Period,
@@ -290,6 +290,11 @@ impl Attach {
             Self::Request { request, .. } => Occasion::Request(*request),
             _ => Occasion::Event,
         }
+    }
+
+    /// Whether its program is run by `BPF_PROG_TEST_RUN`, with the cookie for its first argument, and attached to nothing.
+    pub fn is_run_by_us(&self) -> bool {
+        self.occasion().is_run_by_session() || matches!(self, Self::Interval { .. })
     }
 
     /// Whether it is on code of programs and libraries, whose runs the kernel does not keep from nesting.

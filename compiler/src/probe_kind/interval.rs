@@ -1,4 +1,4 @@
-//! `interval`: runs at regular times, on one CPU.
+//! `interval`: runs at regular times, one run after the other.
 
 use super::{Failure, Offers, Place, Point, ProbeKind, period};
 use crate::plan::{Attach, ProgramKind, Site};
@@ -17,7 +17,7 @@ impl ProbeKind for Interval {
     }
 
     fn doc(&self) -> &'static str {
-        "runs at regular times, on one CPU"
+        "runs at regular times; a firing that comes late is made up for"
     }
 
     fn syntax(&self) -> &'static str {
@@ -29,7 +29,7 @@ impl ProbeKind for Interval {
     }
 
     fn program(&self) -> ProgramKind {
-        ProgramKind::PerfEvent
+        ProgramKind::RawTracepoint
     }
 
     fn offers(&self) -> Offers {

@@ -23,7 +23,7 @@ use crate::backend::{Backend, Error, RawEntry, Ring, Skipped, Wake};
 use crate::child::Watch;
 use crate::sys::bpf;
 use crate::sys::poll::{Caught, Epoll, Signals};
-use attach::Link;
+use attach::{Link, Ticker};
 use crumbs_compiler::plan::{BpfMapId, Generations, Occasion, OwnSignal, Plan, ProgramPlan, Storage};
 use load::{LoadError, Loaded};
 use maps::KernelMap;
@@ -62,6 +62,8 @@ pub struct KernelBackend {
     /// Main, then control.
     rings: Option<[RingReader; 2]>,
     links: Vec<Link>,
+    /// What runs the programs of intervals.
+    ticker: Option<Ticker>,
     skipped: Vec<Skipped>,
     quiescer: Option<Quiescer>,
     epoll: Epoll,
@@ -95,6 +97,7 @@ impl KernelBackend {
             loaded,
             rings,
             links: Vec::new(),
+            ticker: None,
             skipped: Vec::new(),
             quiescer,
             epoll,
@@ -110,6 +113,7 @@ impl KernelBackend {
     pub fn attach_all(&mut self) -> Result<(), Error> {
         let attached = attach::attach_all(&self.plan, &self.loaded.programs, self.options.pid)?;
         self.links = attached.links;
+        self.ticker = attached.ticker;
         self.skipped = attached.skipped;
         Ok(())
     }
@@ -136,6 +140,11 @@ impl KernelBackend {
     /// The programs as descriptors, for statistics; as [`Plan::programs`].
     pub fn programs(&self) -> &[std::os::fd::OwnedFd] {
         &self.loaded.programs
+    }
+
+    /// Whether no program can start but by [`Backend::run_once`].
+    fn cannot_run(&self) -> bool {
+        self.links.is_empty() && self.ticker.is_none()
     }
 
     fn map(&self, id: BpfMapId) -> io::Result<&KernelMap> {
@@ -297,7 +306,7 @@ impl Backend for KernelBackend {
             .programs
             .get(program)
             .ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF));
-        fd.and_then(|fd| bpf::prog_run(fd.as_fd())).map_err(failed)
+        fd.and_then(|fd| bpf::prog_run(fd.as_fd(), 0)).map_err(failed)
     }
 
     /// By the kernel's own statistics, so that system calls do not count.
@@ -330,7 +339,7 @@ impl Backend for KernelBackend {
 
     fn wait(&mut self, timeout: Option<Duration>) -> Wake {
         let awaits_signal = self.signals.is_some() && has_signal(&self.plan);
-        if self.links.is_empty() && self.target.is_none() && !awaits_signal {
+        if self.cannot_run() && self.target.is_none() && !awaits_signal {
             // No program can start on its own any more; a record may still be there.
             return self.look(Some(Duration::ZERO)).unwrap_or(Wake::Drained);
         }
@@ -354,7 +363,7 @@ impl Backend for KernelBackend {
 
     fn quiesce(&mut self) {
         // `run_once` returns when its program has.
-        if self.links.is_empty() {
+        if self.cannot_run() {
             return;
         }
         if self.quiescer.is_none() {
@@ -366,11 +375,11 @@ impl Backend for KernelBackend {
     }
 
     fn detach(&mut self) {
-        let links = std::mem::take(&mut self.links);
-        if links.is_empty() {
+        if self.cannot_run() {
             return;
         }
-        attach::close_all(links);
+        drop(self.ticker.take());
+        attach::close_all(std::mem::take(&mut self.links));
         if let Some(quiescer) = &mut self.quiescer {
             quiescer.wait();
         }

@@ -466,12 +466,12 @@ pub fn btf_load(btf: &[u8]) -> io::Result<OwnedFd> {
     unsafe { bpf_fd(Command::BtfLoad, &mut attr) }
 }
 
-/// `BPF_PROG_TEST_RUN` of a raw tracepoint program whose arguments are zeros: runs it once, on this CPU, and returns
-/// once it has ended. Gives what it returned.
+/// `BPF_PROG_TEST_RUN` of a raw tracepoint program whose arguments are `first` and zeros: runs it once, on this CPU, and
+/// returns once it has ended. Gives what it returned.
 ///
 /// # Errors
 /// The kernel's.
-pub fn prog_run(program: BorrowedFd<'_>) -> io::Result<u32> {
+pub fn prog_run(program: BorrowedFd<'_>, first: u64) -> io::Result<u32> {
     #[repr(C)]
     struct Attr {
         prog_fd: u32,
@@ -489,7 +489,8 @@ pub fn prog_run(program: BorrowedFd<'_>) -> io::Result<u32> {
         flags: u32,
         cpu: u32,
     }
-    let arguments = [0u64; 12];
+    let mut arguments = [0u64; 12];
+    arguments[0] = first;
     let mut attr = Attr {
         prog_fd: raw(program),
         retval: 0,

@@ -37,6 +37,8 @@ struct Place {
     program: usize,
     cookie: u32,
     format: Option<Arc<TracepointFormat>>,
+    /// Whether its program gets the cookie as its first argument.
+    is_run_by_us: bool,
 }
 
 /// An event and what it fires.
@@ -197,8 +199,12 @@ impl VmBackend {
                 continue;
             }
             let kind = self.programs[place.program].kind;
-            let context = context::build(kind, self.plan.arch, place.format.as_deref(), event)
-                .map_err(|reason| fail(reason, None))?;
+            let context = if place.is_run_by_us && event.context.is_empty() {
+                context::arguments(place.cookie)
+            } else {
+                context::build(kind, self.plan.arch, place.format.as_deref(), event)
+                    .map_err(|reason| fail(reason, None))?
+            };
             firings.push(Firing {
                 program: place.program,
                 cookie: place.cookie,
@@ -315,7 +321,7 @@ impl Backend for VmBackend {
             event: Rc::new(event),
             delay: 0,
             cookie: cookie.unwrap_or(0),
-            context: Rc::new([]),
+            context: context::arguments(cookie.unwrap_or(0)).into(),
         };
         self.run(program, start)
     }
@@ -380,6 +386,7 @@ fn places(plan: &Plan, target: &dyn Target) -> Result<Vec<Place>, Error> {
                     program,
                     cookie,
                     format,
+                    is_run_by_us: attach.is_run_by_us(),
                 })
             };
             match attach {

@@ -38,6 +38,13 @@ pub fn build(
     }
 }
 
+/// The arguments of a raw tracepoint program that is run rather than attached: its cookie, and zeros.
+pub fn arguments(cookie: u32) -> Vec<u8> {
+    let mut context = vec![0; 12 * 8];
+    context[..8].copy_from_slice(&u64::from(cookie).to_le_bytes());
+    context
+}
+
 /// The registers, and `extra` bytes behind them.
 fn registers(arch: Arch, extra: usize, event: &Event) -> Result<Vec<u8>, String> {
     let convention = arch.convention();

@@ -5,6 +5,7 @@
 //! nothing. Detaching waits for grace periods each time and is done by many threads.
 
 mod counter;
+mod interval;
 mod kprobe_multi;
 mod perf_kprobe;
 mod perf_uprobe;
@@ -20,6 +21,8 @@ use crate::backend::{Error, Skipped};
 use crate::sys::{bpf, perf};
 use crumbs_compiler::plan::{Attach, MissingProbes, Plan, ProgramPlan};
 use crumbs_compiler::target::Feature;
+pub use interval::Ticker;
+use interval::Timer;
 #[cfg(test)]
 pub(super) use perf_uprobe::attach as attach_by_perf;
 pub(super) use perf_uprobe::{PMU as UPROBE_PMU, pmu as uprobe_pmu};
@@ -53,6 +56,8 @@ struct Job<'a> {
 pub struct Attached {
     /// What keeps programs attached.
     pub links: Vec<Link>,
+    /// What runs the programs of intervals, if there are any; to be dropped before the links are closed.
+    pub ticker: Option<Ticker>,
     /// What the script asks for and is not attached.
     pub skipped: Vec<Skipped>,
 }
@@ -68,7 +73,12 @@ pub struct Attached {
 /// attached of what should be.
 pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result<Attached, Error> {
     let mut all = Attached::default();
+    let mut timers = Vec::new();
     for job in in_order(plan, programs) {
+        if let Attach::Interval { every, cookie } = job.attach {
+            timers.push(Timer::new(job.program, *every, *cookie));
+            continue;
+        }
         match run(&job, pid) {
             Ok(more) => {
                 all.links.extend(more.links);
@@ -84,9 +94,24 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
             }),
         }
     }
+    // Last: by then everything else is there.
+    if !timers.is_empty() {
+        let timers: io::Result<Vec<Timer>> = timers.into_iter().collect();
+        match timers.and_then(Ticker::start) {
+            Ok(ticker) => all.ticker = Some(ticker),
+            Err(failure) => {
+                close_all(all.links);
+                return Err(error(
+                    "interval",
+                    format!("there can be no thread for it: {failure}"),
+                    None,
+                ));
+            }
+        }
+    }
     let failure = all.skipped.iter().position(|skipped| skipped.reason.is_some());
     match failure {
-        Some(first) if all.links.is_empty() => Err(all
+        Some(first) if all.links.is_empty() && all.ticker.is_none() => Err(all
             .skipped
             .swap_remove(first)
             .reason
@@ -123,9 +148,11 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
     let (program, probe) = (job.program, job.probe);
     let links = match job.attach {
         // Run, not attached.
-        Attach::Begin { .. } | Attach::End { .. } | Attach::Signal { .. } | Attach::Request { .. } => {
-            Vec::new()
-        }
+        Attach::Begin { .. }
+        | Attach::End { .. }
+        | Attach::Signal { .. }
+        | Attach::Request { .. }
+        | Attach::Interval { .. } => Vec::new(),
         Attach::Uprobe {
             path,
             on_return,
@@ -145,7 +172,6 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
         }
         Attach::Tracepoint { id, cookie, .. } => tracepoint::attach(program, probe, *id, *cookie)?,
         Attach::RawTracepoint { event, cookie } => raw_tracepoint::attach(program, probe, event, *cookie)?,
-        Attach::Interval { every, cookie } => timer::interval(program, probe, *every, *cookie)?,
         Attach::Profile { every, cookie } => timer::profile(program, probe, *every, *cookie)?,
         Attach::Counter {
             event,
@@ -161,7 +187,7 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
     };
     Ok(Attached {
         links,
-        skipped: Vec::new(),
+        ..Attached::default()
     })
 }
 

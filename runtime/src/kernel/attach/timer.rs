@@ -1,6 +1,5 @@
-//! `interval` and `profile`: the kernel's software event cpu-clock, on one CPU or on each.
+//! `profile`: the kernel's software event cpu-clock, on each CPU.
 
-use super::perf_uprobe::first_cpu;
 use super::{Link, error, onto_event};
 use crate::backend::Error;
 use crate::kernel::{help, probe};
@@ -8,17 +7,6 @@ use crate::sys::perf::{self, Detail, EventSpec, Sample};
 use crumbs_compiler::plan::Period;
 use std::io;
 use std::os::fd::BorrowedFd;
-
-pub(super) fn interval(
-    program: BorrowedFd<'_>,
-    probe_name: &str,
-    every: Period,
-    cookie: u32,
-) -> Result<Vec<Link>, Error> {
-    let link =
-        on_cpu(program, every, cookie, first_cpu()).map_err(|failure| explain(probe_name, &failure))?;
-    Ok(vec![link])
-}
 
 pub(super) fn profile(
     program: BorrowedFd<'_>,

@@ -17,7 +17,7 @@ use crate::sys::mmap::{Mapping, page_size};
 use crumbs_compiler::plan::*;
 use crumbs_compiler::target::{Arch, Feature, Target};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const EXIT: [u8; 8] = [0x95, 0, 0, 0, 0, 0, 0, 0];
@@ -147,7 +147,7 @@ fn runs_a_raw_tracepoint_program_and_shares_memory() {
     let program = load(prog_type::RAW_TRACEPOINT, 0, 0, &counter(&fd, false));
     mapping.word(0).unwrap().store(40, Ordering::SeqCst);
     for _ in 0..2 {
-        bpf::prog_run(program.as_fd()).unwrap();
+        bpf::prog_run(program.as_fd(), 0).unwrap();
     }
     assert_eq!(word(&mapping, 0), 42);
     assert!(mapping.word(mapping.len()).is_none() && mapping.word(4).is_none());
@@ -246,35 +246,53 @@ fn timers_fire_on_one_cpu_or_on_all() {
     }
     let (fd, mapping) = memory(64);
     let program = load(prog_type::PERF_EVENT, 0, 0, &counter(&fd, false));
-    let every = Period::Nanos(10_000_000);
-    for attach in [
-        Attach::Interval { every, cookie: 0 },
-        Attach::Profile {
-            every: Period::Hertz(100),
-            cookie: 0,
-        },
-    ] {
-        mapping.word(0).unwrap().store(0, Ordering::SeqCst);
-        let all = matches!(attach, Attach::Profile { .. });
-        let plan = plan_of(vec![attach], ProgramKind::PerfEvent, false);
-        let started = Instant::now();
-        let links = attach_all(&plan, &[program.try_clone().unwrap()], None)
-            .unwrap()
-            .links;
-        std::thread::sleep(Duration::from_millis(300));
-        close_all(links);
-        let most = started.elapsed().as_millis() as u64 / 10 + 1;
-        let cpus = if all {
-            super::probe::online_cpus().len() as u64
-        } else {
-            1
-        };
-        let fired = word(&mapping, 0);
-        assert!(
-            fired > 5 * cpus && fired <= most * cpus,
-            "{fired} of at most {most} on {cpus}"
-        );
+    let every = Period::Hertz(100);
+    let attach = vec![Attach::Profile { every, cookie: 0 }];
+    let plan = plan_of(attach, ProgramKind::PerfEvent, false);
+    let started = Instant::now();
+    let links = attach_all(&plan, &[program], None).unwrap().links;
+    std::thread::sleep(Duration::from_millis(300));
+    close_all(links);
+    let most = started.elapsed().as_millis() as u64 / 10 + 1;
+    let cpus = super::probe::online_cpus().len() as u64;
+    let fired = word(&mapping, 0);
+    assert!(
+        fired > 5 * cpus && fired <= most * cpus,
+        "{fired} of at most {most} on {cpus}"
+    );
+}
+
+/// As many firings as periods have passed, whatever else runs; and none once detached.
+#[test]
+fn intervals_fire_once_a_period() {
+    if let Err(reason) = can_run() {
+        return skip(&reason);
     }
+    let (fd, mapping) = memory(64);
+    let program = load(prog_type::RAW_TRACEPOINT, 0, 0, &counter(&fd, false));
+    let interval = |every| Attach::Interval { every, cookie: 0 };
+    let attach = vec![interval(Period::Nanos(1_000_000)), interval(Period::Hertz(100))];
+    let plan = plan_of(attach, ProgramKind::RawTracepoint, false);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 * super::probe::online_cpus().len() {
+            scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+        }
+        let started = Instant::now();
+        let ticker = attach_all(&plan, &[program], None).unwrap().ticker;
+        let attached = Instant::now();
+        std::thread::sleep(Duration::from_millis(300));
+        let (least, fired) = (attached.elapsed().as_millis() as u64, word(&mapping, 0));
+        drop(ticker);
+        over.store(true, Ordering::Relaxed);
+        let most = started.elapsed().as_millis() as u64;
+        // The thread may be waiting for a CPU just now.
+        assert!(fired + 100 >= least, "{fired} of at least {least}");
+        let last = word(&mapping, 0);
+        assert!(last <= most + most / 10, "{last} of at most {most}");
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(word(&mapping, 0), last);
+    });
 }
 
 #[test]
@@ -393,7 +411,7 @@ fn ring_gives_every_record_in_order_around_its_end() {
         let first = word(&mapping, 0);
         let mut next = first;
         for burst in [1, 100, 3, 1000, 77] {
-            (0..burst).for_each(|_| _ = bpf::prog_run(program.as_fd()).unwrap());
+            (0..burst).for_each(|_| _ = bpf::prog_run(program.as_fd(), 0).unwrap());
             while let Some(record) = reader.next_record() {
                 assert_eq!(record.len(), len as usize);
                 assert_eq!(record[..8], next.to_ne_bytes());

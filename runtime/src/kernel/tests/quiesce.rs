@@ -60,7 +60,7 @@ fn quiesce_waits_for_a_program_that_does_not_sleep() {
     let trial = |quiescer: &mut Quiescer| {
         mapping.word(0).unwrap().store(0, Ordering::SeqCst);
         std::thread::scope(|scope| {
-            scope.spawn(|| bpf::prog_run(program.as_fd()).unwrap());
+            scope.spawn(|| bpf::prog_run(program.as_fd(), 0).unwrap());
             while word(&mapping, 0) == 0 {
                 std::hint::spin_loop();
             }
