@@ -138,11 +138,9 @@ pub(super) fn join(a: &Type, a_flexible: bool, b: &Type, b_flexible: bool) -> Op
             (Type::Record(members.collect::<Option<_>>()?), false)
         }
         (Type::Ptr(to_a, a), Type::Ptr(to_b, b)) => {
-            let to = if to_a == to_b {
-                to_a.clone()
-            } else {
-                Box::new(Type::Void)
-            };
+            // A variable whose address is taken may still grow: so does what its address points to.
+            let to = join(to_a, false, to_b, false).map_or(Type::Void, |(to, _)| to);
+            let to = Box::new(to);
             let space = if a == b { *a } else { Space::Kernel };
             (Type::Ptr(to, space), false)
         }

@@ -179,6 +179,35 @@ impl Cx<'_> {
         }
     }
 
+    /// The address of something that is read from memory, as of bytes; other values as they are.
+    ///
+    /// # Errors
+    /// Gives back what is not read from memory.
+    pub fn address_of_part(&self, value: Expr) -> Result<Expr, Expr> {
+        match (value.kind, value.ty) {
+            (
+                ExprKind::Read {
+                    address,
+                    offset,
+                    bits: None,
+                },
+                _,
+            ) => {
+                let space = match address.ty {
+                    Type::Ptr(_, space) => space,
+                    _ => Space::Kernel,
+                };
+                let to = Type::Ptr(Box::new(CHAR), space);
+                Ok(self.moved(*address, offset, to, value.span))
+            }
+            (kind, ty) => Err(Expr {
+                kind,
+                ty,
+                span: value.span,
+            }),
+        }
+    }
+
     /// A pointer `offset` bytes on, to something else.
     pub(super) fn moved(&self, address: Expr, offset: u32, to: Type, span: Span) -> Expr {
         if offset == 0 {

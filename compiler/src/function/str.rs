@@ -33,6 +33,7 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     let address = cx.value(call.args[0])?;
     let address = match address.ty {
         Type::Str(_) if length.is_none() => return Some(address),
+        Type::Str(_) | Type::Array(..) => return of_characters(cx, call, address, length),
         Type::Ptr(..) => address,
         Type::Int(_) => {
             let pointee = Box::new(Type::Int(IntType {
@@ -53,19 +54,69 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
                 .report(diagnostic.help("pass an argument (`str(arg0)`) or a field that points to text"));
         }
     };
-    let mut ty = cx.text_type();
+    let capacity = cx.max_strlen() + 1;
+    Some(read(cx, call, address, length, capacity))
+}
+
+/// Text at an address, in `capacity` bytes at most.
+fn read(cx: &Cx<'_>, call: &Call<'_>, address: Expr, length: Option<Expr>, capacity: u32) -> Expr {
     // A length that is written out makes keys and records as small as they can be.
-    if let (Type::Str(capacity), Some(n)) = (&mut ty, length.as_ref().and_then(|length| cx.constant(length)))
-    {
-        *capacity = u32::try_from(n.max(1)).map_or(*capacity, |n| n.min(*capacity));
-    }
-    Some(Expr {
+    let stated = length.as_ref().and_then(|length| cx.constant(length));
+    let stated = stated.and_then(|n| u32::try_from(n.max(1)).ok());
+    Expr {
         kind: ExprKind::ReadText {
             address: Box::new(address),
             length: length.map(Box::new),
         },
-        ty,
+        ty: Type::Str(stated.map_or(capacity, |n| n.min(capacity))),
         span: call.span,
+    }
+}
+
+/// The text of an array of characters, or the beginning of a text.
+fn of_characters(cx: &mut Cx<'_>, call: &Call<'_>, value: Expr, length: Option<Expr>) -> Option<Expr> {
+    let characters = match &value.ty {
+        Type::Str(n) => Some(*n - 1),
+        Type::Array(element, n) if matches!(**element, Type::Int(_)) && element.size() == 1 => Some(*n),
+        _ => None,
+    };
+    let Some(characters) = characters else {
+        let message = format!("the elements of {} are no characters", cx.describe(&value.ty));
+        return cx.report(Diagnostic::error(&codes::ARGUMENT_TYPE, value.span, message));
+    };
+    let value = match cx.address_of_part(value) {
+        Ok(address) => {
+            // A flexible array ends where its text does.
+            let most = cx.max_strlen();
+            let characters = if characters == 0 {
+                most
+            } else {
+                characters.min(most)
+            };
+            return Some(read(cx, call, address, length, characters + 1));
+        }
+        Err(value) => value,
+    };
+    let capacity = match length.as_ref().map(|length| cx.constant(length)) {
+        None => characters + 1,
+        Some(Some(n)) => u32::try_from(n.max(1)).unwrap_or(u32::MAX).min(characters + 1),
+        Some(None) => {
+            let message = "how much of a text that is at hand is taken must be written out";
+            return cx.report(Diagnostic::error(&codes::NOT_LITERAL, call.span, message));
+        }
+    };
+    let ty = Type::Str(capacity);
+    Some(match value.ty {
+        Type::Str(_) => cx.converted(value, &ty),
+        _ => Expr {
+            kind: ExprKind::Part {
+                of: Box::new(value),
+                offset: 0,
+                bits: None,
+            },
+            ty,
+            span: call.span,
+        },
     })
 }
 
