@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod session;
 pub mod show;
 pub mod snapshot;
+pub mod symbols;
 pub mod sys;
 pub mod sys_time;
 pub mod value;

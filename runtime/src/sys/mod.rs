@@ -7,6 +7,7 @@
 pub mod bpf;
 pub mod fork;
 pub mod mmap;
+pub mod mmap_events;
 pub mod mount;
 pub mod perf;
 pub mod poll;

@@ -17,6 +17,13 @@ pub const TYPE_BREAKPOINT: u32 = 5;
 /// `PERF_COUNT_SW_CPU_CLOCK`, a `config` of [`TYPE_SOFTWARE`].
 pub const CPU_CLOCK: u64 = 0;
 
+/// `PERF_COUNT_SW_DUMMY`, a `config` of [`TYPE_SOFTWARE`]: never happens by itself.
+const DUMMY: u64 = 9;
+/// `PERF_SAMPLE_TIME`.
+const SAMPLE_TIME: u64 = 1 << 2;
+/// The bits `disabled`, `mmap`, `comm`, `task`, `sample_id_all`, `mmap2` and `comm_exec` of the flags.
+const ATTR_PROCESS_EVENTS: u64 = 1 | 1 << 8 | 1 << 9 | 1 << 13 | 1 << 18 | 1 << 23 | 1 << 24;
+
 /// `PERF_FLAG_FD_CLOEXEC`.
 const FD_CLOEXEC: libc::c_ulong = 8;
 /// `_IO('$', 0)`, `PERF_EVENT_IOC_ENABLE`; the same on x86-64 and aarch64.
@@ -135,12 +142,38 @@ pub fn open(spec: &EventSpec<'_>) -> io::Result<OwnedFd> {
     };
     let pid = spec.pid.unwrap_or(-1);
     let cpu = spec.cpu.map_or(-1, |cpu| i32::try_from(cpu).unwrap_or(i32::MAX));
+    open_attr(&attr, pid, cpu)
+}
+
+/// An event, not enabled yet, that reports executable mappings, forks and execs of all processes on a CPU into the
+/// buffer that is mapped from it (see [`super::mmap_events`]).
+///
+/// # Errors
+/// As [`open`].
+pub fn open_process_events(cpu: u32) -> io::Result<OwnedFd> {
+    let attr = Attr {
+        kind: TYPE_SOFTWARE,
+        size: size_of::<Attr>() as u32,
+        config: DUMMY,
+        sample: 0,
+        sample_type: SAMPLE_TIME,
+        read_format: 0,
+        flags: ATTR_PROCESS_EVENTS,
+        wakeup_events: 0,
+        bp_type: 0,
+        config1: 0,
+        config2: 0,
+    };
+    open_attr(&attr, -1, i32::try_from(cpu).unwrap_or(i32::MAX))
+}
+
+fn open_attr(attr: &Attr, pid: i32, cpu: i32) -> io::Result<OwnedFd> {
     let fd = retry(|| {
         // SAFETY: `attr` is of the size it says; the path it may point to ends in NUL and outlives the call.
         check(unsafe {
             libc::syscall(
                 libc::SYS_perf_event_open,
-                std::ptr::from_ref(&attr),
+                std::ptr::from_ref(attr),
                 pid,
                 cpu,
                 -1,

@@ -1,0 +1,231 @@
+//! Names of addresses: functions of the kernel and of processes, also of processes that have ended.
+//!
+//! In: an address, for user space with its process. Out: function and offset. Nothing is read before an address is asked
+//! for, but for the mappings of processes while a run lasts ([`Symbols::listen`]), and those only where a script shows user
+//! addresses. blazesym reads kallsyms and ELF files and keeps what it has read.
+
+pub mod spaces;
+
+use crate::sys::mmap_events::{MmapEvents, ProcessEvent};
+use blazesym::symbolize::source::{Elf, Kernel, Source};
+use blazesym::symbolize::{Input, Symbolized, Symbolizer};
+use spaces::{Mapping, Spaces};
+use std::path::PathBuf;
+
+/// What lies at an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The function, demangled, and how far into it the address is.
+    pub symbol: Option<(String, u64)>,
+    /// The file or kernel module it is in.
+    pub module: Option<String>,
+}
+
+impl Place {
+    /// The function without offset, else the address.
+    pub fn name(&self, address: u64) -> String {
+        match &self.symbol {
+            Some((name, _)) => name.clone(),
+            None => format!("{address:#x}"),
+        }
+    }
+
+    /// The function with its offset, else the address.
+    pub fn name_and_offset(&self, address: u64) -> String {
+        match &self.symbol {
+            Some((name, offset)) => format!("{name}+{offset}"),
+            None => format!("{address:#x}"),
+        }
+    }
+}
+
+/// Finds names of addresses.
+pub struct Symbols {
+    symbolizer: Symbolizer,
+    spaces: Spaces,
+    events: Option<MmapEvents>,
+    /// Events of processes that were lost: names may be missing.
+    lost: u64,
+}
+
+impl std::fmt::Debug for Symbols {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Symbols")
+            .field("spaces", &self.spaces)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        Self {
+            symbolizer: Symbolizer::builder()
+                .enable_code_info(false)
+                .enable_inlined_fns(false)
+                .build(),
+            spaces: Spaces::default(),
+            events: None,
+            lost: 0,
+        }
+    }
+}
+
+impl Symbols {
+    /// Begins to note which files processes map, so that their addresses have names after they have ended. Without the
+    /// right to, only processes that live have names: not an error.
+    pub fn listen(&mut self, cpus: u32) {
+        self.events = MmapEvents::listen(cpus).ok();
+    }
+
+    /// Notes what processes have mapped since the last call. To be called now and then while programs run.
+    pub fn update(&mut self) {
+        let events = self.events.as_mut().map(MmapEvents::take).unwrap_or_default();
+        for event in events {
+            match event {
+                ProcessEvent::Map {
+                    pid,
+                    start,
+                    len,
+                    offset,
+                    path,
+                } => {
+                    let end = start.saturating_add(len);
+                    self.spaces.map(
+                        pid,
+                        Mapping {
+                            start,
+                            end,
+                            offset,
+                            path,
+                        },
+                    );
+                }
+                ProcessEvent::Fork { parent, child } => {
+                    if !self.spaces.knows(parent) {
+                        self.read_maps(parent);
+                    }
+                    self.spaces.fork(parent, child);
+                }
+                ProcessEvent::Exec { pid } => self.spaces.exec(pid),
+                ProcessEvent::Lost(count) => self.lost += count,
+            }
+        }
+    }
+
+    /// How many events of processes were lost.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// What lies at an address of the kernel.
+    pub fn kernel(&self, address: u64) -> Place {
+        let source = Source::Kernel(Kernel {
+            debug_syms: false,
+            vmlinux: blazesym::MaybeDefault::None,
+            ..Kernel::default()
+        });
+        self.place(&source, Input::AbsAddr(address))
+    }
+
+    /// What lies at an address of a process.
+    pub fn user(&mut self, pid: u32, address: u64) -> Place {
+        if self.spaces.find(pid, address).is_none() {
+            self.update();
+            if self.spaces.find(pid, address).is_none() {
+                self.read_maps(pid);
+            }
+        }
+        let Some((mapping, offset)) = self.spaces.find(pid, address) else {
+            return Place::default();
+        };
+        let shown = mapping.path.display().to_string();
+        // The process may see another file of that name than we do.
+        let of_process = PathBuf::from(format!("/proc/{pid}/root{shown}"));
+        let path = if of_process.exists() {
+            of_process
+        } else {
+            mapping.path.clone()
+        };
+        let mut elf = Elf::new(path);
+        elf.debug_syms = false;
+        let place = self.place(&Source::Elf(elf), Input::FileOffset(offset));
+        Place {
+            module: Some(shown),
+            ..place
+        }
+    }
+
+    fn read_maps(&mut self, pid: u32) {
+        if let Ok(maps) = std::fs::read(format!("/proc/{pid}/maps")) {
+            self.spaces.read(pid, &String::from_utf8_lossy(&maps));
+        }
+    }
+
+    fn place(&self, source: &Source<'_>, input: Input<u64>) -> Place {
+        match self.symbolizer.symbolize_single(source, input) {
+            Ok(Symbolized::Sym(symbol)) => Place {
+                symbol: Some((symbol.name.into_owned(), symbol.offset as u64)),
+                module: symbol.module.map(|module| module.to_string_lossy().into_owned()),
+            },
+            _ => Place::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_of_this_process() {
+        let address = libc::getpid as *const () as u64;
+        let mut symbols = Symbols::default();
+        let place = symbols.user(std::process::id(), address + 3);
+        let (name, offset) = place.symbol.expect("libc has symbols");
+        assert!(name.ends_with("getpid"), "{name}");
+        assert_eq!(offset, 3);
+        assert!(place.module.is_some_and(|module| module.contains("libc")));
+        assert_eq!(symbols.user(std::process::id(), 8), Place::default());
+    }
+
+    #[test]
+    fn functions_of_the_kernel() {
+        let known = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+        let line = known.lines().find(|line| line.ends_with(" schedule"));
+        let address = line.and_then(|line| u64::from_str_radix(line.split(' ').next()?, 16).ok());
+        let Some(address) = address.filter(|&address| address != 0) else {
+            println!("skipped: the kernel hides its addresses");
+            return;
+        };
+        let place = Symbols::default().kernel(address + 4);
+        assert_eq!(place.symbol, Some(("schedule".into(), 4)));
+    }
+
+    #[test]
+    fn functions_of_a_process_that_has_ended() {
+        let mut symbols = Symbols::default();
+        symbols.listen(crate::kernel::probe::possible_cpus());
+        if symbols.events.is_none() {
+            println!("skipped: process events need CAP_PERFMON");
+            return;
+        }
+        let mut child = std::process::Command::new("/bin/true")
+            .spawn()
+            .expect("true runs");
+        let pid = child.id();
+        child.wait().expect("true ends");
+        symbols.update();
+        let libc = symbols
+            .spaces
+            .all(pid)
+            .find(|m| m.path.to_string_lossy().contains("libc.so"));
+        let libc = libc.expect("true maps libc").clone();
+        let inside = (0..libc.end - libc.start)
+            .step_by(0x1000)
+            .map(|at| libc.start + at);
+        let named = inside
+            .filter(|&address| symbols.user(pid, address).symbol.is_some())
+            .count();
+        assert!(named > 10, "{named} places have names");
+    }
+}
