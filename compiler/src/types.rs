@@ -14,6 +14,8 @@
 //! | `Tuple`, `Record` | as C lays out a struct | its greatest member's | members in order, padding is zero |
 //! | `Array` | all elements | an element's | elements in order |
 //! | `Struct` | as its source says | see [`StructType::align`] | as its source says |
+//! | `Stack` | 8 + 8 a frame | 8 | frames (32 bits), process id or 0 (32 bits), the addresses from the innermost one on, zeros |
+//! | `UserAddress` | 16 | 8 | address, process id |
 //! | `Enum` | its integer's | its integer's | the number |
 //!
 //! At the top level of a map key or value, integers, booleans, pointers and names occupy 8 bytes, sign- or
@@ -57,6 +59,10 @@ pub enum Type {
     Buffer(u32),
     /// An IPv4 or IPv6 address.
     Inet,
+    /// A stack of return addresses, named when it is shown.
+    Stack(StackType),
+    /// An address of the traced process with the process's id, named when it is shown.
+    UserAddress,
     /// The running state of an aggregation; exists only as the value of a map.
     Agg(AggType),
 }
@@ -68,6 +74,39 @@ pub enum NameTable {
     Func,
     /// `probe`: the full name of the attach point.
     Probe,
+}
+
+/// A stack as a script asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StackType {
+    /// Of the traced process rather than the kernel.
+    pub user: bool,
+    /// At most this many frames.
+    pub depth: u32,
+    /// How it is shown.
+    pub mode: StackMode,
+}
+
+impl StackType {
+    /// Where the addresses begin.
+    pub const FRAMES_AT: u32 = 8;
+
+    /// Bytes.
+    pub fn size(self) -> u32 {
+        Self::FRAMES_AT + 8 * self.depth
+    }
+}
+
+/// How the frames of a stack are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum StackMode {
+    /// Function and offset.
+    #[default]
+    Bpftrace,
+    /// Address, function and offset, and of user stacks the file, as `perf script` does.
+    Perf,
+    /// The address.
+    Raw,
 }
 
 /// Width and signedness of an integer.
@@ -141,6 +180,8 @@ impl Type {
             Self::Inet => 20,
             Self::Str(n) | Self::Bytes(n) => *n,
             Self::Enum(enumeration) => enumeration.int.bytes(),
+            Self::Stack(stack) => stack.size(),
+            Self::UserAddress => 16,
             Self::Struct(of) => of.size,
             Self::Array(element, n) => element.size().saturating_mul(*n),
             Self::Tuple(_) | Self::Record(_) => {
@@ -168,6 +209,7 @@ impl Type {
             Self::Int(int) => int.bytes(),
             Self::Enum(enumeration) => enumeration.int.bytes(),
             Self::Array(element, _) => element.align(),
+            Self::Stack(_) | Self::UserAddress => 8,
             Self::Struct(of) => of.align(),
             Self::Ptr(..) | Self::Name(_) | Self::Shown(_) => 8,
             Self::Buffer(_) | Self::Inet => 4,
@@ -242,6 +284,8 @@ impl std::fmt::Display for Type {
             Self::Array(element, n) => write!(f, "{element}[{n}]"),
             Self::Struct(of) => write!(f, "{of}"),
             Self::Enum(enumeration) => write!(f, "{enumeration}"),
+            Self::Stack(stack) => f.write_str(if stack.user { "ustack_t" } else { "kstack_t" }),
+            Self::UserAddress => f.write_str("usym_t"),
             Self::Name(NameTable::Func) => f.write_str("func_t"),
             Self::Name(NameTable::Probe) => f.write_str("probe_t"),
             Self::Shown(shown) => write!(f, "{shown}"),

@@ -4,10 +4,11 @@
 //! only NULs would follow), bytes too many are ignored, so nothing here can fail or panic. Text is bytes, not
 //! `String`: file names need not be UTF-8, and what is printed must be what was read.
 
+use crate::symbols::Place;
 use crate::words::words;
 use crumbs_compiler::ctype::StructId;
 use crumbs_compiler::plan::Plan;
-use crumbs_compiler::types::{IntType, NameTable, Type};
+use crumbs_compiler::types::{IntType, NameTable, StackMode, StackType, Type};
 use std::cmp::Ordering;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -36,8 +37,118 @@ pub enum Value {
     Record(Vec<(String, Value)>),
     /// The elements of an array.
     Array(Vec<Value>),
+    /// A stack whose addresses have not been named yet.
+    Stack(Stack),
+    /// The lines of a stack.
+    Lines(Lines),
+    /// An address of a process, not named yet.
+    UserAddress {
+        /// The process.
+        pid: u32,
+        /// The address.
+        address: u64,
+    },
     /// A value of an enum: the number, and its name where it has one.
     Enum(i64, Option<String>),
+}
+
+/// A stack as programs leave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// The process, for user stacks.
+    pub pid: Option<u32>,
+    /// How it is shown.
+    pub mode: StackMode,
+    /// The addresses, the innermost first.
+    pub frames: Vec<u64>,
+}
+
+/// The lines that show a stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// How they are laid out.
+    pub mode: StackMode,
+    /// The address of each frame and what lies there.
+    pub lines: Vec<(u64, String)>,
+}
+
+impl Lines {
+    /// All lines, each on its own, behind an empty one.
+    fn text(&self) -> String {
+        self.joined(|address, place| match self.mode {
+            StackMode::Bpftrace => format!("        {place}"),
+            StackMode::Perf => format!("\t{address:x} {place}"),
+            StackMode::Raw => format!("{address:x}"),
+        })
+    }
+
+    /// As bpftrace's JSON has it.
+    pub fn json_text(&self) -> String {
+        self.joined(|address, place| match self.mode {
+            StackMode::Bpftrace => place.to_owned(),
+            StackMode::Perf => format!("\t{address:x}{place}"),
+            StackMode::Raw => format!("{address:x}"),
+        })
+    }
+
+    fn joined(&self, line: impl Fn(u64, &str) -> String) -> String {
+        let lines = self
+            .lines
+            .iter()
+            .map(|(address, place)| line(*address, place) + "\n");
+        format!("\n{}", lines.collect::<String>())
+    }
+}
+
+/// Finds the names of addresses.
+pub trait Names {
+    /// What lies at an address, of a process or the kernel.
+    fn place(&mut self, pid: Option<u32>, address: u64) -> Place;
+}
+
+/// Names every address within a value.
+pub fn name_addresses(value: &mut Value, names: &mut dyn Names) {
+    match value {
+        Value::Stack(stack) => *value = Value::Lines(stack.lines(names)),
+        Value::UserAddress { pid, address } => {
+            let place = names.place(Some(*pid), *address);
+            *value = Value::Name(place.name(*address));
+        }
+        Value::Tuple(members) | Value::Array(members) => {
+            members
+                .iter_mut()
+                .for_each(|member| name_addresses(member, names));
+        }
+        Value::Record(members) => members
+            .iter_mut()
+            .for_each(|(_, member)| name_addresses(member, names)),
+        _ => {}
+    }
+}
+
+impl Stack {
+    fn lines(&self, names: &mut dyn Names) -> Lines {
+        let line = |(depth, &address): (usize, &u64)| {
+            // Above the innermost frame an address is where its function goes on: the call is before it. A call that
+            // never returns may be the last of its function.
+            let place = match depth {
+                0 => names.place(self.pid, address),
+                _ => names.place(self.pid, address.wrapping_sub(1)).after(1),
+            };
+            let name = place.name_and_offset(address);
+            let shown = match (self.mode, self.pid) {
+                (StackMode::Perf, Some(_)) => {
+                    format!("{name} ({})", place.module.as_deref().unwrap_or("[unknown]"))
+                }
+                _ => name,
+            };
+            (address, shown)
+        };
+        Lines {
+            mode: self.mode,
+            lines: self.frames.iter().enumerate().map(line).collect(),
+        }
+    }
 }
 
 /// Reads a value of type `ty` from the front of `bytes`. `slot`: it stands at the top level of a key, a value or an
@@ -72,6 +183,20 @@ pub fn decode(bytes: &[u8], ty: &Type, plan: &Plan, slot: bool) -> Value {
             Value::Bytes(taken)
         }
         Type::Inet => Value::Name(internet_address(unsigned(bytes, 4), behind(bytes, 4))),
+        Type::Stack(stack) => {
+            let (frames, pid) = (unsigned(bytes, 4), unsigned(behind(bytes, 4), 4));
+            let at = |i: u32| unsigned(behind(bytes, StackType::FRAMES_AT + 8 * i), 8);
+            let frames = u32::try_from(frames).map_or(stack.depth, |n| n.min(stack.depth));
+            Value::Stack(Stack {
+                pid: stack.user.then_some(pid as u32),
+                mode: stack.mode,
+                frames: (0..frames).map(at).collect(),
+            })
+        }
+        Type::UserAddress => Value::UserAddress {
+            address: unsigned(bytes, 8),
+            pid: unsigned(behind(bytes, 8), 8) as u32,
+        },
         Type::Tuple(_) => Value::Tuple(members(bytes, ty, plan).collect()),
         Type::Record(named) => {
             let names = named.iter().map(|(name, _)| name.clone());
@@ -220,6 +345,14 @@ impl Value {
                 }
                 out.push(b']');
             }
+            Self::Stack(stack) => {
+                let frames: Vec<String> = stack.frames.iter().map(|frame| format!("{frame:#x}")).collect();
+                out.extend_from_slice(frames.join(" ").as_bytes());
+            }
+            Self::Lines(lines) => out.extend_from_slice(lines.text().as_bytes()),
+            Self::UserAddress { address, .. } => {
+                out.extend_from_slice(format!("{address:#x}").as_bytes());
+            }
             Self::Enum(_, Some(name)) => out.extend_from_slice(name.as_bytes()),
             Self::Enum(value, None) => out.extend_from_slice(value.to_string().as_bytes()),
         }
@@ -270,6 +403,7 @@ impl Value {
             }
             (Self::Str(a), Self::Str(b)) | (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
             (Self::Name(a), Self::Name(b)) => a.cmp(b),
+            (Self::Lines(a), Self::Lines(b)) => a.lines.cmp(&b.lines),
             _ => self.rank().cmp(&other.rank()),
         }
     }

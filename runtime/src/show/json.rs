@@ -172,7 +172,10 @@ fn json(value: &Value) -> String {
         Value::Int(number) | Value::Enum(number, _) => integer(i128::from(*number)),
         Value::UInt(number) | Value::Pointer(number) => integer(i128::from(*number)),
         Value::Bool(value) => value.to_string(),
-        Value::Str(_) | Value::Bytes(_) | Value::Name(_) => quoted(&value.text()),
+        Value::Lines(lines) => quoted(lines.json_text().as_bytes()),
+        Value::Str(_) | Value::Bytes(_) | Value::Name(_) | Value::Stack(_) | Value::UserAddress { .. } => {
+            quoted(&value.text())
+        }
         Value::Tuple(members) | Value::Array(members) => {
             let members: Vec<String> = members.iter().map(json).collect();
             format!("[{}]", members.join(","))
@@ -203,6 +206,7 @@ fn nested_key(key: &Value) -> Vec<u8> {
             text.push(b')');
             text
         }
+        Value::Lines(lines) => lines.json_text().into_bytes(),
         _ => key.text(),
     }
 }

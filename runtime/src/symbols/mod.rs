@@ -7,6 +7,7 @@
 pub mod spaces;
 
 use crate::sys::mmap_events::{MmapEvents, ProcessEvent};
+use crate::value::Names;
 use blazesym::symbolize::source::{Elf, Kernel, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use spaces::{Mapping, Spaces};
@@ -22,6 +23,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// The place so many bytes behind it.
+    pub fn after(mut self, bytes: u64) -> Self {
+        if let Some((_, offset)) = &mut self.symbol {
+            *offset += bytes;
+        }
+        self
+    }
+
     /// The function without offset, else the address.
     pub fn name(&self, address: u64) -> String {
         match &self.symbol {
@@ -124,7 +133,7 @@ impl Symbols {
             vmlinux: blazesym::MaybeDefault::None,
             ..Kernel::default()
         });
-        self.place(&source, Input::AbsAddr(address))
+        self.symbolize(&source, Input::AbsAddr(address))
     }
 
     /// What lies at an address of a process.
@@ -148,7 +157,7 @@ impl Symbols {
         };
         let mut elf = Elf::new(path);
         elf.debug_syms = false;
-        let place = self.place(&Source::Elf(elf), Input::FileOffset(offset));
+        let place = self.symbolize(&Source::Elf(elf), Input::FileOffset(offset));
         Place {
             module: Some(shown),
             ..place
@@ -161,13 +170,22 @@ impl Symbols {
         }
     }
 
-    fn place(&self, source: &Source<'_>, input: Input<u64>) -> Place {
+    fn symbolize(&self, source: &Source<'_>, input: Input<u64>) -> Place {
         match self.symbolizer.symbolize_single(source, input) {
             Ok(Symbolized::Sym(symbol)) => Place {
                 symbol: Some((symbol.name.into_owned(), symbol.offset as u64)),
                 module: symbol.module.map(|module| module.to_string_lossy().into_owned()),
             },
             _ => Place::default(),
+        }
+    }
+}
+
+impl Names for Symbols {
+    fn place(&mut self, pid: Option<u32>, address: u64) -> Place {
+        match pid {
+            Some(pid) => self.user(pid, address),
+            None => self.kernel(address),
         }
     }
 }
