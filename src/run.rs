@@ -17,7 +17,9 @@ use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::Output;
 use crumbs_runtime::show::json::JsonOutput;
 use crumbs_runtime::show::text::TextOutput;
+use crumbs_runtime::symbols::{Place, Symbols};
 use crumbs_runtime::sys_time;
+use crumbs_runtime::value::Names;
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -115,6 +117,7 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
         child: None,
         watch: None,
         ready_fd: None,
+        symbols: Symbols::of_run(plan),
     };
     let start = sys_time::boot_clock_ns();
     if args.bench {
@@ -151,6 +154,7 @@ fn trace(
         child,
         watch,
         ready_fd: args.ready_fd,
+        symbols: Symbols::of_run(plan),
     };
     let outcome = session::run(plan, backend, &mut host, &mut *output, sys_time::boot_clock_ns());
     if reader_is_gone.get() { Ok(0) } else { outcome }
@@ -191,9 +195,18 @@ struct Surroundings<'a> {
     child: Option<&'a mut Child>,
     watch: Option<Watch>,
     ready_fd: Option<i32>,
+    symbols: Symbols,
 }
 
 impl Host<KernelBackend> for Surroundings<'_> {
+    fn look_around(&mut self) {
+        self.symbols.update();
+    }
+
+    fn place(&mut self, pid: Option<u32>, address: u64) -> Place {
+        Names::place(&mut self.symbols, pid, address)
+    }
+
     fn attach(&mut self, backend: &mut KernelBackend) -> Result<(), Error> {
         if let Some(watch) = self.watch.take() {
             backend.watch(watch)?;

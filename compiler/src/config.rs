@@ -8,6 +8,7 @@ use crate::options::Options;
 use crate::plan::{MissingProbes, Settings};
 use crate::probe_kind::did_you_mean;
 use crate::similar::similar;
+use crate::types::StackMode;
 use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
@@ -19,6 +20,8 @@ pub struct Configured {
     pub settings: Settings,
     /// What code generation obeys.
     pub config: hir::Config,
+    /// How stacks are shown whose call does not say.
+    pub stack_mode: StackMode,
     /// Whether imports may stand inside of blocks.
     pub import_statements: bool,
 }
@@ -191,12 +194,20 @@ pub static ALL: &[Variable] = &[
         boolean,
         "accepted for bpftrace scripts; decides nothing yet"
     ),
-    no_effect!(
-        "stack_mode",
-        "bpftrace",
-        any,
-        "accepted for bpftrace scripts; decides nothing yet"
-    ),
+    Variable {
+        name: "stack_mode",
+        doc: "how stacks are shown whose call does not say: bpftrace, perf or raw",
+        default: "bpftrace",
+        set: |to, value| {
+            to.stack_mode = match value {
+                "bpftrace" => StackMode::Bpftrace,
+                "perf" => StackMode::Perf,
+                "raw" => StackMode::Raw,
+                _ => return Err("`bpftrace`, `perf` or `raw`"),
+            };
+            Ok(())
+        },
+    },
     no_effect!(
         "symbol_source",
         "",

@@ -27,6 +27,7 @@ mod numbers;
 mod print;
 mod printf;
 mod process;
+mod stacks;
 mod str;
 mod time;
 mod words;
@@ -77,6 +78,11 @@ pub static ALL: &[Function] = &[
     numbers::IS_ERR,
     network::NTOP,
     network::PTON,
+    stacks::KSTACK,
+    stacks::USTACK,
+    stacks::KSYM,
+    stacks::USYM,
+    stacks::REG,
 ];
 
 /// A function.

@@ -91,6 +91,7 @@ helpers! {
     GetCurrentPidTgid = 14 "get_current_pid_tgid" since 4 . 2 Stable [];
     GetCurrentUidGid = 15 "get_current_uid_gid" since 4 . 2 Stable [];
     GetCurrentComm = 16 "get_current_comm" since 4 . 2 Writes [MemOut, Scalar];
+    GetStack = 67 "get_stack" since 4 . 18 Writes [Ctx, MemOut, Scalar, Scalar];
     ProbeReadUser = 112 "probe_read_user" since 5 . 5 Writes [MemOut, Scalar, Scalar];
     ProbeReadKernel = 113 "probe_read_kernel" since 5 . 5 Writes [MemOut, Scalar, Scalar];
     ProbeReadUserStr = 114 "probe_read_user_str" since 5 . 5 Writes [MemOut, Scalar, Scalar];

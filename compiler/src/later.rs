@@ -19,16 +19,7 @@ pub static PROBE_KINDS: &[&str] = &[
 ];
 
 /// Builtin values.
-pub static VALUES: &[&str] = &[
-    "ctx",
-    "pcomm",
-    "ppid",
-    "leader_comm",
-    "leader_tid",
-    "kstack",
-    "ustack",
-    "config",
-];
+pub static VALUES: &[&str] = &["ctx", "pcomm", "ppid", "leader_comm", "leader_tid", "config"];
 
 /// Functions.
 pub static FUNCTIONS: &[&str] = &[
@@ -45,19 +36,14 @@ pub static FUNCTIONS: &[&str] = &[
     "memcmp",
     "path",
     "dw_ustack",
-    "ksym",
-    "usym",
     "kaddr",
     "percpu_kaddr",
     "uaddr",
-    "reg",
     "socket_cookie",
     "unwatch",
     "kfunc_exist",
     "kfunc_allowed",
     "typeinfo",
-    "kstack",
-    "ustack",
 ];
 
 /// Types.
@@ -67,10 +53,6 @@ pub static TYPES: &[&str] = &[
     "timestamp",
     "macaddr_t",
     "cgroup_path_t",
-    "ksym_t",
-    "usym_t",
-    "kstack_t",
-    "ustack_t",
     "count_t",
     "sum_t",
     "usum_t",

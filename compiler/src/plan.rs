@@ -45,6 +45,31 @@ pub struct Plan {
     pub settings: Settings,
 }
 
+impl Plan {
+    /// Whether anything that is shown is an address of a process.
+    pub fn shows_user_addresses(&self) -> bool {
+        let of_maps = self
+            .maps
+            .iter()
+            .flat_map(|map| map.key.iter().chain([&map.value]));
+        let of_events = self
+            .events
+            .iter()
+            .flat_map(|event| &event.args)
+            .map(|arg| &arg.ty);
+        of_maps.chain(of_events).any(has_user_address)
+    }
+}
+
+fn has_user_address(ty: &Type) -> bool {
+    match ty {
+        Type::Stack(stack) => stack.user,
+        Type::UserAddress => true,
+        Type::Array(element, _) => has_user_address(element),
+        _ => ty.members().any(has_user_address),
+    }
+}
+
 /// Settings of a `config` block or the environment that the runtime obeys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

@@ -23,6 +23,8 @@ pub enum Shown {
     Signal,
     /// A system call's number on the traced machine, shown as its name.
     Syscall,
+    /// An address of the kernel, shown as the function there.
+    KernelAddress,
     /// Six bytes in memory order from the lowest up, shown as `00:1A:2B:3C:4D:5E`.
     Mac,
     /// Nanoseconds of the boot clock or, above [`EPOCH_FROM`], since 1970; shown in this strftime format, where `%f` is
@@ -48,7 +50,9 @@ impl Shown {
                 let digits: Vec<String> = bytes[..6].iter().map(|byte| format!("{byte:02X}")).collect();
                 digits.join(":")
             }
-            Self::User | Self::Process | Self::Time(_) | Self::Cgroup(_) => return None,
+            Self::User | Self::Process | Self::Time(_) | Self::Cgroup(_) | Self::KernelAddress => {
+                return None;
+            }
         })
     }
 
@@ -114,6 +118,7 @@ impl std::fmt::Display for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::User => "username_t",
+            Self::KernelAddress => "ksym_t",
             Self::Mac => "macaddr_t",
             Self::Time(_) => "timestamp",
             Self::Cgroup(_) => "cgroup_path_t",

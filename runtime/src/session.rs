@@ -11,9 +11,10 @@ mod requests;
 mod tests;
 
 use crate::backend::{Backend, Error, Wake};
-use crate::show::{self, Entry, Output, printf};
+use crate::show::{self, Content, Entry, Output, printf};
 use crate::snapshot::{Leave, Maps};
-use crate::value::{Value, decode};
+use crate::symbols::Place;
+use crate::value::{Names, Value, decode, name_addresses};
 use crumbs_compiler::plan::{
     AfterPrint, Event, EventKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion, Plan,
 };
@@ -49,6 +50,12 @@ pub trait Host<B> {
     /// # Errors
     /// When it cannot be made to run.
     fn ready(&mut self) -> Result<(), Error>;
+    /// Called while programs run, at least as often as a loop over events comes by.
+    fn look_around(&mut self) {}
+    /// What lies at an address of a process or the kernel.
+    fn place(&mut self, _pid: Option<u32>, _address: u64) -> Place {
+        Place::default()
+    }
     /// The time now by a strftime format.
     fn strftime(&mut self, format: &str) -> Vec<u8> {
         crate::sys_time::strftime_now(format)
@@ -59,6 +66,15 @@ pub trait Host<B> {
     /// When it cannot be run: a simulation runs none.
     fn shell(&mut self, _command: &[u8]) -> io::Result<Vec<u8>> {
         Err(io::Error::other("a simulation runs no commands"))
+    }
+}
+
+/// The host as the one who knows names.
+struct HostNames<'a, B>(&'a mut dyn Host<B>);
+
+impl<B> Names for HostNames<'_, B> {
+    fn place(&mut self, pid: Option<u32>, address: u64) -> Place {
+        self.0.place(pid, address)
     }
 }
 
@@ -146,6 +162,7 @@ impl<'a> Session<'a> {
                 return Ok(());
             }
             let timeout = if self.inbox.is_waiting() { GAP } else { IDLE };
+            host.look_around();
             match backend.wait(Some(timeout)) {
                 Wake::Poll => self.report_lost_events(backend)?,
                 Wake::Signal(signal) => {
@@ -197,7 +214,7 @@ impl<'a> Session<'a> {
             let mut order: Vec<usize> = (0..self.plan.maps.len()).collect();
             order.sort_by(|&a, &b| self.plan.maps[a].name.cmp(&self.plan.maps[b].name));
             for map in order {
-                self.print_map(backend, MapId(map as u32), (0, 0), Leave::AsIs, None)?;
+                self.print_map((backend, host), MapId(map as u32), (0, 0), Leave::AsIs, None)?;
             }
         }
         self.output.flush().map_err(unwritable)
@@ -264,7 +281,10 @@ impl<'a> Session<'a> {
             );
             return self.output.warning(&text).map_err(unwritable);
         };
-        let args = self.arguments(event, &record.bytes);
+        let mut args = self.arguments(event, &record.bytes);
+        for arg in &mut args {
+            name_addresses(arg, &mut HostNames(host));
+        }
         match &event.kind {
             EventKind::Printf(format) => self
                 .output
@@ -304,7 +324,7 @@ impl<'a> Session<'a> {
                     AfterPrint::Zero => Leave::Zeroed,
                 };
                 let unset = self.maps.unset(*map);
-                self.print_map(backend, *map, (*top, *div), leave, unset)
+                self.print_map((backend, host), *map, (*top, *div), leave, unset)
             }
             EventKind::Clear(map) => self.change_map(backend, *map, Leave::Empty),
             EventKind::Zero(map) => self.change_map(backend, *map, Leave::Zeroed),
@@ -353,7 +373,7 @@ impl<'a> Session<'a> {
     /// Prints a map; `unset` is shown where it has no entry.
     fn print_map<B: Backend>(
         &mut self,
-        backend: &mut B,
+        (backend, host): (&mut B, &mut dyn Host<B>),
         map: MapId,
         (top, div): (u32, u32),
         leave: Leave,
@@ -366,6 +386,14 @@ impl<'a> Session<'a> {
                 }
                 if entries.is_empty() {
                     return Ok(());
+                }
+                for entry in &mut entries {
+                    if let Some(key) = &mut entry.key {
+                        name_addresses(key, &mut HostNames(host));
+                    }
+                    if let Content::Value(value) = &mut entry.value {
+                        name_addresses(value, &mut HostNames(host));
+                    }
                 }
                 show::arrange(&mut entries, top, div);
                 let name = self.plan.maps[map.0 as usize].display_name();

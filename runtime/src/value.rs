@@ -8,6 +8,7 @@ use crate::symbols::Place;
 use crate::words::words;
 use crumbs_compiler::ctype::StructId;
 use crumbs_compiler::plan::Plan;
+use crumbs_compiler::shown::Shown;
 use crumbs_compiler::types::{IntType, NameTable, StackMode, StackType, Type};
 use std::cmp::Ordering;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -41,6 +42,8 @@ pub enum Value {
     Stack(Stack),
     /// The lines of a stack.
     Lines(Lines),
+    /// An address of the kernel, not named yet.
+    KernelAddress(u64),
     /// An address of a process, not named yet.
     UserAddress {
         /// The process.
@@ -110,6 +113,10 @@ pub trait Names {
 pub fn name_addresses(value: &mut Value, names: &mut dyn Names) {
     match value {
         Value::Stack(stack) => *value = Value::Lines(stack.lines(names)),
+        Value::KernelAddress(address) => {
+            let place = names.place(None, *address);
+            *value = Value::Name(place.name(*address));
+        }
         Value::UserAddress { pid, address } => {
             let place = names.place(Some(*pid), *address);
             *value = Value::Name(place.name(*address));
@@ -175,6 +182,7 @@ pub fn decode(bytes: &[u8], ty: &Type, plan: &Plan, slot: bool) -> Value {
             taken.resize(*n as usize, 0);
             Value::Bytes(taken)
         }
+        Type::Shown(Shown::KernelAddress) => Value::KernelAddress(word()),
         Type::Shown(shown) => Value::Name(words(shown, word(), plan.arch)),
         Type::Buffer(n) => {
             let length = unsigned(bytes, 4).min(u64::from(*n)) as usize;
@@ -190,7 +198,8 @@ pub fn decode(bytes: &[u8], ty: &Type, plan: &Plan, slot: bool) -> Value {
             Value::Stack(Stack {
                 pid: stack.user.then_some(pid as u32),
                 mode: stack.mode,
-                frames: (0..frames).map(at).collect(),
+                // The kernel follows frame pointers until one is 0, and gives that too.
+                frames: (0..frames).map(at).take_while(|&frame| frame != 0).collect(),
             })
         }
         Type::UserAddress => Value::UserAddress {
@@ -350,7 +359,7 @@ impl Value {
                 out.extend_from_slice(frames.join(" ").as_bytes());
             }
             Self::Lines(lines) => out.extend_from_slice(lines.text().as_bytes()),
-            Self::UserAddress { address, .. } => {
+            Self::KernelAddress(address) | Self::UserAddress { address, .. } => {
                 out.extend_from_slice(format!("{address:#x}").as_bytes());
             }
             Self::Enum(_, Some(name)) => out.extend_from_slice(name.as_bytes()),

@@ -15,5 +15,6 @@ mod options;
 mod probes;
 mod process;
 mod signals;
+mod stacks;
 mod support;
 mod words;

@@ -14,7 +14,7 @@ use crate::plan::{Event, EventArg, EventId, EventKind, MapId, ProgramKind, RECOR
 use crate::probe_kind::tracepoint::Record;
 use crate::probe_kind::{Offers, ProbeKind};
 use crate::target::{Arch, Target};
-use crate::types::{IntType, Space, Type, align_to};
+use crate::types::{IntType, Space, StackMode, Type, align_to};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::{COMMAND_LINE, Sources};
 use crumbs_grammar::span::Span;
@@ -305,6 +305,11 @@ impl Cx<'_> {
     /// The architecture that is compiled for.
     pub fn arch(&self) -> Arch {
         self.target.arch()
+    }
+
+    /// How stacks are shown whose call does not say.
+    pub fn stack_mode(&self) -> StackMode {
+        self.configured.stack_mode
     }
 
     /// The process id of the command that `-c` runs.

@@ -1,20 +1,27 @@
-//! `len`: how many elements a map has.
+//! `len`: how many elements a map has, or frames a stack.
 
 use super::{Call, Function, whole_map};
 use crate::check::Cx;
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{Expr, ExprKind, Intrinsic};
 use crate::types::Type;
+use crumbs_grammar::ast;
 
 pub(super) const FUNCTION: Function = Function {
     name: "len",
-    doc: "how many elements a map has",
-    syntax: "len(@map)",
+    doc: "how many elements a map has, or frames a stack",
+    syntax: "len(@map) or len(stack)",
     example: "uprobe:libc:write { @calls[tid]++; } interval:s:1 { printf(\"%d threads\\n\", len(@calls)); }",
     arity: (1, 1),
     check,
 };
 
 fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
+    if !matches!(call.args[0].kind, ast::ExprKind::Map { key: None, .. }) {
+        let value = cx.value(call.args[0])?;
+        if let Type::Stack(_) = value.ty {
+            return Some(call.intrinsic(Intrinsic::Frames, vec![value], Type::I64));
+        }
+    }
     let map = whole_map(cx, call, call.args[0])?;
     cx.mark_measured(map);
     Some(Expr {

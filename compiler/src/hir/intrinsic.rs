@@ -26,6 +26,15 @@ pub enum Intrinsic {
     /// `[family: uint64, address: integer, array or bytes] → inet`: an address of this family (`AF_INET`, `AF_INET6`).
     /// Of a number the low 4 bytes in memory order, of anything else its bytes, 16 at most.
     InternetAddress,
+    /// `[] → kstack_t or ustack_t`: the calls that led here, at most as many as the type says; none where they cannot be
+    /// had.
+    Stack,
+    /// `[kstack_t or ustack_t] → int64`: how many frames there are.
+    Frames,
+    /// `[address: uint64] → usym_t`: the address, and the process that runs.
+    UserAddress,
+    /// `[] → uint64`: the 8 bytes at an offset of the context, a register.
+    Register(i16),
     /// `[pointer, array or bytes] → macaddr_t`: six bytes at an address or of a value.
     MacAddress,
     /// `[address] → (uint64, string[n][m])`: the strings at the addresses of an array, up to an address of 0 and at most
@@ -64,6 +73,10 @@ impl Intrinsic {
             Self::ReadBuffer => "read buffer",
             Self::BufferOf => "buffer of",
             Self::InternetAddress => "internet address",
+            Self::Stack => "stack",
+            Self::Frames => "frames",
+            Self::UserAddress => "user address",
+            Self::Register(_) => "register",
             Self::MacAddress => "MAC address",
             Self::ReadStrings => "read strings",
             Self::SendSignal => "send signal",

@@ -7,12 +7,14 @@ use crate::hir::{Clock, Expr, ExprKind, Intrinsic};
 use crate::ir::{BinOp, Cond, Op, Value, Width};
 use crate::plan::{LossKind, ProgramKind};
 use crate::target::Feature;
-use crate::types::{Space, Type};
+use crate::types::{Space, StackType, Type};
 
 /// Offset of `cs` in x86-64's `struct pt_regs` (arch/x86/include/asm/ptrace.h).
 const X86_64_CS: i16 = 136;
 /// The bits of `cs` that hold the privilege level: 3 in user mode (SDM volume 3, 3.4.2).
 const PRIVILEGE: i64 = 3;
+/// `BPF_F_USER_STACK` (include/uapi/linux/bpf.h).
+const USER_STACK: i64 = 1 << 8;
 /// Bytes of a MAC address.
 const MAC_BYTES: u32 = 6;
 /// Bytes of an address.
@@ -64,6 +66,17 @@ impl BodyCx<'_> {
                 self.ir.call(Helper::OverrideReturn, &[ctx, result])
             }
             (Intrinsic::WriteUser, [address, bytes]) => self.write_user(address, bytes),
+            (Intrinsic::Register(offset), _) => self.ir.emit(Op::CtxLoad {
+                offset,
+                width: Width::B8,
+                signed: false,
+            }),
+            (Intrinsic::Frames, [stack]) => {
+                let prepared = self.prepare(stack);
+                let (addr, offset, _) = self.placed(&prepared, &stack.ty);
+                let addr = self.address_at(addr, offset);
+                self.ir.load(addr, 0, Width::B4)
+            }
             _ => {
                 debug_assert!(false, "{which:?} gives no scalar");
                 self.ir.iconst(0)
@@ -79,11 +92,58 @@ impl BodyCx<'_> {
             }
             (Intrinsic::BufferOf, [value, length], Type::Buffer(n)) => self.buffer_of(value, length, *n),
             (Intrinsic::ReadStrings, [array], _) => self.read_strings(array, ty),
+            (Intrinsic::Stack, _, Type::Stack(stack)) => self.stack(*stack),
+            (Intrinsic::UserAddress, [address], _) => self.user_address(address),
             (Intrinsic::InternetAddress, [family, address], _) => self.internet_address(family, address),
             _ => {
                 debug_assert!(false, "{which:?} gives a scalar");
                 Prepared::Zeros
             }
+        }
+    }
+
+    fn stack(&mut self, stack: StackType) -> Prepared {
+        let pid = if stack.user { self.pid() } else { self.ir.iconst(0) };
+        let slot = self.ir.slot(stack.size());
+        self.zero_slot(slot, stack.size());
+        let ctx = self.ir.emit(Op::Ctx);
+        let frames = self.ir.slot_addr(slot, StackType::FRAMES_AT);
+        let size = self.ir.iconst(i64::from(8 * stack.depth));
+        let flags = self.ir.iconst(if stack.user { USER_STACK } else { 0 });
+        let result = self.ir.call(Helper::GetStack, &[ctx, frames, size, flags]);
+        // Where there is no stack the helper gives an error and zeros.
+        let (some, done) = (self.ir.block(), self.ir.block());
+        let bytes = self.ir.param(done);
+        let zero = self.ir.iconst(0);
+        self.ir
+            .branch_with(Cond::SGt, result, zero, (some, &[]), (done, &[zero]));
+        self.ir.switch_to(some);
+        self.ir.jump(done, &[result]);
+        self.ir.switch_to(done);
+        let frames = self.ir.bin_imm(BinOp::LShr, bytes, 3);
+        let high = self.ir.bin_imm(BinOp::Shl, pid, 32);
+        let head = self.ir.bin(BinOp::Or, frames, high);
+        let addr = self.ir.slot_addr(slot, 0);
+        self.store_at(addr, 0, Width::B8, head);
+        Prepared::Memory {
+            addr,
+            offset: 0,
+            size: stack.size(),
+        }
+    }
+
+    fn user_address(&mut self, address: &Expr) -> Prepared {
+        let address = self.value(address);
+        let pid = self.pid();
+        let size = Type::UserAddress.size();
+        let slot = self.ir.slot(size);
+        let addr = self.ir.slot_addr(slot, 0);
+        self.store_at(addr, 0, Width::B8, address);
+        self.store_at(addr, 8, Width::B8, pid);
+        Prepared::Memory {
+            addr,
+            offset: 0,
+            size,
         }
     }
 

@@ -173,9 +173,12 @@ fn json(value: &Value) -> String {
         Value::UInt(number) | Value::Pointer(number) => integer(i128::from(*number)),
         Value::Bool(value) => value.to_string(),
         Value::Lines(lines) => quoted(lines.json_text().as_bytes()),
-        Value::Str(_) | Value::Bytes(_) | Value::Name(_) | Value::Stack(_) | Value::UserAddress { .. } => {
-            quoted(&value.text())
-        }
+        Value::Str(_)
+        | Value::Bytes(_)
+        | Value::Name(_)
+        | Value::Stack(_)
+        | Value::KernelAddress(_)
+        | Value::UserAddress { .. } => quoted(&value.text()),
         Value::Tuple(members) | Value::Array(members) => {
             let members: Vec<String> = members.iter().map(json).collect();
             format!("[{}]", members.join(","))

@@ -10,6 +10,7 @@ use crate::sys::mmap_events::{MmapEvents, ProcessEvent};
 use crate::value::Names;
 use blazesym::symbolize::source::{Elf, Kernel, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
+use crumbs_compiler::plan::Plan;
 use spaces::{Mapping, Spaces};
 use std::path::PathBuf;
 
@@ -80,6 +81,15 @@ impl Default for Symbols {
 }
 
 impl Symbols {
+    /// The names for a run of a plan: where it shows addresses of processes, what they map is noted from now on.
+    pub fn of_run(plan: &Plan) -> Self {
+        let mut symbols = Self::default();
+        if plan.shows_user_addresses() {
+            symbols.listen(crate::kernel::probe::possible_cpus());
+        }
+        symbols
+    }
+
     /// Begins to note which files processes map, so that their addresses have names after they have ended. Without the
     /// right to, only processes that live have names: not an error.
     pub fn listen(&mut self, cpus: u32) {

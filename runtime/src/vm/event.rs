@@ -17,6 +17,7 @@
 //! | `cgroup` | id of the cgroup | 1 |
 //! | `comm` | name of the thread, at most 15 bytes | empty |
 //! | `cpu` | the CPU | 0 |
+//! | `kstack`, `ustack` | return addresses, the innermost first, as `u64:` | none |
 //! | `t` | the clock, ns | 1,000 after the event before it |
 //! | `mem[ADDR]` | user memory | unreadable |
 //! | `swapped[ADDR]` | user memory that is not resident: only a sleepable program can read it | |
@@ -90,6 +91,10 @@ pub struct Event {
     pub comm: [u8; 16],
     /// The CPU.
     pub cpu: u32,
+    /// The kernel's return addresses, the innermost first.
+    pub kernel_stack: Vec<u64>,
+    /// The process's.
+    pub user_stack: Vec<u64>,
     /// The clock in ns.
     pub time: u64,
     /// What can be read.
@@ -122,6 +127,8 @@ impl Event {
             gid: 0,
             comm: [0; 16],
             cpu: 0,
+            kernel_stack: Vec::new(),
+            user_stack: Vec::new(),
             time: Self::STEP,
             memory: Vec::new(),
             context: Vec::new(),

@@ -143,6 +143,7 @@ impl Machine {
             | Helper::SendSignalThread
             | Helper::OverrideReturn
             | Helper::ProbeWriteUser => 0,
+            Helper::GetStack => self.get_stack(run, args)?,
             Helper::GetCurrentComm => self.current_comm(run, args)?,
             Helper::GetNsCurrentPidTgid => self.ns_pid_tgid(run, args)?,
             Helper::ProbeReadUser => self.probe_read(run, args, |s| s == Space::User)?,
@@ -237,6 +238,26 @@ impl Machine {
     }
 
     /// Copies the name and one NUL, and leaves what is behind alone, as kernels around 6.1 do: the others fill it with NULs.
+    /// Fills memory with the event's stack; gives the bytes that are.
+    fn get_stack(&mut self, run: &mut Run, args: Args) -> Result<u64, FaultKind> {
+        /// `BPF_F_USER_STACK`.
+        const USER: u64 = 1 << 8;
+        let size = size_of(args[2]);
+        let event = std::rc::Rc::clone(&run.event);
+        let frames = if args[3] & USER != 0 {
+            &event.user_stack
+        } else {
+            &event.kernel_stack
+        };
+        let out = self.resolve(run, args[1], size, Access::Write)?;
+        let mut filled = 0;
+        for (to, frame) in out.chunks_exact_mut(8).zip(frames) {
+            to.copy_from_slice(&frame.to_ne_bytes());
+            filled += 8;
+        }
+        Ok(filled)
+    }
+
     fn current_comm(&mut self, run: &mut Run, args: Args) -> Result<u64, FaultKind> {
         let size = size_of(args[1]);
         if size == 0 {

@@ -84,6 +84,8 @@ fn parse_line(text: &str, line: usize, time: u64) -> Result<Option<Event>, Strin
             "cgroup" => event.cgroup = number(name, value)?,
             "uid" => event.uid = small(name, value)?,
             "gid" => event.gid = small(name, value)?,
+            "kstack" => event.kernel_stack = stack(name, value)?,
+            "ustack" => event.user_stack = stack(name, value)?,
             "cpu" => event.cpu = small(name, value)?,
             "comm" => event.comm = comm(value)?,
             "t" => event.time = number(name, value)?,
@@ -293,6 +295,17 @@ fn times(name: &str, value: &str) -> Result<u64, String> {
 
 fn small(name: &str, value: &str) -> Result<u32, String> {
     u32::try_from(number(name, value)?).map_err(|_| format!("`{name}` must be below 2^32, not `{value}`"))
+}
+
+/// A sequence of 64-bit numbers.
+fn stack(name: &str, text: &str) -> Result<Vec<u64>, String> {
+    match value(text)? {
+        Value::Bytes(bytes) if bytes.len().is_multiple_of(8) => {
+            let word = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().unwrap_or_default());
+            Ok(bytes.chunks_exact(8).map(word).collect())
+        }
+        _ => Err(format!("`{name}` is written as `u64:1,u64:2`")),
+    }
 }
 
 fn comm(text: &str) -> Result<[u8; 16], String> {
