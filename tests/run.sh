@@ -56,7 +56,7 @@ run_tests() {
   timeout 2400 cargo test --workspace --no-fail-fast -- --show-output > "$log" 2>&1; status=$?
   tally_cargo "$log" 'cargo test' "$status"
   if [ "$status" -ne 0 ]; then sed -n '/^failures:$/,/^test result/p; /^error/,$p' "$log" | head -300; fi
-  grep '^test result' "$log" | awk '{ n += $4 } END { print n + 0 " tests passed in the log " log }' log="$log"
+  grep '^test result' "$log" | awk -v file="$log" '{ n += $4 } END { print n + 0 " tests passed in the log " file }'
 }
 
 static() {

@@ -145,7 +145,11 @@ pub fn events(case: &Case, script: &hir::Script, target: &dyn Target) -> Vec<(Ev
             ..
         } = attach
         else {
-            return (event, world::Context::Registers);
+            let context = match attach.is_run_by_us() {
+                true => world::Context::None,
+                false => world::Context::Registers,
+            };
+            return (event, context);
         };
         let format = target.tracepoint(category, name).unwrap();
         for field in &format.fields {

@@ -112,6 +112,7 @@ impl Event {
                 .iter()
                 .map(|(name, value)| (name.clone(), vm_value(value)))
                 .collect(),
+            Context::None => Vec::new(),
         };
         event
     }
@@ -124,6 +125,8 @@ pub enum Context {
     Registers,
     /// A tracepoint's record.
     Record,
+    /// Nothing that scripts can read.
+    None,
 }
 
 fn vm_value(value: &Field) -> Value {
