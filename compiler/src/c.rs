@@ -21,13 +21,16 @@ use std::sync::Arc;
 
 mod constant;
 mod ctype;
+mod declarator;
 mod layout;
 mod lexer;
 mod parse;
 mod preprocess;
+mod tagged;
 #[cfg(test)]
 mod tests;
 pub(crate) mod well_known;
+mod words;
 
 /// So many mistakes are told of one script's C text.
 const MAX_MISTAKES: usize = 10;

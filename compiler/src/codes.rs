@@ -156,7 +156,7 @@ codes! {
     BAD_AGGREGATION_PARAMETER = "E0139", "an aggregation cannot have this parameter",
         "The parameters of an aggregation are literal numbers within its limits.",
         "begin { @x = lhist(1, 10, 0, 1); }";
-    BAD_C = "E0320", "a C declaration cannot be understood",
+    BAD_C = "E0350", "a C declaration cannot be understood",
         "The text in front of the probes is C: struct, union, enum and typedef, `#define` of constants, `#if`, and \
          `#include \"header.h\"`. It is read by crumbs itself, so extensions of C compilers other than `packed` and `aligned` \
          are not known. Headers in angle brackets are accepted but not read: their types come from the kernel's BTF.",

@@ -7,6 +7,7 @@ use crate::c::{Constant, Declarations};
 use crate::codes;
 use crate::ctype::{Field, StructId, StructType};
 use crate::probe_kind::did_you_mean;
+use crate::probe_value::{self, Role};
 use crate::target::{Target, TargetError};
 use crate::types::Type;
 use crumbs_grammar::diagnostic::Diagnostic;
@@ -84,7 +85,7 @@ impl<'a> Environment<'a> {
         }
         let ty = StructType {
             id: StructId::Args(args.len() as u32),
-            name: "args".into(),
+            name: probe_value::name_of(Role::Record).into(),
             size,
         };
         args.push((ty.clone(), fields));
