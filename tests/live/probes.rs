@@ -1,10 +1,11 @@
 //! Every kind of probe and every form of attach point.
 
 use crate::support::{
-    Crumbs, Outcome, Server, evaluate, needs, no_tracing, program, program_with_library, trace,
+    Crumbs, Outcome, Server, compiled, evaluate, needs, no_tracing, program, program_with_library, trace,
 };
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Address and size of a function, as `nm -S` tells them.
 fn symbol(program: &Path, name: &str) -> (u64, u64) {
@@ -393,4 +394,43 @@ fn two_runs_do_not_disturb_each_other() {
     // User probes of -c see its command only.
     first.maps("@: 3000\n");
     second.maps("@: 5000\n");
+}
+
+#[test]
+fn what_the_kernel_cannot_step_over_is_left_out_of_a_wildcard() {
+    needs!(no_tracing());
+    needs!(cfg!(not(target_arch = "x86_64")).then_some("its instructions are x86-64's"));
+    let program = compiled("refused.c", &["-fno-inline", "-fno-ipa-icf"]);
+    // The kernel looks at an instruction when a process that runs has it.
+    let start = || {
+        let mut command = Command::new(&program);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        child
+    };
+    let mut child = start();
+    let mut run = Crumbs::script("uprobe:PROGRAM:part_* { @[func] = count(); }")
+        .on(&program)
+        .args(&["-p", &child.id().to_string()])
+        .start();
+    run.attached();
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(run.stderr().contains("Attached 2 probes"), "{}", run.stderr());
+    run.wait().maps("@[part_second]: 2\n@[part_first]: 3\n");
+    let mut child = start();
+    Crumbs::script("uprobe:PROGRAM:part_locked { @ = count(); }")
+        .on(&program)
+        .run()
+        .refuses(&[
+            "cannot attach uprobe:",
+            "part_locked",
+            "the kernel cannot place a probe at offset",
+        ]);
+    drop(child.stdin.take());
+    child.wait().unwrap();
 }

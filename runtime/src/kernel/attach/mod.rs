@@ -159,7 +159,7 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
             places,
         } => {
             if job.multi {
-                uprobe_multi::attach(program, probe, path, *on_return, places, pid)?
+                return uprobe_multi::attach(program, probe, path, *on_return, places, pid);
             } else {
                 perf_uprobe::attach(program, probe, path, *on_return, places, pid)?
             }
