@@ -5,6 +5,7 @@ use crate::cli::{Args, StageName, Stop};
 use crate::parameters::{self, Parameters};
 use crate::report;
 use crumbs::stages;
+use crumbs_compiler::config;
 use crumbs_compiler::driver::{self, Compiled};
 use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options::Options;
@@ -164,7 +165,8 @@ pub(crate) fn compile(
     }
 }
 
-/// Config variables from the environment: `CRUMBS_MAX_STRLEN`, or `BPFTRACE_MAX_STRLEN` as bpftrace users set it.
+/// Config variables from the environment: `CRUMBS_MAX_STRLEN`, or `BPFTRACE_MAX_STRLEN` as bpftrace users set it. What bpftrace
+/// reads from its environment and crumbs does not is left out, since it may be meant for bpftrace.
 fn environment() -> Vec<(String, String)> {
     let named = |prefix: &str| {
         let prefix = prefix.to_owned();
@@ -173,7 +175,20 @@ fn environment() -> Vec<(String, String)> {
             Some((name, value.to_str()?.to_owned()))
         })
     };
-    named("BPFTRACE_").chain(named("CRUMBS_")).collect()
+    let is_known =
+        |name: &str| config::by_name(name).is_some() || config::RENAMED.iter().any(|(old, _)| *old == name);
+    let of_bpftrace = named("BPFTRACE_").filter(|(name, _)| is_known(name));
+    let own = named("CRUMBS_").filter(|(name, _)| {
+        let ignored = !is_known(name) && !config::ENVIRONMENT_ONLY.contains(&name.as_str());
+        if ignored {
+            let name = name.to_uppercase();
+            report::message(&format!(
+                "warning: CRUMBS_{name} is set, and there is no config variable of this name"
+            ));
+        }
+        is_known(name)
+    });
+    of_bpftrace.chain(own).collect()
 }
 
 fn refuse<T>(sources: &Sources, result: Result<T, Vec<Diagnostic>>) -> Result<T, Stop> {

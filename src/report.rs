@@ -9,14 +9,21 @@ use crumbs_runtime::backend::Error;
 use crumbs_runtime::kernel::reject::Rejection;
 use std::io::{IsTerminal, Write};
 
-/// Colour only on a terminal, and never against the user's `NO_COLOR` (no-color.org).
+/// Colour only on a terminal, and never against the user's `NO_COLOR` (no-color.org), unless `CRUMBS_COLOR` or
+/// `BPFTRACE_COLOR` say `always` or `never`.
 fn standard_error() -> StandardStream {
-    let wanted = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    StandardStream::stderr(if wanted {
-        ColorChoice::Auto
-    } else {
-        ColorChoice::Never
-    })
+    let asked = ["CRUMBS_COLOR", "BPFTRACE_COLOR"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok());
+    let wanted = match asked.as_deref() {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ if std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()) => {
+            ColorChoice::Auto
+        }
+        _ => ColorChoice::Never,
+    };
+    StandardStream::stderr(wanted)
 }
 
 /// Prints a line.

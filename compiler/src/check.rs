@@ -38,6 +38,7 @@ mod aggregates;
 mod blocks;
 mod casts;
 mod comptime;
+mod config_record;
 mod convert;
 mod ctypes;
 mod cx;
@@ -101,6 +102,25 @@ pub fn check(
     diagnostics.extend(mistakes);
     let places = places::plan(script, target, options, configured.settings.missing_probes);
     diagnostics.extend(places.diagnostics);
+    let limits = [
+        ("max_probes", configured.max_probes, places.sites.len(), "places"),
+        (
+            "max_bpf_progs",
+            configured.max_programs,
+            places.programs.len(),
+            "programs",
+        ),
+    ];
+    for (name, limit, count, what) in limits {
+        if let Some(limit) = limit.filter(|&limit| count as u64 > limit) {
+            let message = format!("the script has {count} {what}, and `{name}` allows {limit}");
+            diagnostics.push(
+                Diagnostic::error(&codes::TOO_MANY_PROBES, Span::default(), message).help(format!(
+                    "set `{name}` higher, in a config block or the environment"
+                )),
+            );
+        }
+    }
     let mut cx = Cx {
         sources,
         functions,

@@ -255,6 +255,10 @@ codes! {
         "Parameters with a name, `--name=value` behind `--` on the command line, are those that the script asks for with \
          `getopt(\"name\")`. `crumbs --help SCRIPT` lists them.",
         "";
+    TOO_MANY_PROBES = "E0311", "a limit on probes is exceeded",
+        "`max_probes` and `max_bpf_progs` limit how many places a script is attached to and how many BPF programs it becomes, \
+         so that a wildcard does not slow the machine down. There is no limit unless one is set.",
+        "config = { max_probes = 1 } begin { } end { }";
     MACRO_TOO_LARGE = "E0307", "macros give too much code",
         "Macros that use macros multiply. Each use is a copy of the macro's text with the arguments in it.",
         "";

@@ -24,7 +24,47 @@ pub struct Configured {
     pub stack_mode: StackMode,
     /// Whether imports may stand inside of blocks.
     pub import_statements: bool,
+    /// How many places a script may be attached to; no limit unless it is set.
+    pub max_probes: Option<u64>,
+    /// How many programs a script may become; no limit unless it is set.
+    pub max_programs: Option<u64>,
+    /// What has been set, as text; the last of a name counts.
+    set: Vec<(&'static str, String)>,
 }
+
+impl Configured {
+    /// The value of a variable as text, set or not; empty where there is no such variable.
+    pub fn value(&self, name: &str) -> &str {
+        let set = self.set.iter().rev().find(|(set, _)| *set == name);
+        match set {
+            Some((_, value)) => value,
+            None => by_name(name).map_or("", |variable| variable.default),
+        }
+    }
+
+    /// Takes over what a script or the environment sets.
+    ///
+    /// # Errors
+    /// What a valid value is.
+    pub fn set(&mut self, variable: &'static Variable, value: &str) -> Result<(), &'static str> {
+        (variable.set)(self, value)?;
+        self.set.push((variable.name, value.to_owned()));
+        Ok(())
+    }
+}
+
+/// The record of all config variables, in expressions.
+pub const RECORD: &str = "config";
+
+/// Settings of bpftrace that exist in the environment only, without prefix: they say where bpftrace finds its own things.
+pub static ENVIRONMENT_ONLY: &[&str] = &[
+    "btf",
+    "kernel_source",
+    "kernel_build",
+    "vmlinux",
+    "color",
+    "objcopy",
+];
 
 /// A row of [`ALL`].
 pub struct Variable {
@@ -128,7 +168,7 @@ pub static ALL: &[Variable] = &[
     no_effect!(
         "cache_user_symbols",
         "PER_PID",
-        any,
+        symbol_cache,
         "accepted for bpftrace scripts; decides nothing yet"
     ),
     no_effect!(
@@ -146,8 +186,8 @@ pub static ALL: &[Variable] = &[
     no_effect!(
         "license",
         "GPL",
-        any,
-        "accepted for bpftrace scripts; programs are always loaded as GPL"
+        license,
+        "the programs' licence, which must be one that the kernel takes for compatible with the GPL; all count the same"
     ),
     no_effect!(
         "log_size",
@@ -155,27 +195,33 @@ pub static ALL: &[Variable] = &[
         natural,
         "accepted for bpftrace scripts; the verifier's log is never cut"
     ),
-    no_effect!(
-        "max_bpf_progs",
-        "1024",
-        natural,
-        "accepted for bpftrace scripts; there is no limit"
-    ),
+    Variable {
+        name: "max_bpf_progs",
+        doc: "how many BPF programs a script may become; no limit unless it is set",
+        default: "1024",
+        set: |to, value| {
+            to.max_programs = Some(natural(value)?);
+            Ok(())
+        },
+    },
     Variable {
         name: "max_cat_bytes",
-        doc: "how many bytes of a file are printed at most by `cat`",
+        doc: "how many bytes of a file `cat` prints at most",
         default: "10240",
         set: |to, value| {
             to.settings.max_cat_bytes = number(value, 1, 1 << 30, "a number from 1 to 1073741824")?;
             Ok(())
         },
     },
-    no_effect!(
-        "max_probes",
-        "1024",
-        natural,
-        "accepted for bpftrace scripts; there is no limit"
-    ),
+    Variable {
+        name: "max_probes",
+        doc: "how many places a script may be attached to; no limit unless it is set",
+        default: "1024",
+        set: |to, value| {
+            to.max_probes = Some(natural(value)?);
+            Ok(())
+        },
+    },
     no_effect!(
         "on_stack_limit",
         "32",
@@ -223,13 +269,13 @@ pub static ALL: &[Variable] = &[
     no_effect!(
         "unstable_tseries",
         "warn",
-        any,
+        stability,
         "accepted for bpftrace scripts; decides nothing"
     ),
     no_effect!(
         "unstable_dw_ustack",
         "warn",
-        any,
+        stability,
         "accepted for bpftrace scripts; decides nothing"
     ),
     Variable {
@@ -244,7 +290,7 @@ pub static ALL: &[Variable] = &[
     no_effect!(
         "unstable_typeinfo",
         "error",
-        any,
+        stability,
         "accepted for bpftrace scripts; decides nothing"
     ),
     no_effect!(
@@ -323,7 +369,7 @@ pub fn configure(script: &ast::Script, options: &Options, diagnostics: &mut Vec<
 fn set(to: &mut Configured, name: &str, name_span: Span, value: &str, span: Span, out: &mut Vec<Diagnostic>) {
     match by_name(name) {
         Some(variable) => {
-            if let Err(expected) = (variable.set)(to, value) {
+            if let Err(expected) = to.set(variable, value) {
                 let message = format!("`{name}` cannot be `{value}`");
                 out.push(
                     Diagnostic::error(&codes::BAD_CONFIG, span, message)
@@ -375,6 +421,25 @@ fn stability(value: &str) -> Result<bool, &'static str> {
     }
 }
 
+/// `include/linux/license.h`: what counts as compatible with the GPL.
+fn license(value: &str) -> Result<(), &'static str> {
+    match value {
+        "GPL" | "GPL v2" | "GPL and additional rights" | "Dual BSD/GPL" | "Dual MIT/GPL" | "Dual MPL/GPL" => {
+            Ok(())
+        }
+        _ => Err(
+            "GPL, \"GPL v2\", \"GPL and additional rights\", \"Dual BSD/GPL\", \"Dual MIT/GPL\" or \"Dual MPL/GPL\"",
+        ),
+    }
+}
+
+fn symbol_cache(value: &str) -> Result<(), &'static str> {
+    match value {
+        "PER_PID" | "PER_PROGRAM" | "NONE" | "0" | "1" => Ok(()),
+        _ => Err("PER_PID, PER_PROGRAM or NONE"),
+    }
+}
+
 fn any(_value: &str) -> Result<(), &'static str> {
     Ok(())
 }
@@ -395,6 +460,8 @@ mod tests {
                     variable.name
                 );
             }
+            // Setting a limit to its default is to have one.
+            (configured.max_probes, configured.max_programs) = (None, None);
             assert_eq!(configured, Configured::default(), "{}", variable.name);
         }
     }

@@ -19,7 +19,7 @@ pub static PROBE_KINDS: &[&str] = &[
 ];
 
 /// Builtin values.
-pub static VALUES: &[&str] = &["ctx", "pcomm", "ppid", "leader_comm", "leader_tid", "config"];
+pub static VALUES: &[&str] = &["ctx", "pcomm", "ppid", "leader_comm", "leader_tid"];
 
 /// Functions.
 pub static FUNCTIONS: &[&str] = &[

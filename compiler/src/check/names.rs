@@ -1,10 +1,12 @@
 //! Bare words, calls and fields.
 
+use super::config_record::is_config;
 use super::cx::Cx;
 use super::queries;
 use crate::aggregation;
 use crate::builtin;
 use crate::codes;
+use crate::config::RECORD;
 use crate::expand::prelude;
 use crate::function::{self, Call};
 use crate::hir::{Expr, ExprKind};
@@ -22,6 +24,9 @@ use crumbs_grammar::span::{Span, Spanned};
 impl Cx<'_> {
     /// A bare word.
     pub(super) fn ident(&mut self, name: &str, span: Span) -> Option<Expr> {
+        if name == RECORD {
+            return self.config_record(span);
+        }
         if let Some(value) = self.named_value(name, span) {
             return value;
         }
@@ -269,6 +274,9 @@ impl Cx<'_> {
 
     /// `of.name`, `of->name`.
     pub(super) fn field(&mut self, of: &ast::Expr, name: &ast::Name, span: Span) -> Option<Expr> {
+        if is_config(of) {
+            return self.config_variable(name, span);
+        }
         if !super::uses::is_record(of) {
             let value = self.value(of)?;
             return self.member_named(value, name, span);
