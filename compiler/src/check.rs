@@ -56,6 +56,7 @@ mod queries;
 mod record;
 mod shown;
 mod statements;
+mod static_arguments;
 mod types;
 mod uses;
 

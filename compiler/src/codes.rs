@@ -193,6 +193,10 @@ codes! {
     NEEDS_UNSAFE = "E0172", "this must be allowed with --unsafe",
         "What can change or crash the traced system is done only where the user allows it on the command line.",
         "kprobe:0xffffffff81000000 { @ = count(); }";
+    NO_USDT = "E0173", "there is no such static probe",
+        "`usdt:BINARY:[PROVIDER:]NAME` names a static probe (USDT) that a program or library was built with; `crumbs -l \
+         'usdt:BINARY:*'` lists those of a file.",
+        "usdt:libc:setjump { @ = count(); }";
     DISCARDED = "W0200", "a value is computed and not used",
         "The statement has no effect. Write `_ = …;` where that is meant.",
         "begin { pid + 1; }";

@@ -290,6 +290,9 @@ pub enum ExprKind {
     Builtin(BuiltinId),
     /// `argN`: the N-th argument as a 64-bit pattern.
     Arg(u8),
+    /// 8 bytes at this offset of the program's context, as a 64-bit pattern: a register, or an argument of a raw
+    /// tracepoint.
+    Context(u32),
     /// `retval`, as a 64-bit pattern.
     ReturnValue,
     /// A scalar field of the tracepoint's record: `width` bytes at `offset`, extended by `signed`.

@@ -10,8 +10,6 @@ pub static PROBE_KINDS: &[&str] = &[
     "fexit",
     "fr",
     "kretfunc",
-    "usdt",
-    "U",
     "asyncwatchpoint",
     "aw",
     "iter",

@@ -39,4 +39,5 @@ pub mod shown;
 pub mod similar;
 pub mod target;
 pub mod types;
+pub mod usdt;
 pub mod visit;

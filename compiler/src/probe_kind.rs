@@ -8,13 +8,16 @@ use crate::glob::Glob;
 use crate::plan::{Attach, ProgramKind, Site};
 use crate::target::{Feature, Target, TargetError};
 use crate::types::Space;
+use crate::usdt::Argument;
 use crumbs_grammar::ast::AttachPart;
 use crumbs_grammar::diagnostic::{Code, Diagnostic};
 use crumbs_grammar::span::Span;
+use std::sync::Arc;
 
 mod begin;
 mod bench;
 mod counter;
+mod cpp;
 mod end;
 mod hardware;
 mod interval;
@@ -30,6 +33,7 @@ mod test;
 pub(crate) mod tracepoint;
 mod uprobe;
 mod uretprobe;
+mod usdt;
 mod user;
 mod watchpoint;
 
@@ -40,6 +44,7 @@ pub static ALL: &[&dyn ProbeKind] = &[
     &own_signal::OwnSignal,
     &uprobe::Uprobe,
     &uretprobe::Uretprobe,
+    &usdt::Usdt,
     &kprobe::Kprobe,
     &kretprobe::Kretprobe,
     &tracepoint::Tracepoint,
@@ -194,6 +199,8 @@ pub struct Place {
     pub attach: Attach,
     /// The record that a program finds there.
     pub record: Option<tracepoint::Record>,
+    /// Where its arguments are, where that is not the calling convention's business.
+    pub arguments: Option<Arc<[Argument]>>,
     /// Whether the script names it, rather than matching it by a wildcard.
     pub literal: bool,
 }
@@ -218,6 +225,7 @@ impl Place {
             },
             attach,
             record: None,
+            arguments: None,
             literal: true,
         }
     }

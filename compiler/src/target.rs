@@ -6,6 +6,7 @@
 
 use crate::ctype::{EnumType, Field, KernelFunction, StructId};
 use crate::types::Type;
+use crate::usdt::Argument;
 use std::sync::Arc;
 
 /// A processor architecture, with its calling convention (see [`crate::arch`]).
@@ -173,6 +174,21 @@ pub struct SourceFile {
     pub text: String,
 }
 
+/// A place of a static user probe (USDT). A probe can have several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsdtProbe {
+    /// Who provides it: `libc`.
+    pub provider: String,
+    /// Its name: `setjmp`.
+    pub name: String,
+    /// Offset of its instruction in the file, bytes.
+    pub offset: u64,
+    /// Offset of its semaphore in the file; 0 where it has none.
+    pub semaphore: u64,
+    /// Its arguments, in order.
+    pub arguments: Arc<[Argument]>,
+}
+
 /// Why a target could not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetError {
@@ -259,6 +275,35 @@ pub trait Target {
     /// When there is none, or it cannot be read.
     fn import(&self, importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
         let _ = (importer, path);
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: Vec::new(),
+        })
+    }
+    /// Whether an instruction begins `offset` bytes behind the start of a function.
+    ///
+    /// # Errors
+    /// When the code cannot be read.
+    fn is_instruction(
+        &self,
+        _binary: &Binary,
+        _function: &Function,
+        _offset: u64,
+    ) -> Result<bool, TargetError> {
+        Ok(true)
+    }
+    /// The places of the static user probes of a binary.
+    ///
+    /// # Errors
+    /// When it cannot be read or is no ELF file of this architecture.
+    fn usdt_probes(&self, _binary: &Binary) -> Result<Arc<[UsdtProbe]>, TargetError> {
+        Ok(Arc::new([]))
+    }
+    /// The programs and libraries of the traced process or command, its own program first. Never empty.
+    ///
+    /// # Errors
+    /// When none is traced, or what it loads cannot be read.
+    fn loaded_binaries(&self) -> Result<Vec<Binary>, TargetError> {
         Err(TargetError::NotFound {
             similar: Vec::new(),
             searched: Vec::new(),

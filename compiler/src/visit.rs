@@ -126,6 +126,7 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
         | ExprKind::Var(_)
         | ExprKind::Builtin(_)
         | ExprKind::Arg(_)
+        | ExprKind::Context(_)
         | ExprKind::ReturnValue
         | ExprKind::RecordField { .. }
         | ExprKind::RecordText { .. }

@@ -8,6 +8,7 @@ mod btf;
 mod elf;
 mod gnu_hash;
 mod imports;
+mod instructions;
 mod kernel_symbols;
 mod ld_cache;
 mod libraries;
@@ -18,6 +19,7 @@ mod refusal;
 #[cfg(test)]
 mod scratch;
 mod tracefs;
+mod usdt;
 
 use crate::kernel::attach::warm_up;
 use crate::kernel::probe;
@@ -25,7 +27,7 @@ use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{
     Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
-    TracepointFormat,
+    TracepointFormat, UsdtProbe,
 };
 use crumbs_compiler::types::Type;
 use elf::{Image, Images};
@@ -82,6 +84,7 @@ pub struct HostTarget {
     types: btf::KernelTypes,
     images: RefCell<Images>,
     functions: RefCell<HashMap<String, Arc<[Function]>>>,
+    usdt: RefCell<HashMap<String, Arc<[UsdtProbe]>>>,
     /// By what was asked for.
     binaries: RefCell<HashMap<String, Vec<Binary>>>,
     /// The bytes of the dynamic loader's cache; empty where it cannot be read.
@@ -102,6 +105,7 @@ impl HostTarget {
             types: btf::KernelTypes::new(None),
             images: RefCell::default(),
             functions: RefCell::default(),
+            usdt: RefCell::default(),
             binaries: RefCell::default(),
             loader_cache: OnceCell::new(),
             loaded: OnceCell::new(),
@@ -362,6 +366,51 @@ impl Target for HostTarget {
 
     fn tracepoint(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, TargetError> {
         self.tracefs.format(category, event)
+    }
+
+    fn is_instruction(&self, binary: &Binary, function: &Function, offset: u64) -> Result<bool, TargetError> {
+        // The longest instruction has 15 bytes.
+        let code = self
+            .image(binary)?
+            .bytes_at(function.offset, offset.saturating_add(16))?;
+        // What cannot be decoded is left to the user.
+        Ok(instructions::begins_at(&code, offset, self.arch()).unwrap_or(true))
+    }
+
+    fn usdt_probes(&self, binary: &Binary) -> Result<Arc<[UsdtProbe]>, TargetError> {
+        if let Some(probes) = self.usdt.borrow().get(&binary.path) {
+            return Ok(Arc::clone(probes));
+        }
+        let image = self.image(binary)?;
+        let probes: Arc<[UsdtProbe]> = usdt::probes(&image, self.arch())?.into();
+        self.usdt
+            .borrow_mut()
+            .insert(binary.path.clone(), Arc::clone(&probes));
+        Ok(probes)
+    }
+
+    fn loaded_binaries(&self) -> Result<Vec<Binary>, TargetError> {
+        let mut files = Vec::new();
+        if let Some(pid) = self.options.pid {
+            let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
+            let root = libraries::foreign_root(pid);
+            files.extend(exe.map(|exe| root.map_or(exe.clone(), |root| libraries::beneath(&root, &exe))));
+        }
+        files.extend(self.loaded()?.iter().cloned());
+        let mut seen = BTreeSet::new();
+        let binaries: Vec<Binary> = files
+            .into_iter()
+            .filter_map(|file| file.into_os_string().into_string().ok())
+            .filter(|path| seen.insert(path.clone()))
+            .map(|path| Binary { path })
+            .collect();
+        if binaries.is_empty() {
+            return Err(TargetError::NotFound {
+                similar: Vec::new(),
+                searched: Vec::new(),
+            });
+        }
+        Ok(binaries)
     }
 
     fn traceable_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {

@@ -13,6 +13,7 @@ use crate::world::Event;
 use crumbs_compiler::ctype::Bits;
 use crumbs_compiler::hir::*;
 use crumbs_compiler::plan::{AfterPrint, Attach, EventId, EventKind, MapId, Occasion, UNREADABLE};
+use crumbs_compiler::target::Arch;
 use crumbs_compiler::types::{NameTable, Type};
 use crumbs_runtime::show::{self, Content, Entry, Output, printf};
 use crumbs_runtime::value::Value;
@@ -63,6 +64,8 @@ enum Ended {
 /// The surroundings that are the same throughout a run.
 #[derive(Clone, Debug)]
 pub struct Machine {
+    /// Its architecture.
+    pub arch: Arch,
     /// How many CPUs there can be.
     pub cpus: u32,
     /// When the run began, ns.
@@ -348,6 +351,19 @@ impl Evaluator<'_> {
             }
             ExprKind::Builtin(id) => self.builtin(id.row().name),
             ExprKind::Arg(n) => Datum::Number(self.event.args[usize::from(*n)] as i64),
+            ExprKind::Context(offset) => {
+                // Of the registers, events state only those that carry arguments and the result.
+                let convention = self.machine.arch.convention();
+                let argument = convention
+                    .args
+                    .iter()
+                    .position(|&at| i64::from(at) == i64::from(*offset));
+                let value = match argument {
+                    Some(n) => self.event.args[n],
+                    None => self.event.retval,
+                };
+                Datum::Number(value as i64)
+            }
             ExprKind::ReturnValue => Datum::Number(self.event.retval as i64),
             ExprKind::RecordField {
                 offset,

@@ -220,6 +220,7 @@ pub fn compare_with_vm(case: &Case) -> Result<(), String> {
     let compiled = compiled(&hir, &case.script, &target)?;
     let events = events(case, &hir, &target);
     let machine = Machine {
+        arch: target.arch(),
         cpus: target.possible_cpus(),
         start: run_vm::START,
         tracer: Event {

@@ -88,6 +88,7 @@ pub fn machine(target: &Here) -> Machine {
     let thread = fs::read_link("/proc/thread-self").expect("there is /proc");
     let tid = thread.file_name().and_then(|name| name.to_str()?.parse().ok());
     Machine {
+        arch: target.arch(),
         cpus: target.possible_cpus(),
         start: 0,
         tracer: Event {

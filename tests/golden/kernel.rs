@@ -10,7 +10,7 @@ use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{
     Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
-    TracepointFormat,
+    TracepointFormat, UsdtProbe,
 };
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::load::LoadError;
@@ -53,6 +53,10 @@ impl Target for Mixed {
 
     fn tracepoint(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, TargetError> {
         self.places.tracepoint(category, event)
+    }
+
+    fn usdt_probes(&self, binary: &Binary) -> Result<Arc<[UsdtProbe]>, TargetError> {
+        self.places.usdt_probes(binary)
     }
 
     fn traceable_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {

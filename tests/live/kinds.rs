@@ -228,3 +228,91 @@ fn kernel_functions_by_wildcard_offset_and_in_order() {
         .run();
     assert!(outcome.number("@: ") >= 7, "{outcome:?}");
 }
+
+/// The program with static probes, and its path as text.
+fn static_probes() -> (std::path::PathBuf, String) {
+    let program = compiled("static_probes.c", &[]);
+    let path = program.display().to_string();
+    (program, path)
+}
+
+/// Why the static probes of the test program cannot be used; they are written in x86-64 assembler.
+fn no_static_probes() -> Option<String> {
+    let other = !cfg!(target_arch = "x86_64");
+    no_tracing().or_else(|| other.then(|| "the static probes are those of x86-64".to_owned()))
+}
+
+#[test]
+fn static_probes_have_their_arguments() {
+    needs!(no_static_probes());
+    let (_, path) = static_probes();
+    let script = format!(
+        "usdt:{path}:registers {{ printf(\"%d %ld %d %d %d %d\\n\", arg0, arg1, arg2, arg3, arg4, arg5); }}
+         usdt:{path}:live:memory {{ printf(\"%d %ld %d\\n\", arg0, arg1, arg2); print(probe); }}
+         U:{path}:text {{ printf(\"%s\\n\", str(arg0)); }}"
+    );
+    Crumbs::script(&script)
+        .args(&["-c", &path])
+        .run()
+        .prints(&format!(
+            "-3 8589934592 -2 9029 42 -5\n-7 1099511627776 -4\nusdt:{path}:live:memory\nstatic text\n\n\n"
+        ));
+}
+
+#[test]
+fn static_probes_at_several_places_and_behind_semaphores() {
+    needs!(no_static_probes());
+    let (_, path) = static_probes();
+    let command = format!("{path} 3");
+    let run = |script: &str| {
+        Crumbs::script(&script.replace("PROGRAM", &path))
+            .args(&["-c", &command])
+            .run()
+    };
+    run("usdt:PROGRAM:twice { @[arg0] = count(); }")
+        .maps("@[100]: 1\n@[101]: 1\n@[102]: 1\n@[200]: 1\n@[201]: 1\n@[202]: 1\n");
+    run("usdt:PROGRAM:guarded { @ = sum(arg0); }").maps("@: 3\n");
+    run("usdt:PROGRAM:live:t* { @[probe] = count(); }").maps(&format!(
+        "@[usdt:{path}:live:text]: 3\n@[usdt:{path}:live:twice]: 6\n"
+    ));
+    run("usdt:*:text { @ = count(); }").maps("@: 3\n");
+    run("usdt:PROGRAM:guarded { @ = count(); } usdt:PROGRAM:live:guarded { @b = count(); }")
+        .maps("@: 3\n@b: 3\n");
+}
+
+#[test]
+fn static_probes_of_a_running_process() {
+    needs!(no_static_probes());
+    let (program, _) = static_probes();
+    let mut child = std::process::Command::new(&program)
+        .args(["2", "wait"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id().to_string();
+    let mut run = Crumbs::script(
+        "usdt:guarded { @ = count(); } usdt:*:text { @t = count(); } uprobe:main { } uprobe:*:getenv { }",
+    )
+    .args(&["-p", &pid])
+    .start();
+    run.attached();
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"\n").unwrap();
+    child.wait().unwrap();
+    run.wait().maps("@: 2\n@t: 2\n");
+}
+
+#[test]
+fn offsets_within_an_instruction_are_refused() {
+    needs!(no_static_probes());
+    let (_, path) = static_probes();
+    // `main` begins with a push of one byte or with endbr64 of four; three bytes behind either is inside of something.
+    let refused = (1..8).filter(|offset| {
+        let script = format!("uprobe:{path}:main+{offset} {{ }}");
+        let outcome = Crumbs::script(&script).args(&["--dry-run"]).run();
+        outcome.status == 1
+            && outcome
+                .stderr
+                .contains("no instruction of `main` begins at offset")
+    });
+    assert!(refused.count() > 0);
+}

@@ -15,11 +15,13 @@ use crate::probe_kind::tracepoint::Record;
 use crate::probe_kind::{Offers, ProbeKind};
 use crate::target::{Arch, Target};
 use crate::types::{IntType, Space, StackMode, Type, align_to};
+use crate::usdt::Argument;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::{COMMAND_LINE, Sources};
 use crumbs_grammar::span::Span;
 use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Why the script is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +69,8 @@ pub(super) struct ProgramCx {
     pub index: usize,
     pub kind: Option<&'static dyn ProbeKind>,
     pub record: Option<(Record, String)>,
+    /// Where its arguments are, where that is not the calling convention's business.
+    pub arguments: Option<Arc<[Argument]>>,
     pub func: Option<Naming>,
     pub probe_name: Option<Naming>,
     /// The variables declared so far.
@@ -97,6 +101,7 @@ impl ProgramCx {
             index,
             kind: planned.kind,
             record: planned.record.clone(),
+            arguments: planned.arguments.clone(),
             func: Some(planned.func.clone()),
             probe_name: Some(planned.probe_name.clone()),
             ..Self::default()

@@ -97,6 +97,7 @@ impl Cx<'_> {
         }
         let expr = |kind, ty| Some(Expr { kind, ty, span });
         match row.role {
+            Role::Argument if self.program.arguments.is_some() => self.static_argument(name, n, span),
             Role::Argument => {
                 let is_raw = self
                     .program

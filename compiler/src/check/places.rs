@@ -17,9 +17,11 @@ use crate::probe_kind::tracepoint::{FieldValue, Record};
 use crate::probe_kind::{self, Failure, Place, Point, ProbeKind, did_you_mean};
 use crate::similar::similar;
 use crate::target::Target;
+use crate::usdt::Argument;
 use crumbs_grammar::ast::{self, AttachPart};
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A program to be checked.
 pub(super) struct Planned<'a> {
@@ -31,6 +33,8 @@ pub(super) struct Planned<'a> {
     pub attach: Vec<Attach>,
     /// The record it finds, and the name of a place with it.
     pub record: Option<(Record, String)>,
+    /// Where its arguments are, where that is not the calling convention's business.
+    pub arguments: Option<Arc<[Argument]>>,
     /// What `func` is.
     pub func: Naming,
     /// What `probe` is.
@@ -130,6 +134,7 @@ type Expanded = Result<Vec<(&'static dyn ProbeKind, Place)>, (Option<&'static dy
 struct Group {
     kind: &'static dyn ProbeKind,
     layout: Layout,
+    arguments: Option<Arc<[Argument]>>,
     places: Vec<Place>,
     /// Index into `places` of those that must not be there twice.
     known: HashMap<(String, u64, bool), usize>,
@@ -161,6 +166,7 @@ impl<'a> PlaceCx<'a, '_> {
                 kind: first_kind,
                 attach: Vec::new(),
                 record: None,
+                arguments: None,
                 func: Naming::Constant(0),
                 probe_name: Naming::Constant(0),
             });
@@ -290,6 +296,7 @@ impl<'a> PlaceCx<'a, '_> {
                 kind: Some(group.kind),
                 attach,
                 record: record.clone(),
+                arguments: group.arguments.clone(),
                 func,
                 probe_name,
             });
@@ -311,11 +318,15 @@ fn add(groups: &mut Vec<Group>, kind: &'static dyn ProbeKind, place: Place, uses
         }
         None => Vec::new(),
     };
-    let same = |group: &Group| group.kind.name() == kind.name() && group.layout == layout;
+    let same = |group: &Group| {
+        let alike = group.layout == layout && group.arguments == place.arguments;
+        alike && group.kind.name() == kind.name()
+    };
     let at = groups.iter().position(same).unwrap_or_else(|| {
         groups.push(Group {
             kind,
             layout: layout.clone(),
+            arguments: place.arguments.clone(),
             places: Vec::new(),
             known: HashMap::new(),
         });

@@ -297,6 +297,7 @@ impl Printer<'_, '_, '_> {
             ExprKind::MapValue { map, key } => self.element(*map, key.as_deref()),
             ExprKind::Builtin(id) => self.f.write_str(id.row().name),
             ExprKind::Arg(n) => write!(self.f, "arg{n}"),
+            ExprKind::Context(offset) => write!(self.f, "context[{offset}]"),
             ExprKind::ReturnValue => self.f.write_str("retval"),
             ExprKind::RecordField { offset, .. } => write!(self.f, "record[{offset}: {}]", expr.ty),
             ExprKind::RecordText { offset, size } => write!(self.f, "record[{offset}: {size} characters]"),

@@ -34,6 +34,7 @@ impl BodyCx<'_> {
             ExprKind::MapValue { map, key } => self.map_scalar(*map, key.as_deref(), &expr.ty),
             ExprKind::Builtin(id) => (id.row().lower)(self),
             ExprKind::Arg(n) => self.argument(*n),
+            ExprKind::Context(offset) => self.context_word(*offset),
             ExprKind::ReturnValue => {
                 let offset = self.target.arch().convention().result;
                 self.ir.emit(Op::CtxLoad {
@@ -208,6 +209,18 @@ impl BodyCx<'_> {
                 signed: false,
             }),
             None => self.no_scalar(),
+        }
+    }
+
+    /// 8 bytes of the context. Its structures are far smaller than what an offset can say.
+    fn context_word(&mut self, offset: u32) -> Value {
+        match i16::try_from(offset) {
+            Ok(offset) => self.ir.emit(Op::CtxLoad {
+                offset,
+                width: Width::B8,
+                signed: false,
+            }),
+            Err(_) => self.no_scalar(),
         }
     }
 

@@ -51,6 +51,7 @@ impl ProbeKind for Begin {
             },
             attach: Attach::Begin { cookie: 0 },
             record: None,
+            arguments: None,
             literal: true,
         }])
     }

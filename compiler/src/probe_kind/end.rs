@@ -51,6 +51,7 @@ impl ProbeKind for End {
             },
             attach: Attach::End { cookie: 0 },
             record: None,
+            arguments: None,
             literal: true,
         }])
     }

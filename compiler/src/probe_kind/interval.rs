@@ -45,6 +45,7 @@ impl ProbeKind for Interval {
             },
             attach: Attach::Interval { every, cookie: 0 },
             record: None,
+            arguments: None,
             literal: true,
         }])
     }

@@ -125,6 +125,7 @@ fn matching(
                 }],
             },
             record: None,
+            arguments: None,
             literal: false,
         }
     };

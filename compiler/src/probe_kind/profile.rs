@@ -48,6 +48,7 @@ impl ProbeKind for Profile {
             },
             attach: Attach::Profile { every, cookie: 0 },
             record: None,
+            arguments: None,
             literal: true,
         }])
     }

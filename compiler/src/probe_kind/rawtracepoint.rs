@@ -101,6 +101,7 @@ impl ProbeKind for RawTracepoint {
             },
             attach: Attach::RawTracepoint { event, cookie: 0 },
             record: None,
+            arguments: None,
             literal,
         };
         Ok(events.into_iter().map(place).collect())

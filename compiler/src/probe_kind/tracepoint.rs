@@ -87,6 +87,7 @@ impl ProbeKind for Tracepoint {
                     id: record.id,
                     cookie: 0,
                 },
+                arguments: None,
                 literal,
             });
         }

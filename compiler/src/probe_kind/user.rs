@@ -1,6 +1,6 @@
 //! What `uprobe` and `uretprobe` share: places in programs and libraries.
 
-use super::{Failure, Place, Point, ProbeKind, did_you_mean};
+use super::{Failure, Place, Point, ProbeKind, cpp, did_you_mean};
 use crate::codes;
 use crate::glob::Glob;
 use crate::plan::{Attach, Site, UprobePlace};
@@ -18,9 +18,14 @@ enum Wanted<'a> {
     Function(&'a str, u64),
     /// All functions that match.
     Matching(Glob),
+    /// All functions whose C++ name matches, with or without its parameters.
+    Demangled(Glob),
     /// A virtual address.
     Address(u64),
 }
+
+/// What stands before a function's C++ name.
+const CPP: &str = "cpp";
 
 /// The places of an attach point `kind:BINARY:WHAT`, at the return of functions where `on_return`.
 pub(super) fn expand(
@@ -29,13 +34,21 @@ pub(super) fn expand(
     point: &Point<'_>,
     target: &dyn Target,
 ) -> Result<Vec<Place>, Failure> {
-    let (binary, what) = match point.parts {
-        [binary, what] if !binary.text.is_empty() && !what.text.is_empty() => (binary, what),
-        [_, language, _] if language.text == "cpp" => return Err(later(point, "C++ names in attach points")),
+    let is_empty = |part: &&AttachPart| part.text.is_empty();
+    if point.parts.iter().any(|part| is_empty(&part)) {
+        return Err(Failure::malformed(kind, point));
+    }
+    let (binary, what, wanted) = match point.parts {
+        // Without a binary: of the traced process.
+        [what] if point.pid.is_some() => (None, what, wanted(what)?),
+        [binary, what] => (Some(binary), what, wanted(what)?),
+        [binary, language, what] if language.text == CPP => {
+            (Some(binary), what, Wanted::Demangled(Glob::new(&what.text)))
+        }
         _ => return Err(Failure::malformed(kind, point)),
     };
-    let wanted = wanted(what)?;
-    if on_return && !matches!(wanted, Wanted::Function(_, 0) | Wanted::Matching(_)) {
+    let is_whole = !matches!(wanted, Wanted::Function(_, 1..) | Wanted::Address(_));
+    if on_return && !is_whole {
         return Err(Failure::wrong(
             Diagnostic::error(
                 &codes::BAD_OFFSET,
@@ -45,7 +58,51 @@ pub(super) fn expand(
             .help("name a function, without offset"),
         ));
     }
-    let binaries = target.binaries(&binary.text).map_err(|error| {
+    let binaries = binaries(binary, what, point, target)?;
+    let mut cx = Expansion {
+        kind,
+        on_return,
+        what,
+        target,
+        unsafe_allowed: point.unsafe_allowed,
+        literal_binary: binaries.len() == 1,
+        places: Vec::new(),
+    };
+    let mut failure = None;
+    for binary in &binaries {
+        if let Err(error) = cx.binary(binary, &wanted) {
+            failure.get_or_insert(error);
+        }
+    }
+    match failure {
+        // Of several binaries, some may lack the function.
+        Some(failure) if cx.places.is_empty() => Err(failure),
+        _ => Ok(cx.places),
+    }
+}
+
+/// The files that `binary` means; `*` for all that the traced process has loaded, `None` for its program.
+pub(super) fn binaries(
+    binary: Option<&AttachPart>,
+    what: &AttachPart,
+    point: &Point<'_>,
+    target: &dyn Target,
+) -> Result<Vec<Binary>, Failure> {
+    let loaded = || {
+        target.loaded_binaries().map_err(|error| {
+            let message = "there is no traced process to look in".to_owned();
+            Failure::target(error, &codes::NO_BINARY, point.span, message)
+        })
+    };
+    let Some(binary) = binary else {
+        let mut loaded = loaded()?;
+        loaded.truncate(1);
+        return Ok(loaded);
+    };
+    if binary.text == "*" && !binary.quoted {
+        return loaded();
+    }
+    target.binaries(&binary.text).map_err(|error| {
         let source_line = binary.text.contains('@') && what.text.bytes().all(|b| b.is_ascii_digit());
         if source_line {
             return later(point, "source lines in attach points");
@@ -63,26 +120,7 @@ pub(super) fn expand(
             )
         };
         Failure::target(error, code, binary.span, message)
-    })?;
-    let mut cx = Expansion {
-        kind,
-        on_return,
-        what,
-        target,
-        literal_binary: binaries.len() == 1,
-        places: Vec::new(),
-    };
-    let mut failure = None;
-    for binary in &binaries {
-        if let Err(error) = cx.binary(binary, &wanted) {
-            failure.get_or_insert(error);
-        }
-    }
-    match failure {
-        // Of several binaries, some may lack the function.
-        Some(failure) if cx.places.is_empty() => Err(failure),
-        _ => Ok(cx.places),
-    }
+    })
 }
 
 fn wanted(what: &AttachPart) -> Result<Wanted<'_>, Failure> {
@@ -130,6 +168,7 @@ struct Expansion<'a> {
     on_return: bool,
     what: &'a AttachPart,
     target: &'a dyn Target,
+    unsafe_allowed: bool,
     literal_binary: bool,
     places: Vec<Place>,
 }
@@ -142,31 +181,32 @@ impl Expansion<'_> {
         };
         match wanted {
             Wanted::Function(name, offset) => {
-                let function = match self.target.functions_named(binary, name) {
-                    Ok(functions) => functions.into_iter().next(),
+                // Several local functions can have one name.
+                let functions = match self.target.functions_named(binary, name) {
+                    Ok(functions) => functions,
                     Err(TargetError::NotFound { similar, .. }) => {
                         return Err(self.no_function(binary, name, &similar));
                     }
                     Err(error) => return Err(unreadable(error)),
                 };
-                let function = function.ok_or_else(|| self.no_function(binary, name, &[]))?;
-                if *offset != 0 && function.size != 0 && *offset >= function.size {
-                    return Err(Failure::wrong(
-                        Diagnostic::error(
-                            &codes::BAD_OFFSET,
-                            self.what.span,
-                            format!("offset {offset} is behind the end of `{name}`"),
-                        )
-                        .label(format!("`{name}` has {} bytes", function.size)),
-                    ));
+                for function in &functions {
+                    self.check_offset(binary, function, *offset)?;
+                    let literal = self.literal_binary;
+                    self.place(binary, &self.what.text, name, function.offset + offset, literal);
                 }
-                self.place(
-                    binary,
-                    &self.what.text,
-                    name,
-                    function.offset + offset,
-                    self.literal_binary,
-                );
+            }
+            Wanted::Demangled(glob) => {
+                let functions = self.target.functions(binary).map_err(unreadable)?;
+                let before = self.places.len();
+                for function in functions.iter() {
+                    if let Some(name) = cpp::matching(&function.name, glob) {
+                        let what = format!("{CPP}:{name}");
+                        self.place(binary, &what, &name, function.offset, glob.is_literal());
+                    }
+                }
+                if self.places.len() == before {
+                    return Err(self.no_match(binary, &functions));
+                }
             }
             Wanted::Matching(glob) => {
                 let functions = self.target.functions(binary).map_err(unreadable)?;
@@ -196,6 +236,37 @@ impl Expansion<'_> {
         Ok(())
     }
 
+    /// The kernel does not see whether an instruction begins at an offset: a probe within one changes it.
+    fn check_offset(&self, binary: &Binary, function: &Function, offset: u64) -> Result<(), Failure> {
+        let bad = |message: String, label: String| {
+            let diagnostic = Diagnostic::error(&codes::BAD_OFFSET, self.what.span, message);
+            Err(Failure::wrong(diagnostic.label(label)))
+        };
+        let name = &function.name;
+        if offset == 0 {
+            return Ok(());
+        }
+        if function.size != 0 && offset >= function.size {
+            let message = format!("offset {offset} is behind the end of `{name}`");
+            return bad(message, format!("`{name}` has {} bytes", function.size));
+        }
+        match self.target.is_instruction(binary, function, offset) {
+            Ok(false) if !self.unsafe_allowed => {
+                let message = format!("no instruction of `{name}` begins at offset {offset}");
+                let label = "a probe inside of an instruction would change it".to_owned();
+                bad(message, label).map_err(|failure: Failure| Failure {
+                    diagnostic: Box::new(failure.diagnostic.help(format!(
+                        "`objdump -d --disassemble={name} {}` shows where they begin; --unsafe leaves the check out",
+                        binary.path
+                    ))),
+                    ..failure
+                })
+            }
+            // What cannot be decoded cannot be checked.
+            _ => Ok(()),
+        }
+    }
+
     fn place(&mut self, binary: &Binary, what: &str, func: &str, offset: u64, literal: bool) {
         self.places.push(Place {
             site: Site {
@@ -212,6 +283,7 @@ impl Expansion<'_> {
                 }],
             },
             record: None,
+            arguments: None,
             literal,
         });
     }

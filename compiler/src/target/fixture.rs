@@ -17,6 +17,8 @@
 //! function write 0xf8340 157                    # of that binary: name, file offset, size
 //! ifunc strlen 0x9f1c0 129                      # the same for an indirect function
 //!
+//! usdt app start 0x1234 0 -4@%edi 8@$5         # of that binary: provider, name, file offset, semaphore, arguments
+//!
 //! symbol vmlinux vfs_read 0xffffffff81400000    # a traceable function of the kernel: module, name, address
 //!
 //! tracepoint syscalls:sys_enter_read            # and the text of its tracefs `format` file
@@ -38,13 +40,14 @@
 
 use super::{
     Arch, Binary, FEATURES, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
-    TracepointFormat, tracepoint_format,
+    TracepointFormat, UsdtProbe, tracepoint_format,
 };
 use crate::c::{self, Constant, Declarations};
 use crate::ctype::{EnumType, Field, KernelFunction, StructId};
 use crate::glob::Glob;
 use crate::similar::similar;
 use crate::types::Type;
+use crate::usdt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -87,6 +90,7 @@ struct RecordedBinary {
     aliases: Vec<String>,
     segments: Vec<Segment>,
     functions: Arc<[Function]>,
+    usdt: Vec<UsdtProbe>,
 }
 
 /// The facts that a fixture text states; see the module's page for its format.
@@ -236,6 +240,10 @@ impl Target for FixtureTarget {
             &format!("{category}:{event}"),
             names.iter().map(String::as_str),
         ))
+    }
+
+    fn usdt_probes(&self, binary: &Binary) -> Result<Arc<[UsdtProbe]>, TargetError> {
+        Ok(self.recorded(binary)?.usdt.clone().into())
     }
 
     fn traceable_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
@@ -456,6 +464,18 @@ impl Parser {
                     size,
                     indirect: keyword == "ifunc",
                 });
+            }
+            ("usdt", [provider, name, offset, semaphore, arguments @ ..]) => {
+                let arch = self.arch.ok_or("a static probe before `arch`")?;
+                let probe = UsdtProbe {
+                    provider: (*provider).to_owned(),
+                    name: (*name).to_owned(),
+                    offset: number(offset)?,
+                    semaphore: number(semaphore)?,
+                    arguments: usdt::arguments(&arguments.join(" "), arch).into(),
+                };
+                let (path, _) = self.current.as_ref().ok_or("a static probe before any binary")?;
+                self.binaries.entry(path.clone()).or_default().usdt.push(probe);
             }
             ("symbol", [module, name, address]) => {
                 let key = ((*module).to_owned(), (*name).to_owned());

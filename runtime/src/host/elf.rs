@@ -23,6 +23,9 @@ const MAX_READ: u64 = 1 << 30;
 /// The most of a dynamic section that is read: thousands of needed libraries.
 const MAX_DYNAMIC: u64 = 1 << 20;
 
+/// The most code that is read at once: more than any function has.
+const MAX_CODE: u64 = 1 << 22;
+
 /// The most sections: object files compiled with a section a function have 100,000.
 const MAX_SECTIONS: u64 = 1 << 20;
 
@@ -35,6 +38,8 @@ pub(crate) struct Image {
     ctx: Ctx,
     segments: Vec<ProgramHeader>,
     sections: Vec<SectionHeader>,
+    /// Which of the sections holds their names.
+    names: usize,
     exported: OnceCell<Option<SymbolTable>>,
 }
 
@@ -111,6 +116,7 @@ impl Image {
             ctx,
             segments,
             sections,
+            names: usize::from(header.e_shstrndx),
             exported: OnceCell::new(),
         })
     }
@@ -243,6 +249,54 @@ impl Image {
                 .filter(|inside| *inside < segment.p_filesz)?;
             segment.p_offset.checked_add(inside)
         })
+    }
+
+    /// The file offset of an address in any segment that is loaded.
+    pub(crate) fn data_offset(&self, address: u64) -> Option<u64> {
+        let loaded = self
+            .segments
+            .iter()
+            .filter(|s| s.p_type == program_header::PT_LOAD);
+        loaded.filter(|s| address >= s.p_vaddr).find_map(|s| {
+            let inside = address.checked_sub(s.p_vaddr).filter(|at| *at < s.p_filesz)?;
+            s.p_offset.checked_add(inside)
+        })
+    }
+
+    /// The contents of its note sections.
+    pub(crate) fn notes(&self) -> Result<Vec<Vec<u8>>, TargetError> {
+        let notes = self
+            .sections
+            .iter()
+            .filter(|s| s.sh_type == section_header::SHT_NOTE);
+        notes.map(|section| self.contents(section, "its notes")).collect()
+    }
+
+    /// The address of the section of this name.
+    pub(crate) fn section_address(&self, name: &str) -> Result<Option<u64>, TargetError> {
+        let Some(names) = self.sections.get(self.names) else {
+            return Ok(None);
+        };
+        let names = self.contents(names, "the names of its sections")?;
+        let budget = Cell::new(names.len().saturating_mul(16));
+        let found = self
+            .sections
+            .iter()
+            .find(|section| string_at(&names, section.sh_name, &budget) == Some(name.as_bytes()));
+        Ok(found.map(|section| section.sh_addr))
+    }
+
+    /// `size` bytes of the file, or as many as there are.
+    pub(crate) fn bytes_at(&self, offset: u64, size: u64) -> Result<Vec<u8>, TargetError> {
+        let (file, length) = self.reopen()?;
+        let size = size.min(length.saturating_sub(offset)).min(MAX_CODE);
+        read_part(&file, length, offset, size).map_err(|error| read_error(&self.path, &error, "its code"))
+    }
+
+    fn contents(&self, section: &SectionHeader, what: &str) -> Result<Vec<u8>, TargetError> {
+        let (file, length) = self.reopen()?;
+        read_part(&file, length, section.sh_offset, section.sh_size)
+            .map_err(|error| read_error(&self.path, &error, what))
     }
 
     /// The executable segments, as address ranges.

@@ -2,7 +2,7 @@
 //!
 //! | program | context | attributes |
 //! |---|---|---|
-//! | user and kernel probes | registers ([`crumbs_compiler::arch::Convention`]) | `arg0`…, `retval`, `ip`, `sp` |
+//! | user and kernel probes | registers ([`crumbs_compiler::arch::Convention`]) | `arg0`…, `retval`, `ip`, `sp`, registers by name (`rdi`, `x0`) |
 //! | tracepoints | the record | its fields, `NAME` or `args.NAME` |
 //! | timers | `struct bpf_perf_event_data` | as probes, and `period`, `addr` |
 //! | raw tracepoints, `begin`, `end` | `struct bpf_raw_tracepoint_args` | `arg0`… |
@@ -10,6 +10,7 @@
 use super::event::{Event, Value};
 use crumbs_compiler::plan::ProgramKind;
 use crumbs_compiler::target::{Arch, FieldLocation, TracepointField, TracepointFormat};
+use crumbs_compiler::usdt;
 
 /// The most arguments of a raw tracepoint.
 const RAW_ARGS: usize = 12;
@@ -61,7 +62,8 @@ fn registers(arch: Arch, extra: usize, event: &Event) -> Result<Vec<u8>, String>
                 .strip_prefix("arg")
                 .and_then(|number| number.parse::<usize>().ok())
                 .and_then(|number| convention.args.get(number))
-                .and_then(|&offset| usize::try_from(offset).ok()),
+                .and_then(|&offset| usize::try_from(offset).ok())
+                .or_else(|| usdt::register(name, arch).map(usize::from)),
         };
         let Some(place) = offset.and_then(|offset| context.get_mut(offset..offset + 8)) else {
             let last = convention.args.len().saturating_sub(1);

@@ -122,7 +122,7 @@ fn messages() {
         (
             "begin { print(arg0); }",
             "`arg0` does not exist in begin probes".into(),
-            "it exists in uprobe probes",
+            "it exists in uprobe, usdt, kprobe, rawtracepoint probes",
         ),
         (
             "begin { printf(\"%d\\n\"); }",
