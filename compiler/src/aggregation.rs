@@ -18,6 +18,7 @@ mod deviation;
 mod hist;
 mod numeric;
 mod percentiles;
+mod series;
 
 pub use percentiles::quantiles;
 
@@ -153,6 +154,9 @@ pub struct Signature {
     pub takes_weight: bool,
     /// The literal parameters behind it: name, and the default of those that may be left out.
     pub params: &'static [(&'static str, Option<i64>)],
+    /// A literal string behind them that may be left out: its name and what it can be, the first where it is left out.
+    /// [`AggType::params`] ends with its index.
+    pub choice: Option<(&'static str, &'static [&'static str])>,
 }
 
 /// What an aggregation's kernel half may use: the function under construction and the place of the state.
@@ -168,7 +172,14 @@ pub trait UpdateCx {
     fn word(&mut self, index: u32) -> crate::ir::Value;
     /// Address of the word at run-time index `index`, which is below `words`; otherwise as [`UpdateCx::word`]. To be
     /// asked for once.
-    fn word_at(&mut self, index: crate::ir::Value, words: u32) -> crate::ir::Value;
+    fn word_at(&mut self, index: crate::ir::Value, words: u32) -> crate::ir::Value {
+        self.slot_at(index, words, 1)
+    }
+    /// Address of the `words` words of the slot at run-time index `index`, which is below `slots`, where the state is
+    /// `slots` slots of `words` words; `words` is a power of two of at most [`CHUNK_WORDS`]. To be asked for once.
+    fn slot_at(&mut self, index: crate::ir::Value, slots: u32, words: u32) -> crate::ir::Value;
+    /// The time now, in nanoseconds of the TAI clock.
+    fn tai(&mut self) -> crate::ir::Value;
     /// Says that a word at a run-time index will be asked for. Where the state's place does not depend on the index, it is
     /// found now: finding it calls helpers, and what is computed afterwards then needs not be kept across them.
     fn announce(&mut self);
@@ -196,6 +207,18 @@ pub enum Shown {
     },
     /// Several numbers with names.
     Fields(Vec<(&'static str, i128)>),
+    /// What a number did over time.
+    Series {
+        /// Nanoseconds from the beginning of one interval to that of the next.
+        interval: u64,
+        /// How many intervals there are at most, back from the last one.
+        reach: u64,
+        /// Whether the numbers are signed.
+        signed: bool,
+        /// Number of the interval, counted from the beginning of the TAI clock, and what the number was; ascending.
+        /// Without number where there was none in an interval.
+        points: Vec<(u64, Option<i128>)>,
+    },
     /// A histogram: its buckets from the first to the last populated one, in ascending order.
     Hist {
         /// The buckets.
@@ -250,6 +273,7 @@ pub static ALL: &[&dyn Aggregation] = &[
     &decimal::DecimalHist,
     &percentiles::Percentiles,
     &deviation::Deviation,
+    &series::Series,
 ];
 
 /// Finds an aggregation by the name that scripts use.

@@ -24,7 +24,6 @@ pub static FUNCTIONS: &[&str] = &[
     "debugf",
     "skboutput",
     "is_scalar",
-    "tseries",
     "strlen",
     "strcap",
     "strstr",
@@ -64,7 +63,6 @@ pub static TYPES: &[&str] = &[
     "ustats_t",
     "hist_t",
     "lhist_t",
-    "tseries_t",
 ];
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 pub mod histogram;
 pub mod json;
 pub mod printf;
+pub mod series;
 pub mod text;
 
 use crate::value::Value;
@@ -89,6 +90,8 @@ pub enum Content {
     },
     /// Several numbers with names.
     Fields(Vec<(&'static str, i128)>),
+    /// What a number did over time.
+    Series(series::Series),
     /// A histogram.
     Histogram {
         /// Its buckets, ascending.
@@ -114,6 +117,17 @@ impl Content {
                 total,
             },
             Shown::Fields(fields) => Self::Fields(fields),
+            Shown::Series {
+                interval,
+                reach,
+                signed,
+                points,
+            } => Self::Series(series::Series {
+                interval,
+                reach,
+                signed,
+                points,
+            }),
             Shown::Hist { buckets, scaled } => Self::Histogram {
                 buckets,
                 suffix: scaled.then_some(presentation.suffix),
@@ -129,6 +143,7 @@ impl Content {
             Self::Number(number) => Some(*number),
             Self::Average(average) | Self::Stats { average, .. } => Some(*average),
             Self::Fields(fields) => fields.first().map(|(_, first)| *first),
+            Self::Series(_) => None,
             Self::Histogram { buckets, .. } => Some(buckets.iter().map(|b| i128::from(b.count)).sum()),
         }
     }
@@ -148,6 +163,11 @@ impl Content {
                     *number /= i128::from(by);
                 }
             }
+            Self::Series(series) => {
+                for (_, number) in &mut series.points {
+                    *number = number.map(|number| number / i128::from(by));
+                }
+            }
             Self::Histogram { buckets, .. } => {
                 for bucket in buckets {
                     bucket.count /= u64::from(by);
@@ -160,6 +180,7 @@ impl Content {
 /// Puts entries in the order to show them: ascending by value where values are numbers, then by key. `top` keeps the
 /// last so many (0: all), `div` divides what is shown (0 and 1: not).
 pub fn arrange(entries: &mut Vec<Entry>, top: u32, div: u32) {
+    series::share_window(entries);
     entries.sort_by(|a, b| {
         a.value
             .weight()

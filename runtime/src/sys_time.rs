@@ -36,9 +36,7 @@ const SECOND: u64 = 1_000_000_000;
 pub fn strftime_at(format: &str, nanos: u64) -> Vec<u8> {
     // What the clocks differ by is taken now: the kernel does not keep what it was when the program ran.
     let since_1970 = if nanos >= EPOCH_FROM {
-        let ahead = clock_ns(libc::CLOCK_TAI).saturating_sub(clock_ns(libc::CLOCK_REALTIME));
-        // Whole seconds; the rest is the time between the two calls.
-        nanos.saturating_sub(ahead / SECOND * SECOND)
+        wall_clock_of_tai(nanos)
     } else {
         nanos.saturating_add(clock_ns(libc::CLOCK_REALTIME).saturating_sub(boot_clock_ns()))
     };
@@ -47,6 +45,20 @@ pub fn strftime_at(format: &str, nanos: u64) -> Vec<u8> {
         &with_fraction(format, &micros),
         libc::time_t::try_from(since_1970 / SECOND).unwrap_or(0),
     )
+}
+
+/// The wall clock where the TAI clock shows this, both in nanoseconds.
+fn wall_clock_of_tai(nanos: u64) -> u64 {
+    let ahead = clock_ns(libc::CLOCK_TAI).saturating_sub(clock_ns(libc::CLOCK_REALTIME));
+    // Whole seconds; the rest is the time between the two calls.
+    nanos.saturating_sub(ahead / SECOND * SECOND)
+}
+
+/// A time of the TAI clock in nanoseconds, by a strftime format in the local time zone, and the nanoseconds of its second.
+pub fn tai_at(format: &str, nanos: u64) -> (String, u64) {
+    let since_1970 = wall_clock_of_tai(nanos);
+    let text = strftime(format, libc::time_t::try_from(since_1970 / SECOND).unwrap_or(0));
+    (String::from_utf8_lossy(&text).into_owned(), since_1970 % SECOND)
 }
 
 /// A strftime format with digits in the place of `%f`.

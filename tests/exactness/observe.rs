@@ -148,6 +148,11 @@ fn number(content: &Content) -> u64 {
         Content::Number(number) | Content::Average(number) => *number as u64,
         Content::Stats { average, .. } => *average as u64,
         Content::Fields(fields) => fields[0].1 as u64,
+        Content::Series(series) => series
+            .points
+            .iter()
+            .filter_map(|(_, number)| *number)
+            .sum::<i128>() as u64,
         Content::Histogram { buckets, .. } => buckets.iter().map(|bucket| bucket.count).sum(),
     }
 }

@@ -14,6 +14,7 @@ mod operators;
 mod options;
 mod probes;
 mod process;
+mod series;
 mod signals;
 mod stacks;
 mod support;

@@ -79,6 +79,7 @@ impl Aggregation for Hist {
             takes_value: true,
             takes_weight: true,
             params: &[("k", Some(0))],
+            ..Signature::default()
         }
     }
     fn check_params(&self, params: &[i64]) -> Result<(), String> {
@@ -231,6 +232,7 @@ impl Aggregation for LinearHist {
             takes_value: true,
             takes_weight: true,
             params: &[("min", None), ("max", None), ("step", None)],
+            ..Signature::default()
         }
     }
     fn check_params(&self, params: &[i64]) -> Result<(), String> {

@@ -8,7 +8,7 @@ use crate::ir::{AtomicOp, BinOp, Cond, Op, Value, Width};
 const TRIES: i64 = 16;
 
 /// A 64-bit word as the number it stands for.
-fn number(ty: &AggType, word: u64) -> i128 {
+pub(super) fn number(ty: &AggType, word: u64) -> i128 {
     if ty.signed {
         i128::from(word as i64)
     } else {
@@ -108,6 +108,43 @@ fn touch(cx: &mut dyn UpdateCx, addr: Value) {
     cx.ir().store(addr, 0, Width::B8, one);
 }
 
+/// Emits: stores `word` at `addr + offset` where it is greater than what is there (unsigned).
+pub(super) fn raise(cx: &mut dyn UpdateCx, addr: Value, offset: i16, word: Value) {
+    let exchange = cx.has_compare_exchange();
+    let ir = cx.ir();
+    let (head, better, retry, exhausted, done) = (ir.block(), ir.block(), ir.block(), ir.block(), ir.block());
+    let (old, tries) = (ir.param(head), ir.param(head));
+    let zero = ir.iconst(0);
+    let first = ir.load(addr, offset, Width::B8);
+    ir.jump(head, &[first, zero]);
+    ir.switch_to(head);
+    ir.branch(Cond::UGt, word, old, better, done);
+    ir.switch_to(better);
+    if exchange {
+        let seen = ir.emit(Op::CompareExchange {
+            addr,
+            offset,
+            expected: old,
+            new: word,
+        });
+        ir.branch(Cond::Eq, seen, old, done, retry);
+        ir.switch_to(retry);
+        let tries = ir.bin_imm(BinOp::Add, tries, 1);
+        let limit = ir.iconst(TRIES);
+        ir.branch_with(Cond::ULt, tries, limit, (head, &[seen, tries]), (exhausted, &[]));
+    } else {
+        // Kernels without compare-and-exchange (before 5.12) run one program at a time on a CPU.
+        ir.store(addr, offset, Width::B8, word);
+        ir.jump(done, &[]);
+        ir.switch_to(retry);
+        ir.jump(exhausted, &[]);
+    }
+    ir.switch_to(exhausted);
+    cx.contended();
+    cx.ir().jump(done, &[]);
+    cx.ir().switch_to(done);
+}
+
 /// `min(n)` and `max(n)`. State: the extreme so far, encoded so that a greater word means a more extreme number and 0
 /// the least extreme one there is; and 1 once that one itself was seen. So each update writes one word, and a reader that
 /// takes the words one after the other sees every number or none of it.
@@ -122,7 +159,7 @@ impl Extreme {
 
     /// What the number's bits are combined with by exclusive or, for encoding and decoding alike: the sign bit makes
     /// the order unsigned, all bits reverse it.
-    fn key(&self, ty: &AggType) -> u64 {
+    pub(super) fn key(&self, ty: &AggType) -> u64 {
         let sign = if ty.signed { 1 << 63 } else { 0 };
         if self.least { !sign } else { sign }
     }
@@ -173,46 +210,16 @@ impl Aggregation for Extreme {
     fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
         let Some(value) = value else { return };
         let (addr, touched) = (cx.word(0), cx.word(1));
-        let exchange = cx.has_compare_exchange();
         let ir = cx.ir();
         let word = ir.bin_imm(BinOp::Xor, value, self.key(ty) as i64);
-        let (least, some) = (ir.block(), ir.block());
-        let (head, better, retry, exhausted, done) =
-            (ir.block(), ir.block(), ir.block(), ir.block(), ir.block());
+        let (least, some, done) = (ir.block(), ir.block(), ir.block());
         let zero = ir.iconst(0);
         ir.branch(Cond::Eq, word, zero, least, some);
         ir.switch_to(least);
         touch(cx, touched);
-        let ir = cx.ir();
-        ir.jump(done, &[]);
-        ir.switch_to(some);
-        let (old, tries) = (ir.param(head), ir.param(head));
-        let first = ir.load(addr, 0, Width::B8);
-        ir.jump(head, &[first, zero]);
-        ir.switch_to(head);
-        ir.branch(Cond::UGt, word, old, better, done);
-        ir.switch_to(better);
-        if exchange {
-            let seen = ir.emit(Op::CompareExchange {
-                addr,
-                offset: 0,
-                expected: old,
-                new: word,
-            });
-            ir.branch(Cond::Eq, seen, old, done, retry);
-            ir.switch_to(retry);
-            let tries = ir.bin_imm(BinOp::Add, tries, 1);
-            let limit = ir.iconst(TRIES);
-            ir.branch_with(Cond::ULt, tries, limit, (head, &[seen, tries]), (exhausted, &[]));
-        } else {
-            // Kernels without compare-and-exchange (before 5.12) run one program at a time on a CPU.
-            ir.store(addr, 0, Width::B8, word);
-            ir.jump(done, &[]);
-            ir.switch_to(retry);
-            ir.jump(exhausted, &[]);
-        }
-        ir.switch_to(exhausted);
-        cx.contended();
+        cx.ir().jump(done, &[]);
+        cx.ir().switch_to(some);
+        raise(cx, addr, 0, word);
         cx.ir().jump(done, &[]);
         cx.ir().switch_to(done);
     }

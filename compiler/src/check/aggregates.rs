@@ -104,7 +104,8 @@ impl Cx<'_> {
             .iter()
             .filter(|(_, default)| default.is_none())
             .count();
-        let all = values + signature.params.len();
+        let literals = signature.params.len();
+        let all = values + literals + usize::from(signature.choice.is_some());
         let (min, max) = (values + required, all + usize::from(signature.takes_weight));
         if !(min..=max).contains(&call.args.len()) {
             let syntax = syntax(aggregation);
@@ -112,6 +113,7 @@ impl Cx<'_> {
         }
         let (args, weight) = call.args.split_at(all.min(call.args.len()));
         let (value, params) = args.split_at(values);
+        let (params, given) = params.split_at(literals.min(params.len()));
         let weight = weight.first().map(|weight| self.aggregated(aggregation, weight));
         let value = value.first().map(|value| self.aggregated(aggregation, value));
         let mut numbers = Vec::with_capacity(signature.params.len());
@@ -125,6 +127,9 @@ impl Cx<'_> {
             Some(expr) => expr.map(Some),
             None => Some(None),
         };
+        if let Some(choice) = signature.choice {
+            numbers.push(self.one_of(aggregation, choice, given.first().copied()));
+        }
         let (value, weight) = (known(value)?, known(weight)?);
         let numbers = numbers.into_iter().collect::<Option<Vec<_>>>()?;
         if let Err(message) = aggregation.check_params(&numbers) {
@@ -139,6 +144,32 @@ impl Cx<'_> {
             );
         }
         Some((value, numbers, weight))
+    }
+
+    /// The index of the string given among those that there are.
+    fn one_of(
+        &mut self,
+        aggregation: &'static dyn Aggregation,
+        (name, choices): (&str, &[&str]),
+        given: Option<&ast::Expr>,
+    ) -> Option<i64> {
+        let Some(given) = given else { return Some(0) };
+        if let ast::ExprKind::Str(text) = &given.kind
+            && let Some(index) = choices.iter().position(|choice| text == choice.as_bytes())
+        {
+            return Some(index as i64);
+        }
+        let choices: Vec<String> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
+        let message = format!(
+            "`{name}` of `{}` must be one of {}",
+            aggregation.name(),
+            choices.join(", ")
+        );
+        self.report(Diagnostic::error(
+            &codes::BAD_AGGREGATION_PARAMETER,
+            given.span,
+            message,
+        ))
     }
 
     fn aggregated(&mut self, aggregation: &'static dyn Aggregation, value: &ast::Expr) -> Option<Expr> {
@@ -172,6 +203,11 @@ fn syntax(aggregation: &dyn Aggregation) -> String {
         Some(default) => format!("{name} = {default}"),
         None => (*name).to_owned(),
     }));
+    args.extend(
+        signature
+            .choice
+            .map(|(name, choices)| format!("{name} = \"{}\"", choices[0])),
+    );
     args.extend(signature.takes_weight.then(|| "weight = 1".to_owned()));
     format!("{}({})", aggregation.name(), args.join(", "))
 }
@@ -183,6 +219,13 @@ fn spelled(agg: &AggType) -> String {
     if aggregation.signature().takes_value {
         args.push("…".to_owned());
     }
-    args.extend(agg.params.iter().map(i64::to_string));
+    let signature = aggregation.signature();
+    args.extend(agg.params.iter().take(signature.params.len()).map(i64::to_string));
+    if let (Some((_, choices)), Some(chosen)) = (signature.choice, agg.params.last()) {
+        let chosen = usize::try_from(*chosen)
+            .ok()
+            .and_then(|chosen| choices.get(chosen));
+        args.extend(chosen.map(|chosen| format!("\"{chosen}\"")));
+    }
     format!("{}({})", aggregation.name(), args.join(", "))
 }

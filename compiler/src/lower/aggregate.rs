@@ -264,33 +264,40 @@ impl UpdateCx for StateCx<'_, '_> {
         }
     }
 
-    fn word_at(&mut self, index: Value, words: u32) -> Value {
+    fn slot_at(&mut self, index: Value, slots: u32, words: u32) -> Value {
+        let stride = 8 * words;
         if let StatePlace::PerCpu {
             key,
             chunk_at: Some(at),
             ..
         } = self.place
         {
+            let count = CHUNK_WORDS / words;
             let chunk = self
                 .cx
                 .ir
-                .bin_imm(BinOp::LShr, index, i64::from(CHUNK_WORDS.trailing_zeros()));
+                .bin_imm(BinOp::LShr, index, i64::from(count.trailing_zeros()));
             self.cx.store_at(key, at, Width::B8, chunk);
             let base = self.base(Some((at, chunk)));
             return self.cx.ir.emit(Op::ElementAddr {
                 base,
                 index,
-                count: CHUNK_WORDS,
-                stride: 8,
+                count,
+                stride,
             });
         }
         let base = self.base(None);
         self.cx.ir.emit(Op::ElementAddr {
             base,
             index,
-            count: words.next_power_of_two(),
-            stride: 8,
+            count: slots.next_power_of_two(),
+            stride,
         })
+    }
+
+    fn tai(&mut self) -> Value {
+        self.cx.require(Feature::TaiClock);
+        self.cx.ir.call(Helper::KtimeGetTaiNs, &[])
     }
 
     fn announce(&mut self) {

@@ -66,6 +66,7 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
             Content::Value(_) | Content::Number(_) => "map",
             Content::Average(_) | Content::Stats { .. } | Content::Fields(_) => "stats",
             Content::Histogram { .. } => "hist",
+            Content::Series(_) => "tseries",
         };
         let contents = match &first.key {
             None => content(&first.value),
@@ -139,6 +140,15 @@ fn content(content: &Content) -> String {
             let field = |(name, n): &(&str, i128)| format!("\"{name}\": {}", integer(*n));
             let fields: Vec<String> = fields.iter().map(field).collect();
             format!("{{{}}}", fields.join(", "))
+        }
+        Content::Series(series) => {
+            let point = |&(interval, number): &(u64, Option<i128>)| {
+                let begin = series.begin(interval, "%Y-%m-%dT%H:%M:%S", 9);
+                let number = number.map_or_else(|| "null".to_owned(), integer);
+                format!("{{\"interval_start\":\"{begin}\",\"value\":{number}}}")
+            };
+            let points: Vec<String> = series.points.iter().map(point).collect();
+            format!("[{}]", points.join(","))
         }
         Content::Histogram { buckets, .. } => {
             let buckets: Vec<String> = buckets.iter().map(bucket).collect();

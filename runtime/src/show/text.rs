@@ -2,7 +2,7 @@
 //!
 //! Results go to one writer (standard output or a file), everything about the run to another (standard error).
 
-use super::{Content, Entry, Output, histogram, write_message};
+use super::{Content, Entry, Output, histogram, series, write_message};
 use crate::value::Value;
 use crumbs_compiler::plan::MessageLevel;
 use std::io::{self, Write};
@@ -104,6 +104,10 @@ fn write_entry(name: &str, entry: &Entry, out: &mut Vec<u8>) {
         Content::Histogram { buckets, suffix } => {
             out.extend_from_slice(b":\n");
             histogram::write(buckets, *suffix, out);
+        }
+        Content::Series(series) => {
+            out.extend_from_slice(b":\n");
+            series::write(series, out);
         }
         Content::Value(value) => {
             out.extend_from_slice(b": ");
