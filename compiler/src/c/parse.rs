@@ -6,7 +6,7 @@
 use super::ctype::{CType, Tables};
 use super::declarator::Derive;
 use super::lexer::{Kind, Place, Token};
-use super::words::{Basic, INTEGERS, POSIX, is_basic, is_qualifier, tag_keyword};
+use super::words::{Basic, INTEGERS, POSIX, is_basic, is_qualifier, starts_declaration, tag_keyword};
 use super::{Mistake, Outside};
 use crate::types::IntType;
 use std::rc::Rc;
@@ -26,6 +26,8 @@ pub(super) struct Parser<'a> {
     /// What is blamed where the text ends too early.
     end: Place,
     nesting: u32,
+    /// Behind the body of the last struct, union or enum and its attributes.
+    pub(super) behind_body: Option<usize>,
     /// Whether this is an `#if`: names are 0 there, and all numbers have 64 bits.
     pub(super) in_condition: bool,
 }
@@ -75,6 +77,7 @@ impl<'a> Parser<'a> {
             outside,
             end,
             nesting: 0,
+            behind_body: None,
             in_condition: false,
         }
     }
@@ -213,20 +216,16 @@ impl<'a> Parser<'a> {
 
     /// Whether a definition ends without its semicolon, which bpftrace's scripts may leave out at the end of a struct.
     fn ends_unpunctuated(&self, specifiers: &Specifiers) -> bool {
-        let behind_body = self.at > 0 && self.tokens[self.at - 1].is("}")
-            || specifiers.attributes.packed
-            || specifiers.attributes.aligned > 0;
-        let starts = |word: &str| {
-            matches!(
-                word,
-                "struct" | "union" | "enum" | "typedef" | "static" | "extern"
-            )
-        };
         !specifiers.is_typedef
-            && behind_body
-            && self.word().is_none_or(starts)
+            && self.is_behind_body()
+            && self.word().is_none_or(starts_declaration)
             && !self.is("*")
             && !self.is("(")
+    }
+
+    /// Whether what was just read is the body of a struct, union or enum with its attributes.
+    fn is_behind_body(&self) -> bool {
+        self.behind_body == Some(self.at)
     }
 
     fn skip_initializer(&mut self) {
@@ -306,7 +305,10 @@ impl<'a> Parser<'a> {
         };
         while let Some(word) = self.word() {
             let word_place = self.place();
-            if matches!(word, "__attribute__" | "__attribute") {
+            let has_body = matches!(found, Some(CType::Tag(_))) && self.is_behind_body();
+            if has_body && starts_declaration(word) {
+                break;
+            } else if matches!(word, "__attribute__" | "__attribute") {
                 specifiers.attributes = specifiers.attributes.and(self.attributes()?);
             } else if is_qualifier(word) {
                 specifiers.is_typedef |= word == "typedef";

@@ -40,6 +40,7 @@ impl Parser<'_> {
         self.leave();
         // They belong to the type, not to what is declared with it.
         let _ = attributes;
+        self.behind_body = Some(self.at);
         Ok((tag, Attributes::default()))
     }
 
@@ -164,7 +165,7 @@ impl Parser<'_> {
     /// A line of a struct: members of one type.
     pub(super) fn member(&mut self, members: &mut Vec<Declared>) -> Outcome<()> {
         let specifiers = self.specifiers()?;
-        if self.eat(";") {
+        if self.eat(";") || self.is("}") {
             // A struct without a name has its members in this one; one with a tag is only declared.
             if specifiers.unnamed.is_some() {
                 let member = self.declared(
@@ -208,6 +209,10 @@ impl Parser<'_> {
             if !self.eat(",") {
                 break;
             }
+        }
+        // Compilers forgive a missing semicolon behind the last member, and scripts make use of that.
+        if self.is("}") {
+            return Ok(());
         }
         self.expect(";", "behind the member")
     }

@@ -306,6 +306,16 @@ fn pieces_of_a_script_are_one_text() {
 }
 
 #[test]
+fn semicolons_that_compilers_and_bpftrace_forgive() {
+    let text = "struct a { int x } struct b { struct { short y } z; struct a v } __attribute__((packed)) \
+                typedef int num; enum e { ONE } struct c { num n }";
+    let (declared, diagnostics) = declarations(&[&spanned(text)], &target());
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
+    assert_eq!(members(&declared, "struct", "a"), "struct a 4: int32 x@0");
+    assert_eq!(members(&declared, "struct", "c"), "struct c 4: int32 n@0");
+}
+
+#[test]
 fn mistakes_say_what_and_where() {
     for (text, message, about) in [
         ("struct a { int x y; };", "expected `;` behind the member", "y"),

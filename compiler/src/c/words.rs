@@ -3,6 +3,11 @@
 use super::ctype::CType;
 use crate::types::IntType;
 
+/// Words that begin a declaration and nothing else.
+pub(super) fn starts_declaration(word: &str) -> bool {
+    tag_keyword(word).is_some() || matches!(word, "typedef" | "static" | "extern")
+}
+
 pub(super) fn tag_keyword(word: &str) -> Option<&'static str> {
     ["struct", "union", "enum"]
         .into_iter()
