@@ -12,7 +12,7 @@ use crumbs_runtime::child::{self, Child, Watch};
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::attach;
 use crumbs_runtime::kernel::load::LoadError;
-use crumbs_runtime::kernel::{KernelBackend, Options};
+use crumbs_runtime::kernel::{KernelBackend, Options, probe};
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::Output;
 use crumbs_runtime::show::json::JsonOutput;
@@ -64,6 +64,9 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         Some(command) if is_run => Some(Child::spawn(command).map_err(failed)?),
         _ => None,
     };
+    if target_process.is_some() || child.is_some() {
+        probe::follow_one_process();
+    }
     let target = HostTarget::new(HostOptions {
         pid: args.pid,
         programs: args.command.as_deref().map(child::programs).unwrap_or_default(),

@@ -5,6 +5,8 @@
 //! kernel as well.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "differential/bytecode_rmw.rs"]
+mod bytecode_rmw;
 #[path = "golden/cases.rs"]
 mod cases;
 #[path = "golden/kernel.rs"]
@@ -331,4 +333,37 @@ fn every_file_belongs_to_a_test() {
             );
         }
     }
+}
+
+/// Cases whose script itself reads, changes and writes an element in separate steps, which nothing can make one.
+const OWN_UPDATES: &[&str] = &[];
+
+#[test]
+fn every_update_is_atomic() {
+    let work = || {
+        let recorded = target();
+        let mut broken = Vec::new();
+        let mut checked = 0;
+        for (path, file) in files() {
+            for case in &file.cases {
+                let Ok(compilation) = compile(case, &target_of(case, &recorded)) else {
+                    continue;
+                };
+                let Compiled { plan, programs, .. } = &compilation.compiled;
+                checked += programs.len();
+                let updates: usize = programs
+                    .iter()
+                    .map(|program| bytecode_rmw::plain_updates(program, plan).len())
+                    .sum();
+                let name = format!("{}: {}", path.file_stem().unwrap().to_string_lossy(), case.name());
+                if (updates > 0) != OWN_UPDATES.contains(&name.as_str()) {
+                    broken.push(format!("{name}: {updates} plain updates"));
+                }
+            }
+        }
+        assert!(checked > 100, "only {checked} programs were checked");
+        broken
+    };
+    let broken = stages::on_large_stack(work).unwrap();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

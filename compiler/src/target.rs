@@ -72,7 +72,7 @@ features! {
     /// `BPF_TRACE_UPROBE_MULTI` links.
     UprobeMulti = "uprobe_multi links", 6 . 6, "one perf event a function: slow to attach and to detach";
     /// uprobe_multi filters by process rather than by thread.
-    UprobeMultiPid = "uprobe_multi process filter", 6 . 10, "the program itself compares the process";
+    UprobeMultiPid = "uprobe_multi process filter", 6 . 10, "perf events where only one process is traced";
     /// Signed division and remainder (version 4 of the instruction set).
     SignedDivision = "signed division", 6 . 6, "several instructions instead of one";
     /// Sleepable programs on user probes.

@@ -64,7 +64,7 @@ struct State {
 
 impl Fact {
     fn join(&mut self, other: &Self) -> bool {
-        let before = self.clone();
+        let before = (self.len(), self.constant);
         self.points.words.extend(&other.points.words);
         self.points.frame.extend(&other.points.frame);
         self.points.maps.extend(&other.points.maps);
@@ -72,7 +72,13 @@ impl Fact {
         if self.constant != other.constant {
             self.constant = None;
         }
-        *self != before
+        before != (self.len(), self.constant)
+    }
+
+    /// How much is in its sets: they only grow.
+    fn len(&self) -> usize {
+        let Pointers { words, frame, maps } = &self.points;
+        words.len() + frame.len() + maps.len() + self.from.len()
     }
 
     fn is_pointer(&self) -> bool {
@@ -106,42 +112,73 @@ pub fn plain_updates(program: &Program, plan: &Plan) -> Vec<PlainUpdate> {
 }
 
 fn plain_updates_of(program: &Program, plan: &Plan) -> Vec<PlainUpdate> {
-    let mut before: Vec<Option<State>> = vec![None; program.insns.len()];
-    let mut start = State::default();
-    start.regs[10].points.frame.insert(0);
-    let mut work = vec![(0, start)];
+    let leaders = leaders(program);
+    // What is known in front of each basic block that can be reached.
+    let mut before = BTreeMap::from([(0, State::default())]);
+    if let Some(start) = before.get_mut(&0) {
+        start.regs[10].points.frame.insert(0);
+    }
+    let mut work = BTreeSet::from([0]);
     let mut found = BTreeMap::new();
-    while let Some((at, state)) = work.pop() {
-        let Some(known) = before.get_mut(at) else { continue };
-        let changed = match known {
-            Some(known) => known.join(&state),
-            None => {
-                *known = Some(state);
-                true
-            }
-        };
-        let Some(state) = known.clone().filter(|_| changed) else {
-            continue;
-        };
+    while let Some(leader) = work.pop_first() {
         let mut step = Step {
             program,
             plan,
-            at,
-            state,
+            at: leader,
+            state: before.get(&leader).cloned().unwrap_or_default(),
             found: None,
         };
-        let next = step.run();
-        if let Some(word) = step.found {
-            found.insert(at, word);
-        }
-        for target in next {
-            work.push((target, step.state.clone()));
+        loop {
+            let next = step.run();
+            if let Some(word) = step.found.take() {
+                found.insert(step.at, word);
+            }
+            if let [only] = next[..]
+                && !leaders.contains(&only)
+            {
+                step.at = only;
+                continue;
+            }
+            for target in next.into_iter().filter(|&target| target < program.insns.len()) {
+                let changed = match before.get_mut(&target) {
+                    Some(known) => known.join(&step.state),
+                    None => before.insert(target, step.state.clone()).is_none(),
+                };
+                if changed {
+                    work.insert(target);
+                }
+            }
+            break;
         }
     }
     found
         .into_iter()
         .map(|(insn, word)| PlainUpdate { insn, word })
         .collect()
+}
+
+/// Where basic blocks may begin: where jumps go, and behind them; and behind the last instruction.
+fn leaders(program: &Program) -> BTreeSet<usize> {
+    let mut leaders = BTreeSet::from([0, program.insns.len()]);
+    for (at, insn) in program.insns.iter().enumerate() {
+        let is_jump =
+            matches!(insn.class(), op::JMP | op::JMP32) && !matches!(insn.code & 0xf0, op::CALL | op::EXIT);
+        if is_jump {
+            leaders.extend([at + 1, jump_target(at, *insn)]);
+        }
+    }
+    leaders
+}
+
+/// Where a jump at `at` goes if it is taken.
+fn jump_target(at: usize, insn: Insn) -> usize {
+    let is_far = insn.class() == op::JMP32 && insn.code & 0xf0 == op::JA;
+    let distance = if is_far {
+        insn.imm as isize
+    } else {
+        isize::from(insn.off)
+    };
+    (at + 1).wrapping_add_signed(distance)
 }
 
 impl State {
@@ -175,7 +212,6 @@ impl Step<'_> {
     fn run(&mut self) -> Vec<usize> {
         let insn = self.program.insns[self.at];
         let next = self.at + 1;
-        let jump = |off: i16| next.wrapping_add_signed(isize::from(off));
         match insn.class() {
             op::LD if insn.is_wide() => {
                 self.set(insn.dst, self.wide(insn));
@@ -199,9 +235,8 @@ impl Step<'_> {
                         self.call(insn);
                         vec![next]
                     }
-                    op::JA if insn.class() == op::JMP => vec![jump(insn.off)],
-                    op::JA => vec![next.wrapping_add_signed(insn.imm as isize)],
-                    _ => vec![next, jump(insn.off)],
+                    op::JA => vec![jump_target(self.at, insn)],
+                    _ => vec![next, jump_target(self.at, insn)],
                 };
             }
             _ => {}
@@ -437,87 +472,4 @@ fn mixed(a: Fact, b: Fact) -> Fact {
     };
     fact.from.extend(b.from);
     fact
-}
-
-mod tests {
-    use super::*;
-    use crate::{checked, compiled, fixture};
-    use crumbs_compiler::bpf::{Reg, Reloc};
-
-    const R0: Reg = Reg(0);
-    const R1: Reg = Reg(1);
-    const R2: Reg = Reg(2);
-
-    /// A plan with program memory, and a program of `insns` behind `r1 = &memory[64]`.
-    fn found(insns: &[Insn]) -> Vec<PlainUpdate> {
-        let target = fixture();
-        let source = "begin { @x = 1; }";
-        let plan = compiled(&checked(source, &target).unwrap(), source, &target)
-            .unwrap()
-            .plan;
-        let mut code = Insn::wide(R1, 3, 64).to_vec();
-        code.extend(insns);
-        code.push(Insn::exit());
-        let program = Program {
-            symbol: "p0".into(),
-            spans: vec![Default::default(); code.len()],
-            insns: code,
-            relocs: vec![Reloc {
-                insn: 0,
-                target: RelocTarget::Memory(64),
-            }],
-            frame: 0,
-            callbacks: Vec::new(),
-        };
-        plain_updates(&program, &plan)
-    }
-
-    #[test]
-    fn planted_faults_are_found() {
-        let load = Insn::load(op::DW, R2, R1, 8);
-        let add = Insn::alu_imm(op::ALU64 | op::ADD, R2, 1);
-        let store = Insn::store(op::DW, R1, 8, R2);
-        let word = (Shared::Memory, 72);
-        assert_eq!(found(&[load, add, store]), [PlainUpdate { insn: 4, word }]);
-        // Through the frame, another register, another way to the address.
-        let spill = Insn::store(op::DW, Reg::FP, -8, R2);
-        let reload = Insn::load(op::DW, R0, Reg::FP, -8);
-        let moved = [
-            Insn::alu_imm(op::ALU64 | op::ADD, R1, 8),
-            Insn::store(op::DW, R1, 0, R0),
-        ];
-        assert_eq!(
-            found(&[&[load, spill, reload, add][..], &moved].concat()),
-            [PlainUpdate { insn: 7, word }]
-        );
-        // Over a branch.
-        let skip = Insn::jump_imm(op::JMP | op::JEQ, R2, 5, 1);
-        assert_eq!(found(&[load, skip, add, store]), [PlainUpdate { insn: 5, word }]);
-    }
-
-    #[test]
-    fn sound_updates_are_left_alone() {
-        let load = Insn::load(op::DW, R2, R1, 8);
-        let one = Insn::mov_imm(R2, 1);
-        let atomic = Insn::atomic(i32::from(op::ADD), R1, 8, R2);
-        assert_eq!(found(&[load, one, Insn::store(op::DW, R1, 8, R2)]), []);
-        assert_eq!(found(&[load, atomic]), []);
-        assert_eq!(
-            found(&[load, Insn::store(op::DW, R1, 16, R2)]),
-            [],
-            "another word"
-        );
-    }
-
-    #[test]
-    fn a_planted_fault_in_a_hash_map_is_found() {
-        let target = fixture();
-        // What the language cannot make atomic: the two accesses are the script's own.
-        let source = "begin { $v = @x[1]; @x[1] = $v * 2; }";
-        let compiled = compiled(&checked(source, &target).unwrap(), source, &target).unwrap();
-        assert_eq!(plain_updates(&compiled.programs[0], &compiled.plan).len(), 1);
-        let source = "begin { @x[1] = @x[1] * 2; }";
-        let compiled = crate::compiled(&checked(source, &target).unwrap(), source, &target).unwrap();
-        assert_eq!(plain_updates(&compiled.programs[0], &compiled.plan), []);
-    }
 }

@@ -18,6 +18,7 @@ mod bytecode_rmw;
 mod bytes;
 mod evaluator;
 mod generator;
+mod planted_updates;
 mod run_kernel;
 mod run_vm;
 mod scripts;

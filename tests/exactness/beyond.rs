@@ -34,13 +34,17 @@ fn live_full_maps() {
         assert_eq!(delivered(&report, name) + lost, fired, "{name}");
         assert!(lost > 0, "{name}");
     }
-    for name in ["@inc", "@add", "@count", "@stats"] {
+    for name in ["@inc", "@add"] {
         assert_eq!(report.totals(name).len(), 1000, "{name}");
     }
-    for name in ["@incs", "@counts"] {
-        assert_eq!(report.number(name), 1000, "{name}");
+    // Keys that came while the kernel had no memory for them are in a second map, which is bounded like the first.
+    for name in ["@count", "@stats"] {
+        let keys = report.totals(name).len();
+        assert!((1000..=2000).contains(&keys), "{name}: {keys}");
     }
-    assert!(report.totals("@hist").len() <= 1000);
+    assert_eq!(report.number("@incs"), 1000);
+    assert_eq!(report.number("@counts"), report.totals("@count").len() as u64);
+    assert!(report.totals("@hist").len() <= 2000);
     assert_eq!(delivered(&report, "@pairs"), fired);
     assert_eq!(report.lost(" of @pairs were lost"), 0);
     assert!(report.lost(" of @inc were lost") > 0 && report.lost(" of @set were lost") > 0);

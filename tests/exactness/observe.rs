@@ -1,5 +1,6 @@
 //! Runs a script against the target and collects what it shows, as numbers.
 
+use crate::bytecode_rmw::plain_updates;
 use crate::faults::Fault;
 use crate::truth::Scale;
 use crumbs::stages;
@@ -261,16 +262,20 @@ fn target() -> Option<&'static PathBuf> {
     TARGET.get_or_init(build).as_ref()
 }
 
-/// Compiles a script.
+/// Compiles a script. Every update of map memory must be atomic.
 pub fn compile(text: &str, target: &dyn Target) -> Compiled {
     let checked = match stages::check("exactness", text, target, &options::Options::default()) {
         Ok(checked) => checked,
         Err(mistakes) => panic!("{text}\n{mistakes:#?}"),
     };
-    match driver::compile(&checked.script, target) {
+    let compiled = match driver::compile(&checked.script, target) {
         Ok(compiled) => compiled,
         Err(mistakes) => panic!("{text}\n{mistakes:#?}"),
+    };
+    for program in &compiled.programs {
+        assert_eq!(plain_updates(program, &compiled.plan), [], "{text}");
     }
+    compiled
 }
 
 /// Attaches, and lets the target run once that is done.

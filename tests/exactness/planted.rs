@@ -65,8 +65,10 @@ fn live_control_events_left_out_are_noticed() {
     if !can_run() {
         return;
     }
-    let scale = Scale::of_this_machine().divided(8);
-    let report = run_stalled(beyond::UNREAD, scale, Some(Fault::OnlyRings));
+    // More than both rings and the slots have room for, and nothing that takes user space long.
+    let scale = Scale::of_this_machine().divided(8).at_least(30_000);
+    let script = "config = { perf_rb_pages = 1 } HIT { @asked = count(); print(@asked); }";
+    let report = run_stalled(script, scale, Some(Fault::OnlyRings));
     assert!(beyond::shown(&report) < report.number("@asked"));
 }
 

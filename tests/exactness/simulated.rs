@@ -14,7 +14,8 @@ pub fn fixture() -> FixtureTarget {
     FixtureTarget::parse(include_str!("../golden/target.txt")).unwrap()
 }
 
-struct Simulation;
+/// Attaches everything at once.
+pub struct Simulation;
 
 impl Host<VmBackend> for Simulation {
     fn attach(&mut self, _backend: &mut VmBackend) -> Result<(), Error> {

@@ -56,6 +56,14 @@ impl Scale {
         }
     }
 
+    /// The same with at least so many calls, for what shows only then.
+    pub fn at_least(self, total: u64) -> Self {
+        Self {
+            calls: self.calls.max(total.div_ceil(self.threads)),
+            ..self
+        }
+    }
+
     /// How many calls there are.
     pub fn total(self) -> u64 {
         self.threads * self.calls

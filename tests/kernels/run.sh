@@ -28,18 +28,28 @@ executables=$(cargo test --workspace --no-run --message-format=json 2> "$logs/gu
 stage=$(mktemp -d); trap 'rm -rf "$stage"' EXIT
 # What the guests share: binaries without their debug information, which would only fill the memory of the guest.
 files=(-f "$binary:/crumbs" -f "$(command -v dd):/usr/local/bin/dd" -f tests/kernels/guest.sh:/guest.sh)
-for name in golden crumbs_runtime differential; do
+for name in golden crumbs_runtime differential exactness; do
   path=$(awk -v name="$name" '$1 == name { print $2; exit }' <<< "$executables")
   if [ -z "$path" ]; then failed "guests: there is no test binary $name"; continue; fi
   strip -o "$stage/$name" "$path" 2> /dev/null || cp "$path" "$stage/$name"
   files+=(-f "$stage/$name:/tests/$name")
 done
 
-# The tests of a kernel, each `VARIABLE=VALUE… BINARY FILTER`. What is emulated is slow, so the random ones make fewer cases.
+if gcc -O2 -pthread -static -o "$stage/target" tests/exactness/target.c; then files+=(-f "$stage/target:/target"); fi
+
+# The tests of a kernel, each `VARIABLE=VALUE… BINARY FILTER`. What is emulated is slow, so the random ones make fewer cases and
+# the target of the exactness tests fewer calls: with preempt=full, each of those finds its planted faults all the same.
 # Kernels before 6.1 have the core of the language only.
 tests_of() {
   tests=('GOLDEN_DIR=/golden /tests/golden loads_' '/tests/crumbs_runtime kernel::')
   case $1 in 6.1 | 6.12) tests+=('PROPTEST_CASES=12 /tests/differential kernel_') ;; esac
+  case $1 in 6.12 | 7)
+    if [ -e "$stage/target" ]; then
+      tests+=('CRUMBS_EXACTNESS_CALLS=4096 CRUMBS_EXACTNESS_TARGET=/target /tests/exactness live_')
+    else
+      skipped "kernel $1: exactness" 'its target needs gcc and a static libc'
+    fi ;;
+  esac
 }
 
 for kernel in "${kernels[@]}"; do

@@ -125,10 +125,14 @@ fn user_probes_see_only_the_command() {
     let mut other = Server::start(&program);
     other.begin("forever");
     let path = program.display();
-    Crumbs::script("uprobe:PROGRAM:value { @[arg0] = count(); }")
-        .over(&program, "value 77; sleep 30; value 78")
-        .run()
-        .maps("@[77]: 1\n@[78]: 1\n");
+    // Multi links, and perf events as on kernels whose multi links cannot tell processes apart; threads of it included.
+    for options in [&[][..], &["--no-feature", "uprobe_multi"]] {
+        Crumbs::script("uprobe:PROGRAM:value { @[arg0] = count(); }")
+            .over(&program, "value 77; sleep 30; value 78; threads 3 4")
+            .args(options)
+            .run()
+            .maps("@[77]: 1\n@[78]: 1\n@[0]: 4\n@[1]: 4\n@[2]: 4\n");
+    }
     // The program may well replace itself.
     Crumbs::script("uprobe:PROGRAM:value { @[arg0] = count(); }")
         .on(&program)

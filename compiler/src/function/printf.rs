@@ -62,8 +62,19 @@ fn wrong_count<T>(cx: &mut Cx<'_>, wanted: usize, found: usize, format: Span, ca
         count(wanted, "conversion"),
         count(found, "value")
     );
+    let help = match found.abs_diff(wanted) {
+        missing if found < wanted => {
+            format!(
+                "add {}, or write `%%` for a percent sign",
+                count(missing, "value")
+            )
+        }
+        left => format!("add {} to the format, such as `%d`", count(left, "conversion")),
+    };
     cx.report(
-        Diagnostic::error(&codes::FORMAT_COUNT, call.span, message).also(format, count(wanted, "conversion")),
+        Diagnostic::error(&codes::FORMAT_COUNT, call.span, message)
+            .also(format, count(wanted, "conversion"))
+            .help(help),
     )
 }
 

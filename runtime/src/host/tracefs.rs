@@ -154,10 +154,14 @@ impl Tracefs {
             names.iter().map(String::as_str),
             SIMILAR,
         );
-        let searched = self
-            .root
-            .get()
-            .map(|root| root.join("events").to_string_lossy().into_owned());
+        // The path of a mount of our own is of no use to anybody else.
+        let searched = match self.mount.get() {
+            Some(_) => Some("`events` of tracefs, which is mounted nowhere here".to_owned()),
+            None => {
+                let root = self.root.get();
+                root.map(|root| root.join("events").to_string_lossy().into_owned())
+            }
+        };
         TargetError::NotFound {
             similar,
             searched: searched.into_iter().collect(),

@@ -23,6 +23,14 @@ pub fn do_without(feature: Feature) {
     }
 }
 
+/// Programs are to run for one process only. Multi links that cannot tell processes apart are then not used: a perf event
+/// belongs to a process on every kernel. Call it before anything is compiled.
+pub fn follow_one_process() {
+    if !has(Feature::UprobeMultiPid) {
+        do_without(Feature::UprobeMulti);
+    }
+}
+
 /// Whether the running kernel can do `feature`. Asked at most once a process.
 pub fn has(feature: Feature) -> bool {
     static ANSWERS: OnceLock<Vec<(Feature, OnceLock<bool>)>> = OnceLock::new();
