@@ -32,7 +32,7 @@ use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
 use cx::{ProgramCx, Stage};
 use facts::{Facts, KeyFact};
 use places::Planned;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 mod aggregates;
 mod blocks;
@@ -42,6 +42,7 @@ mod config_record;
 mod convert;
 mod ctypes;
 mod cx;
+mod declared_maps;
 mod environment;
 mod expressions;
 mod facts;
@@ -88,7 +89,6 @@ pub fn check(
     let mut has_probe = false;
     for item in &script.items {
         has_probe |= matches!(item, ast::Item::Probe(_));
-        diagnostics.extend(later_item(item));
     }
     if !has_probe && diagnostics.iter().all(|d| d.severity != Severity::Error) {
         diagnostics.push(
@@ -138,7 +138,9 @@ pub fn check(
         unreachable: 0,
         ends: 0,
         told: HashSet::new(),
+        declared_maps: HashMap::new(),
     };
+    cx.declare_maps(script);
     cx.facts.vars.resize_with(places.programs.len(), Vec::new);
     cx.infer(&places.programs);
     cx.stage = Stage::Build;
@@ -225,6 +227,7 @@ impl<'a> Cx<'a> {
             let message = "none of the script's attach points exists on this machine";
             self.report::<()>(Diagnostic::error(&codes::EMPTY, Span::default(), message));
         }
+        self.warn_unused_maps();
         let mut failed = self.diagnostics.iter().any(is_error);
         let mut maps = Vec::with_capacity(self.facts.maps.len());
         for map in std::mem::take(&mut self.facts.maps) {
@@ -255,11 +258,16 @@ impl<'a> Cx<'a> {
                 self.report::<()>(Diagnostic::error(&codes::KEY_TOO_LARGE, map.span, message));
                 failed = true;
             }
+            let Some(stored) = self.map_storage(&map.name, &value, map.span) else {
+                failed = true;
+                continue;
+            };
             maps.push(hir::Map {
                 name: map.name,
                 key,
                 value,
-                max_entries: None,
+                max_entries: stored.max_entries,
+                evicts: stored.evicts,
                 deleted_from: map.deleted_from,
                 cleared: map.cleared,
                 taken: map.cleared,
@@ -314,19 +322,4 @@ fn c_text(item: &ast::Item) -> Option<&crumbs_grammar::span::Spanned<String>> {
         ast::Item::C(text) => Some(text),
         _ => None,
     }
-}
-
-/// What is said of a top-level item that this version cannot run.
-fn later_item(item: &ast::Item) -> Option<Diagnostic> {
-    let (what, span) = match item {
-        // These are replaced before a script is checked.
-        ast::Item::Import(_) | ast::Item::Macro(_) => return None,
-        ast::Item::Probe(_) | ast::Item::Config(_) | ast::Item::Function(_) | ast::Item::C(_) => return None,
-        ast::Item::MapDecl(decl) => ("declarations of maps", decl.span),
-    };
-    Some(Diagnostic::error(
-        &codes::LATER,
-        span,
-        format!("not supported yet: {what}"),
-    ))
 }

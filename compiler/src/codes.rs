@@ -255,6 +255,11 @@ codes! {
         "`fail(message)` refuses a script in which it can be reached: behind `if comptime`, where a parameter or a type is not as \
          the script wants it.",
         "begin { fail(\"not today\"); }";
+    MAP_DECLARATION = "E0323", "a declaration of a map is in error",
+        "`let @m = lruhash(1000);` says how a map is stored and how many elements it holds. `hash` refuses what is new when it is \
+         full, `lruhash` drops what was used least lately; `percpuhash` and `percpulruhash` are the same for aggregations, \
+         which have a value for each CPU.",
+        "let @m = hash(10); begin { @m[1] = count(); }";
     UNKNOWN_PARAMETER = "E0310", "a script has no such parameter",
         "Parameters with a name, `--name=value` behind `--` on the command line, are those that the script asks for with \
          `getopt(\"name\")`. `crumbs --help SCRIPT` lists them.",

@@ -111,6 +111,8 @@ pub struct Map {
     pub value: Type,
     /// How many elements it may have, where the script says so.
     pub max_entries: Option<u32>,
+    /// Whether a full map drops what was used least lately, instead of refusing what is new.
+    pub evicts: bool,
     /// Whether anything deletes single elements.
     pub deleted_from: bool,
     /// Whether it is cleared or zeroed.

@@ -232,7 +232,11 @@ impl LayoutCx<'_> {
                 } else {
                     agg.slot_size()
                 };
-                let maps = self.generations(index, map, "", BpfMapKind::PerCpuHash, key_size, value_size);
+                let kind = match map.evicts {
+                    true => BpfMapKind::LruPerCpuHash,
+                    false => BpfMapKind::PerCpuHash,
+                };
+                let maps = self.generations(index, map, "", kind, key_size, value_size);
                 let overflow = match maps {
                     Generations::One(_) => Generations::One(self.overflow(index, "o", key_size, value_size)),
                     Generations::Two { selector, .. } => Generations::Two {
@@ -249,7 +253,11 @@ impl LayoutCx<'_> {
             (value, None) if value.is_scalar() => Storage::Words { offset: self.word(2) },
             (value, key) => {
                 let key_size = key.as_ref().map_or(4, Type::slot_size);
-                Storage::Hash(self.generations(index, map, "", BpfMapKind::Hash, key_size, value.slot_size()))
+                let kind = match map.evicts && key.is_some() {
+                    true => BpfMapKind::LruHash,
+                    false => BpfMapKind::Hash,
+                };
+                Storage::Hash(self.generations(index, map, "", kind, key_size, value.slot_size()))
             }
         };
         MapPlan {
@@ -258,6 +266,7 @@ impl LayoutCx<'_> {
             value: map.value.clone(),
             storage,
             length: map.measured.then(|| self.word(2)),
+            declared: map.max_entries.is_some(),
             span: map.span,
         }
     }
@@ -323,8 +332,8 @@ impl LayoutCx<'_> {
         value_size: u32,
         wanted: u32,
     ) -> BpfMapId {
-        let lazy = self.target.has(Feature::LazyHash);
-        let copies = if kind == BpfMapKind::PerCpuHash {
+        let lazy = self.target.has(Feature::LazyHash) && !kind.evicts();
+        let copies = if kind.is_per_cpu() {
             u64::from(self.target.possible_cpus())
         } else {
             1
@@ -336,7 +345,11 @@ impl LayoutCx<'_> {
             kind,
             key_size,
             value_size,
-            max_entries: if lazy { wanted } else { wanted.min(affordable) },
+            // A map that drops elements does so where the script says.
+            max_entries: match lazy || kind.evicts() {
+                true => wanted,
+                false => wanted.min(affordable),
+            },
             flags: if lazy { NO_PREALLOC } else { 0 },
         });
         BpfMapId(self.bpf_maps.len() as u32 - 1)

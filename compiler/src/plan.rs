@@ -182,6 +182,8 @@ pub struct MapPlan {
     /// Where the script asks for its length: the offset in the program memory of a word per generation that counts its
     /// elements. Who removes all elements of a generation sets its word to 0.
     pub length: Option<u32>,
+    /// Whether the script declares how many elements it holds.
+    pub declared: bool,
     /// Its first use.
     pub span: Span,
 }
@@ -262,6 +264,8 @@ pub enum BpfMapKind {
     PerCpuHash,
     /// `BPF_MAP_TYPE_LRU_HASH`.
     LruHash,
+    /// `BPF_MAP_TYPE_LRU_PERCPU_HASH`.
+    LruPerCpuHash,
     /// `BPF_MAP_TYPE_RINGBUF`.
     RingBuf,
 }
@@ -273,8 +277,19 @@ impl BpfMapKind {
             Self::Hash => 1,
             Self::PerCpuHash => 5,
             Self::LruHash => 9,
+            Self::LruPerCpuHash => 10,
             Self::RingBuf => 27,
         }
+    }
+
+    /// Whether every CPU has a value of its own.
+    pub fn is_per_cpu(self) -> bool {
+        matches!(self, Self::PerCpuHash | Self::LruPerCpuHash)
+    }
+
+    /// Whether the kernel drops elements of a full map to make room; it has all its memory from the start.
+    pub fn evicts(self) -> bool {
+        matches!(self, Self::LruHash | Self::LruPerCpuHash)
     }
 }
 

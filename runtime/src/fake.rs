@@ -63,6 +63,7 @@ pub(crate) fn map(name: &str, key: Option<Type>, value: Type, storage: Storage) 
         value,
         storage,
         length: None,
+        declared: false,
         span: Default::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! What checking knows at any moment, and how it reports.
 
+use super::declared_maps::DeclaredMap;
 use super::environment::Environment;
 use super::facts::{Facts, VarFact};
 use super::functions::CallCx;
@@ -60,6 +61,8 @@ pub struct Cx<'a> {
     pub(super) ends: u64,
     /// What has been said of a map and need not be said again: the code's id and the map's name.
     pub(super) told: HashSet<(&'static str, String)>,
+    /// The maps that the script declares, by name.
+    pub(super) declared_maps: HashMap<&'a str, DeclaredMap>,
 }
 
 /// The program that is being read.

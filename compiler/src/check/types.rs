@@ -51,6 +51,9 @@ static INTEGERS: &[(&str, u8, bool)] = &[
 /// No array has more elements: as many bytes are more than any value has.
 const MAX_ARRAY: u32 = 1 << 20;
 
+/// What a type that the script names by its tag alone can be.
+const TAGS: [&str; 3] = ["struct", "union", "enum"];
+
 /// The name of the type of booleans.
 const BOOL: &str = "bool";
 
@@ -169,6 +172,11 @@ impl Cx<'_> {
             Ok(ty) => return Some(ty),
             Err(error) => error,
         };
+        // Scripts of old leave the keyword out.
+        let tagged = TAGS.iter().find_map(|tag| self.types.lookup_type(tag, name).ok());
+        if tagged.is_some() {
+            return tagged;
+        }
         if self.is_silent() {
             return None;
         }

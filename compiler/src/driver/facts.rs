@@ -2,7 +2,7 @@
 
 use crate::hir::{Expr, ExprKind, Place, Script, StmtKind};
 use crate::opt::{Facts, MapFacts};
-use crate::plan::{BpfMapId, BpfMapKind, Generations, MapId, Plan, Storage};
+use crate::plan::{BpfMapId, Generations, MapId, Plan, Storage};
 use crate::types::Type;
 use crate::visit::{self, Node};
 
@@ -20,7 +20,7 @@ pub(super) fn facts(script: &Script, plan: &Plan) -> Facts {
         let of_one_thread = !script.maps[index].cleared && uses.keyed_by_thread[index];
         for BpfMapId(id) in bpf_maps(&map.storage) {
             let kind = plan.bpf_maps[id as usize].kind;
-            facts.maps[id as usize].lookup_reusable = kind != BpfMapKind::LruHash && (stays || of_one_thread);
+            facts.maps[id as usize].lookup_reusable = !kind.evicts() && (stays || of_one_thread);
         }
     }
     facts

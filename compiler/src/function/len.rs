@@ -23,6 +23,10 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         }
     }
     let map = whole_map(cx, call, call.args[0])?;
+    if cx.evicts(cx.map_name(map)) {
+        // Nobody is told of what the kernel drops.
+        return cx.counted_elements(call.args[0], call.span);
+    }
     cx.mark_measured(map);
     Some(Expr {
         kind: ExprKind::MapLen(map),

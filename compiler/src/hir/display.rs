@@ -62,6 +62,7 @@ impl Display for MapLine<'_> {
             (map.cleared, "cleared"),
             (map.taken, "taken"),
             (map.measured, "measured"),
+            (map.evicts, "evicts"),
         ] {
             if flag {
                 write!(f, ", {name}")?;

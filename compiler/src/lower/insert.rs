@@ -12,7 +12,7 @@
 use super::BodyCx;
 use super::maps::{ANY, NO_EXIST};
 use crate::ir::{AtomicOp, BinOp, Block, Cond, Op, Value, Width};
-use crate::plan::{Generations, LossKind, MapId};
+use crate::plan::{BpfMapId, Generations, LossKind, MapId};
 
 /// `BPF_EXIST` (include/uapi/linux/bpf.h): replace only.
 const EXIST: i64 = 2;
@@ -84,7 +84,16 @@ impl BodyCx<'_> {
             let full = self.ir.block();
             self.ir.branch(Cond::Eq, error, zero, done, full);
             self.ir.switch_to(full);
-            self.count_loss(LossKind::MapFull(map));
+            let (Generations::One(BpfMapId(id))
+            | Generations::Two {
+                maps: [BpfMapId(id), _],
+                ..
+            }) = generations;
+            // A map that makes room by dropping elements was not let to at the moment.
+            self.count_loss(match self.layout.plan.bpf_maps[id as usize].kind.evicts() {
+                true => LossKind::Contended(map),
+                false => LossKind::MapFull(map),
+            });
             self.ir.jump(done, &[]);
             self.ir.switch_to(done);
             return;

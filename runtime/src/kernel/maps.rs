@@ -29,14 +29,16 @@ impl KernelMap {
     /// Bytes from one CPU's value to the next; the kernel rounds up to 8.
     fn value_stride(&self) -> usize {
         match self.spec.kind {
-            BpfMapKind::PerCpuHash => (self.spec.value_size as usize).next_multiple_of(8),
+            BpfMapKind::PerCpuHash | BpfMapKind::LruPerCpuHash => {
+                (self.spec.value_size as usize).next_multiple_of(8)
+            }
             BpfMapKind::Hash | BpfMapKind::LruHash | BpfMapKind::RingBuf => self.spec.value_size as usize,
         }
     }
 
     fn as_ref(&self) -> MapRef<'_> {
         let cpus = match self.spec.kind {
-            BpfMapKind::PerCpuHash => probe::possible_cpus() as usize,
+            BpfMapKind::PerCpuHash | BpfMapKind::LruPerCpuHash => probe::possible_cpus() as usize,
             BpfMapKind::Hash | BpfMapKind::LruHash | BpfMapKind::RingBuf => 1,
         };
         MapRef {

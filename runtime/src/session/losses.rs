@@ -3,6 +3,7 @@
 use crate::backend::Backend;
 use crate::snapshot::stripe_offsets;
 use crumbs_compiler::plan::{Generations, LossKind, MapPlan, Plan, Storage, UNREADABLE};
+use crumbs_compiler::types::Type;
 
 /// Size of a page that ring buffer sizes are given in, bytes.
 const PAGE: u32 = 4096;
@@ -41,15 +42,26 @@ pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
     Some(match kind {
         LossKind::MapFull(id) => {
             let room = map(id).and_then(|map| capacity(plan, map));
-            let (full, more) = room.map_or_else(
-                || ("is full".to_owned(), "config = { max_map_keys = … }".to_owned()),
+            let (full, keys) = room.map_or_else(
+                || ("is full".to_owned(), "…".to_owned()),
                 |keys| {
                     (
                         format!("is full at {keys} keys"),
-                        format!("config = {{ max_map_keys = {} }}", u64::from(keys) * 4),
+                        (u64::from(keys) * 4).to_string(),
                     )
                 },
             );
+            let more = match map(id) {
+                Some(map) if map.declared => {
+                    let kind = if matches!(map.value, Type::Agg(_)) {
+                        "percpuhash"
+                    } else {
+                        "hash"
+                    };
+                    format!("let {} = {kind}({keys})", name(id))
+                }
+                _ => format!("config = {{ max_map_keys = {keys} }}"),
+            };
             format!(
                 "{total} update{s} of {} {were} lost: the map {full}. Give it more room: {more}",
                 name(id)

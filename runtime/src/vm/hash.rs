@@ -4,7 +4,7 @@
 //! removed meanwhile: as in the kernel, an update through an old pointer is lost but harms nothing. (Preallocated maps
 //! of the kernel recycle elements at once; programs must not rely on either.)
 
-use crumbs_compiler::plan::{BpfMap, BpfMapKind};
+use crumbs_compiler::plan::BpfMap;
 use std::collections::HashMap;
 
 /// Whether an update may create, or must.
@@ -50,7 +50,7 @@ struct Element {
 impl HashStore {
     /// An empty map.
     pub fn new(map: &BpfMap, cpus: u32) -> Self {
-        let is_per_cpu = map.kind == BpfMapKind::PerCpuHash;
+        let is_per_cpu = map.kind.is_per_cpu();
         Self {
             key_size: map.key_size as usize,
             value_size: map.value_size as usize,
@@ -58,7 +58,7 @@ impl HashStore {
             starves: false,
             copies: if is_per_cpu { cpus as usize } else { 1 },
             is_per_cpu,
-            is_lru: map.kind == BpfMapKind::LruHash,
+            is_lru: map.kind.evicts(),
             index: HashMap::new(),
             elements: Vec::new(),
             free: Vec::new(),

@@ -125,7 +125,7 @@ impl Machine {
                         && map.max_entries.is_power_of_two()
                         && map.max_entries >= 4096
                 }
-                BpfMapKind::PerCpuHash => map.value_size <= 32 << 10,
+                BpfMapKind::PerCpuHash | BpfMapKind::LruPerCpuHash => map.value_size <= 32 << 10,
                 BpfMapKind::Hash | BpfMapKind::LruHash => true,
             };
             let is_sized = is_ring || map.key_size > 0 && map.value_size > 0;
