@@ -37,20 +37,12 @@ const VERIFIER_LOG: u32 = 1 | 4;
 pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
     let source = compile::source(args)?;
     let is_run = args.stage().is_none() && !args.dry_run && !args.bpftrace.is_compile_only();
-    let work = || {
-        let outcome = compile_and_trace(args, &source, is_run);
-        attach::end_warm_up();
-        outcome
-    };
-    let meanwhile = || {
-        if is_run && probe_kind::mentions_user_code(&source.text) {
-            attach::warm_up_here();
-        }
-    };
-    stages::on_large_stack_while(work, meanwhile).unwrap_or_else(|error| {
-        report::message(&format!("error: cannot start a thread for the compiler: {error}"));
-        Err(Stop::Failed)
-    })
+    if is_run && probe_kind::mentions_user_code(&source.text) {
+        attach::warm_up();
+    }
+    let outcome = compile_and_trace(args, &source, is_run);
+    attach::end_warm_up();
+    outcome
 }
 
 fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Result<u8, Stop> {
@@ -67,14 +59,22 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
     if target_process.is_some() || child.is_some() {
         probe::follow_one_process();
     }
-    let target = HostTarget::new(HostOptions {
-        pid: args.pid,
-        programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
-        attaching: is_run,
-        ..HostOptions::from_environment()
-    });
     let command_pid = child.as_ref().map(Child::pid);
-    let (compiled, object, sources) = match compile::compile(source, args, command_pid, &target)? {
+    // Only the compiler: the programs of `begin` and `end` run on this thread, whose `tid` is the process's.
+    let compiled = stages::on_large_stack(|| {
+        let target = HostTarget::new(HostOptions {
+            pid: args.pid,
+            programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
+            attaching: is_run,
+            ..HostOptions::from_environment()
+        });
+        compile::compile(source, args, command_pid, &target)
+    });
+    let outcome = compiled.unwrap_or_else(|error| {
+        report::message(&format!("error: cannot start a thread for the compiler: {error}"));
+        Err(Stop::Failed)
+    });
+    let (compiled, object, sources) = match outcome? {
         Outcome::Compiled(compiled, object, sources) => (compiled, object, sources),
         Outcome::Shown => return Ok(0),
     };

@@ -99,22 +99,10 @@ pub fn listing(script: &hir::Script, compiled: &Compiled, text: &str) -> String 
 /// # Errors
 /// When no thread can be started. A panic goes on in the caller.
 pub fn on_large_stack<R: Send>(work: impl FnOnce() -> R + Send) -> std::io::Result<R> {
-    on_large_stack_while(work, || ())
-}
-
-/// As [`on_large_stack`]; this thread does something else meanwhile.
-///
-/// # Errors
-/// When no thread can be started; then nothing has been done.
-pub fn on_large_stack_while<R: Send>(
-    work: impl FnOnce() -> R + Send,
-    meanwhile: impl FnOnce(),
-) -> std::io::Result<R> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
             .stack_size(STACK)
             .spawn_scoped(scope, work)?;
-        meanwhile();
         Ok(thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -17,13 +17,13 @@ use std::sync::Arc;
 mod begin;
 mod bench;
 mod counter;
-mod cpp;
 mod end;
 mod hardware;
 mod interval;
 mod kernel;
 mod kprobe;
 mod kretprobe;
+pub mod language;
 mod own_signal;
 mod period;
 mod profile;
@@ -188,6 +188,8 @@ pub struct Point<'a> {
     pub unsafe_allowed: bool,
     /// The process that is traced, where it is one.
     pub pid: Option<u32>,
+    /// Whether a process or command is traced.
+    pub traced: bool,
 }
 
 /// One place that an attach point stands for.
@@ -236,14 +238,21 @@ fn is_literal(part: &AttachPart) -> bool {
     part.quoted || Glob::new(&part.text).is_literal()
 }
 
-/// The number that `text` is, decimal or hexadecimal.
+/// The number that `text` is: hexadecimal, or decimal, then also with an exponent (`1e6`) and `_` between its digits.
 fn number(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) => u64::from_str_radix(hex, 16)
-            .ok()
-            .filter(|_| !hex.starts_with('+')),
-        None => text.parse().ok().filter(|_| !text.starts_with('+')),
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
     }
+    let text = text.replace('_', "");
+    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        let is_hex = hex.starts_with(|c: char| c.is_ascii_hexdigit());
+        return u64::from_str_radix(hex, 16).ok().filter(|_| is_hex);
+    }
+    let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((&text, "0"));
+    let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let power = 10u64.checked_pow(exponent.parse().ok()?)?;
+    let value = digits.parse::<u64>().ok()?.checked_mul(power)?;
+    (all_digits(digits) && all_digits(exponent)).then_some(value)
 }
 
 /// Why an attach point stands for no place.

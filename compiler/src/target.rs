@@ -309,6 +309,13 @@ pub trait Target {
             searched: Vec::new(),
         })
     }
+    /// The programs and libraries that any running process has loaded, sorted. Never empty.
+    ///
+    /// # Errors
+    /// When no process shows what it has loaded.
+    fn running_binaries(&self) -> Result<Vec<Binary>, TargetError> {
+        self.loaded_binaries()
+    }
     /// The functions of the kernel that a kprobe can be placed on and whose module (`vmlinux` for the kernel proper) and
     /// name match the two glob patterns: module and name, sorted by name. Never empty.
     ///

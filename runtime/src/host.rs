@@ -14,6 +14,7 @@ mod ld_cache;
 mod libraries;
 mod library_name;
 mod list;
+mod list_user;
 mod paths;
 mod refusal;
 #[cfg(test)]
@@ -111,6 +112,11 @@ impl HostTarget {
             loaded: OnceCell::new(),
             warmed_up: Cell::new(false),
         }
+    }
+
+    /// Whether a process or program is traced.
+    fn is_for_process(&self) -> bool {
+        self.options.pid.is_some() || !self.options.programs.is_empty()
     }
 
     fn image(&self, binary: &Binary) -> Result<Rc<Image>, TargetError> {
@@ -225,12 +231,7 @@ impl HostTarget {
         if !found.is_empty() {
             return Ok(found);
         }
-        let program = || {
-            self.program(spec)
-                .and_then(|path| paths::resolve(path).ok())
-                .into_iter()
-                .collect::<Vec<_>>()
-        };
+        let program = || self.program(spec).into_iter().collect::<Vec<_>>();
         let library = || self.installed(spec);
         let found = if spec.starts_with("lib") || spec.contains(".so") || spec.contains('*') {
             Some(library())
@@ -304,8 +305,9 @@ impl HostTarget {
             };
             return if found.is_empty() { Err(empty()) } else { Ok(found) };
         }
-        match paths::resolve(path.clone()) {
-            Ok(path) => Ok(vec![path]),
+        match std::fs::metadata(&path) {
+            // As it was written: that is what the probes are called.
+            Ok(_) => Ok(vec![path]),
             Err(error) => Err(match io_error(spec, &error) {
                 TargetError::NotFound { searched, .. } => {
                     let siblings = path.parent().map(paths::files_in).unwrap_or_default();
@@ -409,6 +411,17 @@ impl Target for HostTarget {
                 similar: Vec::new(),
                 searched: Vec::new(),
             });
+        }
+        Ok(binaries)
+    }
+
+    fn running_binaries(&self) -> Result<Vec<Binary>, TargetError> {
+        let files = libraries::mapped_by_any().into_iter();
+        let paths = files.filter_map(|file| file.into_os_string().into_string().ok());
+        let binaries: Vec<Binary> = paths.map(|path| Binary { path }).collect();
+        if binaries.is_empty() {
+            let help = "run crumbs as root, or name a program or library".to_owned();
+            return Err(unreadable("/proc/*/maps", "no process shows what it loads", help));
         }
         Ok(binaries)
     }

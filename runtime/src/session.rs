@@ -16,11 +16,11 @@ use crate::snapshot::{Leave, Maps};
 use crate::symbols::Place;
 use crate::value::{Names, Value, decode, name_addresses};
 use crumbs_compiler::plan::{
-    AfterPrint, Event, EventKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion, Plan,
+    AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion, Plan,
 };
 use inbox::{Inbox, Record};
 pub use requests::{bench, test};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
             self.inbox.collect(backend);
             if self.exit_is_pending(backend) {
                 self.output
-                    .attached(places(self.plan, false))
+                    .attached(probes(self.plan, false))
                     .map_err(unwritable)?;
                 return Ok(());
             }
@@ -150,10 +150,10 @@ impl<'a> Session<'a> {
         host.attach(backend)?;
         let skipped = self.report_skipped(backend)?;
         self.output
-            .attached(places(self.plan, true).saturating_sub(skipped))
+            .attached(probes(self.plan, true).saturating_sub(skipped))
             .map_err(unwritable)?;
         host.ready()?;
-        let can_fire = places(self.plan, true) > places(self.plan, false);
+        let can_fire = probes(self.plan, true) > probes(self.plan, false);
         loop {
             self.inbox.collect(backend);
             self.handle_all(backend, host)?;
@@ -473,17 +473,30 @@ fn programs(plan: &Plan, wanted: impl Fn(Occasion) -> bool) -> Vec<usize> {
         .collect()
 }
 
-/// How many places the script is attached to: with or without those that need attaching, beside `begin` and `end`.
-fn places(plan: &Plan, attached: bool) -> usize {
-    plan.programs
-        .iter()
-        .flat_map(|program| &program.attach)
-        .map(|attach| match attach.occasion() {
-            Occasion::Begin | Occasion::End => 1,
-            Occasion::Signal(_) | Occasion::Event if attached => attach.cookies().len(),
-            Occasion::Signal(_) | Occasion::Event | Occasion::Request(_) => 0,
-        })
-        .sum()
+/// How many probes the script has: with or without those that need attaching, beside `begin` and `end`. A static probe can
+/// have several places, in programs of their own where their arguments differ, and is one probe of its block.
+fn probes(plan: &Plan, attached: bool) -> usize {
+    let mut known = HashSet::new();
+    let mut count = 0;
+    for program in &plan.programs {
+        for attach in &program.attach {
+            let is_first = |cookie: &u32| {
+                let site = plan.sites.get(*cookie as usize);
+                // Places of static probes belong to no function.
+                let site =
+                    site.filter(|site| site.func.is_empty() && matches!(attach, Attach::Uprobe { .. }));
+                site.is_none_or(|site| known.insert((program.span, site.probe.as_str())))
+            };
+            count += match attach.occasion() {
+                Occasion::Begin | Occasion::End => 1,
+                Occasion::Signal(_) | Occasion::Event if attached => {
+                    attach.cookies().into_iter().filter(is_first).count()
+                }
+                Occasion::Signal(_) | Occasion::Event | Occasion::Request(_) => 0,
+            };
+        }
+    }
+    count
 }
 
 fn unwritable(error: io::Error) -> Error {

@@ -230,14 +230,14 @@ fn kernel_functions_by_wildcard_offset_and_in_order() {
 }
 
 /// The program with static probes, and its path as text.
-fn static_probes() -> (std::path::PathBuf, String) {
+pub(crate) fn static_probes() -> (std::path::PathBuf, String) {
     let program = compiled("static_probes.c", &[]);
     let path = program.display().to_string();
     (program, path)
 }
 
 /// Why the static probes of the test program cannot be used; they are written in x86-64 assembler.
-fn no_static_probes() -> Option<String> {
+pub(crate) fn no_static_probes() -> Option<String> {
     let other = !cfg!(target_arch = "x86_64");
     no_tracing().or_else(|| other.then(|| "the static probes are those of x86-64".to_owned()))
 }

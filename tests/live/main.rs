@@ -18,4 +18,5 @@ mod series;
 mod signals;
 mod stacks;
 mod support;
+mod user_code;
 mod words;

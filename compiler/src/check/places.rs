@@ -191,6 +191,7 @@ impl<'a> PlaceCx<'a, '_> {
             span: point.span,
             unsafe_allowed: self.options.allow_unsafe,
             pid: self.options.pid,
+            traced: self.options.pid.or(self.options.command_pid).is_some(),
         };
         let Some(kind) = probe_kind::by_name(&kind_part.text) else {
             return self.of_kinds(kind_part, &point);

@@ -51,7 +51,7 @@ pub(super) fn expand(
     let period = match count {
         None => None,
         Some(part) => {
-            let count = number(&part.text.replace('_', "")).filter(|&count| count > 0);
+            let count = number(&part.text).filter(|&count| count > 0);
             Some(count.ok_or_else(|| {
                 let message = format!("`{}` is no number of events above 0", part.text);
                 Failure::wrong(Diagnostic::error(&codes::BAD_EVENT, part.span, message))

@@ -1,6 +1,6 @@
 //! How often timers fire: `hz:99`, `s:1`, `ms:100`, `us:500`, or a duration, `10ms`.
 
-use super::{Failure, Point, ProbeKind};
+use super::{Failure, Point, ProbeKind, number};
 use crate::codes;
 use crate::plan::Period;
 use crumbs_grammar::diagnostic::Diagnostic;
@@ -24,10 +24,12 @@ const HERTZ: &str = "hz";
 pub(super) fn parse(kind: &dyn ProbeKind, point: &Point<'_>) -> Result<Period, Failure> {
     match point.parts {
         [duration] => {
+            if let Some(nanos) = number(&duration.text) {
+                return Ok(Period::Nanos(above_0(nanos, duration.span)?));
+            }
             let digits = duration.text.len() - duration.text.trim_start_matches(is_digit).len();
             let (number, suffix) = duration.text.split_at(digits);
-            let unit = if suffix.is_empty() { Some(1) } else { nanos(suffix) };
-            let unit = unit.ok_or_else(|| Failure::malformed(kind, point))?;
+            let unit = nanos(suffix).ok_or_else(|| Failure::malformed(kind, point))?;
             Ok(Period::Nanos(scaled(number, unit, duration.span)?))
         }
         [unit, number] if unit.text == HERTZ => Ok(Period::Hertz(scaled(&number.text, 1, number.span)?)),
@@ -61,14 +63,18 @@ fn nanos(unit: &str) -> Option<u64> {
 }
 
 fn scaled(number: &str, factor: u64, span: Span) -> Result<u64, Failure> {
-    let value: u64 = number
-        .replace('_', "")
-        .parse()
-        .map_err(|_| bad(span, format!("`{number}` is no whole number")))?;
-    match value.checked_mul(factor) {
-        Some(0) => Err(bad(span, "a timer must have a period above 0".to_owned())),
-        Some(value) => Ok(value),
-        None => Err(bad(span, "this is more than 584 years".to_owned())),
+    let value = super::number(number).ok_or_else(|| bad(span, format!("`{number}` is no whole number")))?;
+    let nanos = value.checked_mul(factor);
+    above_0(
+        nanos.ok_or_else(|| bad(span, "this is more than 584 years".to_owned()))?,
+        span,
+    )
+}
+
+fn above_0(value: u64, span: Span) -> Result<u64, Failure> {
+    match value {
+        0 => Err(bad(span, "a timer must have a period above 0".to_owned())),
+        value => Ok(value),
     }
 }
 

@@ -56,17 +56,23 @@ impl ProbeKind for Usdt {
 
     fn expand(&self, point: &Point<'_>, target: &dyn Target) -> Result<Vec<Place>, Failure> {
         let (binary, provider, name) = match point.parts {
-            // Without a binary: of the traced process.
-            [name] if point.pid.is_some() => (None, None, name),
+            [name] => (None, None, name),
             [binary, name] => (Some(binary), None, name),
             [binary, provider, name] => (Some(binary), Some(provider), name),
             _ => return Err(Failure::malformed(self, point)),
         };
-        if name.text.is_empty() {
+        // Without a binary: any that the traced process has loaded.
+        let anywhere = AttachPart {
+            text: String::new(),
+            quoted: false,
+            span: point.span,
+        };
+        let binary = binary.unwrap_or(&anywhere);
+        if name.text.is_empty() || (binary.text.is_empty() && !point.traced) {
             return Err(Failure::malformed(self, point));
         }
         let provider = provider.filter(|part| !part.text.is_empty());
-        let binaries = super::user::binaries(binary, name, point, target)?;
+        let binaries = super::user::binaries(Some(binary), name, point, target)?;
         let glob = |part: &AttachPart| match part.quoted {
             true => None,
             false => Some(Glob::new(&part.text)),

@@ -1,6 +1,7 @@
 //! What `uprobe` and `uretprobe` share: places in programs and libraries.
 
-use super::{Failure, Place, Point, ProbeKind, cpp, did_you_mean};
+use super::language::Language;
+use super::{Failure, Place, Point, ProbeKind, did_you_mean};
 use crate::codes;
 use crate::glob::Glob;
 use crate::plan::{Attach, Site, UprobePlace};
@@ -18,14 +19,11 @@ enum Wanted<'a> {
     Function(&'a str, u64),
     /// All functions that match.
     Matching(Glob),
-    /// All functions whose C++ name matches, with or without its parameters.
-    Demangled(Glob),
+    /// All functions whose name in the language matches, with or without its parameters.
+    Demangled(Language, Glob),
     /// A virtual address.
     Address(u64),
 }
-
-/// What stands before a function's C++ name.
-const CPP: &str = "cpp";
 
 /// The places of an attach point `kind:BINARY:WHAT`, at the return of functions where `on_return`.
 pub(super) fn expand(
@@ -34,17 +32,24 @@ pub(super) fn expand(
     point: &Point<'_>,
     target: &dyn Target,
 ) -> Result<Vec<Place>, Failure> {
-    let is_empty = |part: &&AttachPart| part.text.is_empty();
-    if point.parts.iter().any(|part| is_empty(&part)) {
+    let is_empty = |part: &AttachPart| part.text.is_empty();
+    if point.parts.iter().skip(1).any(is_empty) {
         return Err(Failure::malformed(kind, point));
     }
     let (binary, what, wanted) = match point.parts {
-        // Without a binary: of the traced process.
-        [what] if point.pid.is_some() => (None, what, wanted(what)?),
+        // Without a binary: of the traced program.
+        [what] if point.traced && !is_empty(what) => (None, what, wanted(what)?),
+        [binary, what] if point.traced && is_empty(binary) => (None, what, wanted(what)?),
+        [binary, ..] if is_empty(binary) => return Err(Failure::malformed(kind, point)),
         [binary, what] => (Some(binary), what, wanted(what)?),
-        [binary, language, what] if language.text == CPP => {
-            (Some(binary), what, Wanted::Demangled(Glob::new(&what.text)))
-        }
+        [binary, language, what] => match Language::by_name(&language.text) {
+            Some(language) => (
+                Some(binary),
+                what,
+                Wanted::Demangled(language, Glob::new(&what.text)),
+            ),
+            None => return Err(Failure::malformed(kind, point)),
+        },
         _ => return Err(Failure::malformed(kind, point)),
     };
     let is_whole = !matches!(wanted, Wanted::Function(_, 1..) | Wanted::Address(_));
@@ -81,26 +86,33 @@ pub(super) fn expand(
     }
 }
 
-/// The files that `binary` means; `*` for all that the traced process has loaded, `None` for its program.
+/// The files that `binary` means; `*` for all that the traced process has loaded, or any process where none is traced;
+/// `None` for the program of the traced process, an empty name for all that it has loaded.
 pub(super) fn binaries(
     binary: Option<&AttachPart>,
     what: &AttachPart,
     point: &Point<'_>,
     target: &dyn Target,
 ) -> Result<Vec<Binary>, Failure> {
-    let loaded = || {
-        target.loaded_binaries().map_err(|error| {
-            let message = "there is no traced process to look in".to_owned();
-            Failure::target(error, &codes::NO_BINARY, point.span, message)
-        })
+    let none = |error| {
+        let message = "there is no traced process to look in".to_owned();
+        Failure::target(error, &codes::NO_BINARY, point.span, message)
     };
+    let loaded = || target.loaded_binaries().map_err(none);
     let Some(binary) = binary else {
         let mut loaded = loaded()?;
         loaded.truncate(1);
         return Ok(loaded);
     };
-    if binary.text == "*" && !binary.quoted {
+    if binary.text.is_empty() {
         return loaded();
+    }
+    if binary.text == "*" && !binary.quoted {
+        return match target.loaded_binaries() {
+            Ok(loaded) => Ok(loaded),
+            Err(TargetError::NotFound { .. }) => target.running_binaries().map_err(none),
+            Err(error) => Err(none(error)),
+        };
     }
     target.binaries(&binary.text).map_err(|error| {
         let source_line = binary.text.contains('@') && what.text.bytes().all(|b| b.is_ascii_digit());
@@ -126,7 +138,13 @@ pub(super) fn binaries(
 fn wanted(what: &AttachPart) -> Result<Wanted<'_>, Failure> {
     let text = what.text.as_str();
     if what.quoted {
-        return Ok(Wanted::Function(text, 0));
+        // `"name"+16`; no name ends like that.
+        return Ok(match text.rsplit_once('+') {
+            Some((name, offset)) if offset.starts_with(|c: char| c.is_ascii_digit()) => {
+                Wanted::Function(name, number(offset, what)?)
+            }
+            _ => Wanted::Function(text, 0),
+        });
     }
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return Ok(Wanted::Address(number(text, what)?));
@@ -142,11 +160,7 @@ fn wanted(what: &AttachPart) -> Result<Wanted<'_>, Failure> {
 }
 
 fn number(text: &str, what: &AttachPart) -> Result<u64, Failure> {
-    let parsed = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(hex) => u64::from_str_radix(hex, 16),
-        None => text.parse(),
-    };
-    parsed.map_err(|_| {
+    super::number(text).ok_or_else(|| {
         Failure::wrong(
             Diagnostic::error(&codes::BAD_OFFSET, what.span, format!("`{text}` is no number"))
                 .help("offsets and addresses are decimal (`16`) or hexadecimal (`0x10`)"),
@@ -195,12 +209,12 @@ impl Expansion<'_> {
                     self.place(binary, &self.what.text, name, function.offset + offset, literal);
                 }
             }
-            Wanted::Demangled(glob) => {
+            Wanted::Demangled(language, glob) => {
                 let functions = self.target.functions(binary).map_err(unreadable)?;
                 let before = self.places.len();
                 for function in functions.iter() {
-                    if let Some(name) = cpp::matching(&function.name, glob) {
-                        let what = format!("{CPP}:{name}");
+                    if let Some(name) = language.matching(&function.name, glob) {
+                        let what = format!("{}:{name}", language.name());
                         self.place(binary, &what, &name, function.offset, glob.is_literal());
                     }
                 }

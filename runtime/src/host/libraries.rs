@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The most files one program is followed through.
@@ -150,7 +151,7 @@ impl SearchPath<'_> {
     }
 }
 
-/// Those of `files` that `spec` means most closely, each file once, however many paths lead to it.
+/// Those of `files` that `spec` means most closely, each file once, by the first of the paths that lead to it.
 pub(crate) fn closest(spec: &str, files: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut found: Vec<(Closeness, PathBuf)> = files
         .filter_map(|path| {
@@ -162,12 +163,12 @@ pub(crate) fn closest(spec: &str, files: impl Iterator<Item = PathBuf>) -> Vec<P
     let Some(best) = found.first().map(|(close, _)| *close) else {
         return Vec::new();
     };
-    let same: BTreeSet<PathBuf> = found
-        .into_iter()
-        .take_while(|(close, _)| *close == best)
-        .filter_map(|(_, path)| resolve(path).ok())
-        .collect();
-    same.into_iter().collect()
+    let mut known = BTreeSet::new();
+    let alike = found.into_iter().take_while(|(close, _)| *close == best);
+    alike
+        .map(|(_, path)| path)
+        .filter(|path| resolve(path.clone()).is_ok_and(|file| known.insert(file)))
+        .collect()
 }
 
 /// The executable files mapped into a process, in the order of their addresses, as paths of this process's file
@@ -182,6 +183,33 @@ pub(crate) fn mapped_by(pid: u32) -> std::io::Result<Vec<PathBuf>> {
         paths = paths.iter().map(|path| beneath(&root, path)).collect();
     }
     Ok(paths)
+}
+
+/// The executable files that any process has mapped, as paths of this process's file system, sorted. Processes whose maps
+/// cannot be read are left out; each file is there once, in however many mount namespaces it is seen.
+pub(crate) fn mapped_by_any() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    let mut pids: Vec<u32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    let mut seen = BTreeSet::new();
+    let mut known = BTreeSet::new();
+    let mut files = Vec::new();
+    for path in pids
+        .into_iter()
+        .flat_map(|pid| mapped_by(pid).unwrap_or_default())
+    {
+        if !seen.insert(path.clone()) {
+            continue;
+        }
+        let Ok(data) = fs::metadata(&path) else { continue };
+        if known.insert((data.dev(), data.ino())) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
 }
 
 /// The root of a process's file system, where it is not in this process's mount namespace.

@@ -20,38 +20,6 @@ impl HostTarget {
             .collect())
     }
 
-    /// The functions that match, as `KIND:PATH:FUNCTION`, of every binary that `spec` means. Where it means several,
-    /// those that cannot be read are left out.
-    ///
-    /// # Errors
-    /// When `spec` means no binary, the only one cannot be read, or no function matches.
-    pub fn list_functions(&self, kind: &str, spec: &str, function: &str) -> Result<Vec<String>, TargetError> {
-        let binaries = self.binaries(spec)?;
-        let glob = Glob::new(function);
-        let mut names = Vec::new();
-        for binary in &binaries {
-            let functions = match self.functions(binary) {
-                Ok(functions) => functions,
-                Err(error) if binaries.len() == 1 => return Err(error),
-                Err(_) => continue,
-            };
-            let matching = functions.iter().filter(|function| glob.matches(&function.name));
-            names.extend(matching.map(|function| format!("{kind}:{}:{}", binary.path, function.name)));
-        }
-        names.sort_unstable();
-        names.dedup();
-        match binaries.first() {
-            Some(binary) if names.is_empty() => Err(self
-                .functions_named(binary, function)
-                .err()
-                .unwrap_or_else(|| TargetError::NotFound {
-                    similar: Vec::new(),
-                    searched: vec![binary.path.clone()],
-                })),
-            _ => Ok(names),
-        }
-    }
-
     /// Lists a pattern such as `tracepoint:sched:*`, `t:sched:*`, `uprobe:libc:mem*` or `*:libc:mem*`, sorted.
     ///
     /// # Errors
@@ -69,9 +37,12 @@ impl HostTarget {
             }
             let found = match name {
                 "tracepoint" => self.list_tracepoints(first, last),
-                // Without a binary there is no end of functions.
-                _ if !kinds.is_literal() && first.chars().all(|c| c == '*') => continue,
-                _ => self.list_functions(name, first, last),
+                // Without a binary there is no end of functions, unless it is that of a process.
+                _ if !kinds.is_literal() && !self.is_for_process() && first.chars().all(|c| c == '*') => {
+                    continue;
+                }
+                "usdt" => self.list_static_probes(rest),
+                _ => self.list_functions(name, rest),
             };
             match found {
                 Ok(found) => names.extend(found),
@@ -106,7 +77,12 @@ impl HostTarget {
 }
 
 /// The kinds listed here, with their short names.
-const KINDS: [(&str, &str); 3] = [("tracepoint", "t"), ("uprobe", "u"), ("uretprobe", "ur")];
+const KINDS: [(&str, &str); 4] = [
+    ("tracepoint", "t"),
+    ("uprobe", "u"),
+    ("uretprobe", "ur"),
+    ("usdt", "U"),
+];
 
 /// A field as its format file declares it.
 fn declaration(field: &TracepointField) -> String {

@@ -50,8 +50,8 @@ pub(crate) fn files_in(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The regular files that a path with `*` means, resolved, each once, sorted. `*` stays within one name, and does not
-/// stand for the dot that hides a file.
+/// The regular files that a path with `*` means, sorted, each once: of several paths to one file the one that is no link,
+/// else the first. `*` stays within one name, and does not stand for the dot that hides a file.
 pub(crate) fn matching(pattern: &Path) -> Vec<PathBuf> {
     let mut reached = vec![PathBuf::new()];
     for component in pattern.components() {
@@ -85,9 +85,14 @@ pub(crate) fn matching(pattern: &Path) -> Vec<PathBuf> {
             .take(MAX_MATCHES)
             .collect();
     }
-    let resolved = reached.into_iter().filter_map(|path| resolve(path).ok());
-    let mut found: Vec<PathBuf> = resolved.filter(|path| path.is_file()).collect();
+    let mut found: Vec<(PathBuf, bool, PathBuf)> = reached
+        .into_iter()
+        .filter(|path| path.is_file())
+        .filter_map(|path| Some((resolve(path.clone()).ok()?, path.is_symlink(), path)))
+        .collect();
     found.sort();
-    found.dedup();
+    found.dedup_by(|next, known| next.0 == known.0);
+    let mut found: Vec<PathBuf> = found.into_iter().map(|(_, _, path)| path).collect();
+    found.sort();
     found
 }

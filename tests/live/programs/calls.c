@@ -33,6 +33,13 @@ TRACED long fibonacci(long n) { return n < 2 ? n : fibonacci(n - 1) + fibonacci(
 
 TRACED void alpha_one(void) { __asm__ volatile(""); }
 TRACED void alpha_two(void) { __asm__ volatile(""); }
+// As C++ and Rust compilers name `Meter::add(int, long)`, `Meter::add(long)` and `meter::reset`.
+TRACED void add_two(void *meter, int a, long b) __asm__("_ZN5Meter3addEil");
+TRACED void add_two(void *meter, int a, long b) { __asm__ volatile(""); }
+TRACED void add_one(void *meter, long a) __asm__("_ZN5Meter3addEl");
+TRACED void add_one(void *meter, long a) { __asm__ volatile(""); }
+TRACED void reset(void) __asm__("_ZN5meter5reset17h0123456789abcdefE");
+TRACED void reset(void) { __asm__ volatile(""); }
 TRACED void beta_one(void) { __asm__ volatile(""); }
 
 // `inner` starts with a known number of one-byte instructions, so that every offset up to 8 is one.
@@ -97,6 +104,7 @@ static void run(char *command) {
     else if (strcmp(word, "edge") == 0) address(at_the_edge(rest));
     else if (strcmp(word, "fibonacci") == 0) fibonacci(n[0]);
     else if (strcmp(word, "padded") == 0) padded(n[0]);
+    else if (strcmp(word, "mangled") == 0) { add_two(NULL, 7, 0); add_one(NULL, 8); reset(); }
     else if (strcmp(word, "alpha_one") == 0) alpha_one();
     else if (strcmp(word, "alpha_two") == 0) alpha_two();
     else if (strcmp(word, "beta_one") == 0) beta_one();

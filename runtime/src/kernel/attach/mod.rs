@@ -29,7 +29,7 @@ pub(super) use perf_uprobe::{PMU as UPROBE_PMU, pmu as uprobe_pmu};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
-pub use warm_up::{release as end_warm_up, warm_up, warm_up_here};
+pub use warm_up::{release as end_warm_up, warm_up};
 
 /// What keeps a program attached, in the order in which it must be closed (and is, when dropped).
 #[derive(Debug)]

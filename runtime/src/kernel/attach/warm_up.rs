@@ -29,13 +29,6 @@ pub fn warm_up() {
     }
 }
 
-/// The same on this thread, which has nothing else to do. Returns once that probe is removed ([`release`]).
-pub fn warm_up_here() {
-    if is_first() {
-        register();
-    }
-}
-
 fn is_first() -> bool {
     // Perf events wait longer to be closed than they would save.
     probe::has(Feature::UprobeMulti) && !BEGUN.swap(true, Ordering::Relaxed)
