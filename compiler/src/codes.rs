@@ -119,8 +119,8 @@ codes! {
         "The fields of a tracepoint are those of its record, as the kernel describes them. With several attach points each \
          must have the field.",
         "tracepoint:sched:sched_switch { print(args.prev_pidd); }";
-    BAD_PARAMETER = "E0129", "a positional parameter is not a number",
-        "`$1` stands for the first word behind the script on the command line, as a number; `str($1)` for its text.",
+    BAD_PARAMETER = "E0129", "a parameter has a value of another kind",
+        "A parameter that the script asks for with `getopt(\"name\", default)` is a number, a text or a boolean as its default is.",
         "";
     BAD_FORMAT = "E0130", "a format is malformed",
         "A conversion is `%[flags][width][.precision][length]letter` with a letter of `d i u x X o c p s r`; a percent sign \

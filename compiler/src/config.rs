@@ -344,14 +344,10 @@ pub fn configure(script: &ast::Script, options: &Options, diagnostics: &mut Vec<
             ast::ConfigValue::Int(n) => n.to_string(),
             ast::ConfigValue::Word(text) | ast::ConfigValue::Str(text) => text.clone(),
         };
-        set(
-            &mut configured,
-            &name.node,
-            name.span,
-            &text,
-            value.span,
-            diagnostics,
-        );
+        // bpftrace takes the names of the environment as well.
+        let lower = name.node.to_lowercase();
+        let key = lower.strip_prefix("bpftrace_").unwrap_or(&name.node);
+        set(&mut configured, key, name.span, &text, value.span, diagnostics);
     }
     for (name, value) in &options.config {
         set(

@@ -8,8 +8,8 @@
 //! access converts to them; a place that a script may not assign to is never assigned to.
 //!
 //! **Arithmetic.** Integer operations are done on 64 bits, wrapping, and their result is wrapped to the type of the
-//! expression. `/`, `%`, `>>` and the order comparisons are signed where the operands' type is; division by zero gives
-//! 0 and the remainder of it the dividend, `i64::MIN / -1` wraps; shifts count by the low 6 bits.
+//! expression. `/`, `%`, `>>` and the order comparisons are signed where the operands' type is; division by zero and
+//! the remainder of it give 1 and are counted ([`crate::plan::LossKind::ZeroDivision`]), `i64::MIN / -1` wraps; shifts count by the low 6 bits.
 
 use crate::builtin::BuiltinId;
 use crate::ctype::{Bits, Field, StructId};
@@ -490,6 +490,13 @@ pub enum ArithOp {
     And,
     Or,
     Xor,
+}
+
+impl ArithOp {
+    /// Whether this may turn out to be a division by zero.
+    pub fn may_divide_by_zero(self, by: &Expr) -> bool {
+        matches!(self, Self::Div | Self::Mod) && !matches!(by.kind, ExprKind::Const(n) if n != 0)
+    }
 }
 
 /// Comparison operators.

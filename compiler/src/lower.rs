@@ -14,6 +14,7 @@
 mod aggregate;
 mod builtins;
 mod compare;
+mod division;
 mod events;
 mod flow;
 mod insert;

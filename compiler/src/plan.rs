@@ -537,6 +537,8 @@ pub enum LossKind {
     Scratch,
     /// A loop that reached the most iterations that the kernel allows, 8,388,608, and was ended there.
     Loop,
+    /// A division by zero, or the remainder of one: the result was 1.
+    ZeroDivision,
     /// A string or value that could not be read; shown as [`UNREADABLE`] where it is text, else as 0.
     Read,
 }

@@ -48,10 +48,15 @@ fn division_of_negative_numbers_truncates() {
 }
 
 #[test]
-fn division_by_zero_gives_zero() {
+fn division_by_zero_gives_one() {
     needs!(no_tracing());
-    // As BPF defines it: x / 0 = 0, x % 0 = x.
-    compute(17, 0, &[("$a / $b", 0), ("$a % $b", 17)]);
+    let expected = [
+        ("$a / $b", 1),
+        ("$a % $b", 1),
+        ("(uint64)$a / (uint64)$b", 1),
+        ("(uint64)$a % (uint64)$b", 1),
+    ];
+    compute(17, 0, &expected);
 }
 
 #[test]

@@ -66,7 +66,10 @@ impl Cx<'_> {
             ast::ExprKind::Str(text) => self.text(text, span),
             ast::ExprKind::Var(name) => self.var(name, span),
             ast::ExprKind::Positional(n) => {
-                let (value, ty) = self.numeric_param(*n, span)?;
+                let Some((value, ty)) = self.numeric_param(*n) else {
+                    let text = self.param_text(*n).as_bytes().to_vec();
+                    return self.text(&text, span);
+                };
                 constant(value, ty)
             }
             ast::ExprKind::PositionalCount => constant(self.options.params.len() as i64, Type::I64),
@@ -112,22 +115,13 @@ impl Cx<'_> {
         })
     }
 
-    fn numeric_param(&mut self, n: u32, span: Span) -> Option<(i64, Type)> {
-        // bpftrace's meaning of a parameter that is not given.
+    /// A positional parameter as a number, unless it is text; 0 for one that is not given, as in bpftrace.
+    fn numeric_param(&mut self, n: u32) -> Option<(i64, Type)> {
         let Some(text) = self.param(n) else {
             return Some((0, Type::I64));
         };
-        match crate::options::number(text) {
-            Some((n, true)) => Some((n, Type::U64)),
-            Some((n, false)) => Some((n, Type::I64)),
-            None => {
-                let message = format!("`${n}` is `{text}`, which is no number");
-                self.report(
-                    Diagnostic::error(&codes::BAD_PARAMETER, span, message)
-                        .help(format!("use it as text with `str(${n})`")),
-                )
-            }
-        }
+        let (value, is_large) = crate::options::number(text)?;
+        Some((value, if is_large { Type::U64 } else { Type::I64 }))
     }
 
     /// `$name`.

@@ -134,9 +134,8 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     };
     let given = given.map(str::to_owned);
     let value = match (&default.ty, given.as_deref()) {
-        (Type::Bool, None | Some("true" | "1")) => Ok(1),
-        (Type::Bool, Some("false" | "0")) => Ok(0),
-        (Type::Bool, Some(_)) => Err("true or false"),
+        (Type::Bool, None) => Ok(1),
+        (Type::Bool, Some(text)) => truth(text).ok_or("true or false"),
         (Type::Str(_), Some(text)) => return cx.text(text.as_bytes(), call.span),
         (Type::Str(_), None) => Err("a text"),
         (_, Some(text)) => crate::options::number(text).map(|(n, _)| n).ok_or("a number"),
@@ -158,5 +157,14 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
                     .help(format!("write `--{name}=…` behind `--` on the command line")),
             )
         }
+    }
+}
+
+/// A boolean as users write it.
+fn truth(text: &str) -> Option<i64> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" => Some(1),
+        "false" | "0" => Some(0),
+        _ => None,
     }
 }

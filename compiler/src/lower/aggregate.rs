@@ -164,7 +164,7 @@ impl BodyCx<'_> {
             &mut ShownCx {
                 ir: &mut self.ir,
                 words: &words,
-                signed_quotient: super::value::signed_quotient,
+                signed_quotient: super::division::signed_quotient,
             },
         )
     }

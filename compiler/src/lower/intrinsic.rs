@@ -48,7 +48,7 @@ impl BodyCx<'_> {
             }
             (Intrinsic::Magnitude, [number]) => {
                 let value = self.value(number);
-                super::value::magnitude(&mut self.ir, value).1
+                super::division::magnitude(&mut self.ir, value).1
             }
             (Intrinsic::MacAddress, [of]) => self.mac_address(of),
             (Intrinsic::SendSignal | Intrinsic::SendSignalThread, [signal]) => {

@@ -246,6 +246,7 @@ impl<'a> BodyCx<'a> {
     }
 
     pub(super) fn update_map(&mut self, map: MapId, key: Option<&Expr>, op: ArithOp, value: &Expr) {
+        let by = value;
         let value = self.value(value);
         let atomic = match op {
             ArithOp::Add => (AtomicOp::Add, value),
@@ -260,7 +261,7 @@ impl<'a> BodyCx<'a> {
                 self.require(Feature::FullAtomics);
                 let ty = &self.map_plan(map).value;
                 self.with_element(map, key, |cx, addr| {
-                    cx.exchange_loop(map, addr, op, value, ty);
+                    cx.exchange_loop(map, addr, (op, value, by), ty);
                     None
                 });
                 return;
@@ -276,7 +277,13 @@ impl<'a> BodyCx<'a> {
     }
 
     /// `*addr = *addr op value` for operations that have no atomic instruction.
-    fn exchange_loop(&mut self, map: MapId, addr: Value, op: ArithOp, value: Value, ty: &Type) {
+    fn exchange_loop(
+        &mut self,
+        map: MapId,
+        addr: Value,
+        (op, value, by): (ArithOp, Value, &Expr),
+        ty: &Type,
+    ) {
         let (head, retry, exhausted, done) =
             (self.ir.block(), self.ir.block(), self.ir.block(), self.ir.block());
         let (old, tries) = (self.ir.param(head), self.ir.param(head));
@@ -285,7 +292,7 @@ impl<'a> BodyCx<'a> {
         self.ir.jump(head, &[first, zero]);
         self.ir.switch_to(head);
         let operand = self.wrap(old, ty);
-        let result = self.arith(op, operand, value, super::value::is_signed(ty));
+        let result = self.arith(op, operand, (value, by), super::value::is_signed(ty));
         let new = self.wrap(result, ty);
         let seen = self.ir.emit(Op::CompareExchange {
             addr,

@@ -3,9 +3,8 @@
 use super::memory::Prepared;
 use super::{BodyCx, VarHome};
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
-use crate::ir::{BinOp, Block, Builder, Cond, Op, Value, Width};
+use crate::ir::{BinOp, Block, Cond, Op, Value, Width};
 use crate::plan::ProgramKind;
-use crate::target::Feature;
 use crate::types::{IntType, Type};
 use crate::visit;
 
@@ -58,7 +57,7 @@ impl BodyCx<'_> {
                     }
                     None => {
                         let (a_value, b_value) = self.operands(a, b);
-                        self.arith(*op, a_value, b_value, is_signed(&a.ty))
+                        self.arith(*op, a_value, (b_value, b), is_signed(&a.ty))
                     }
                 };
                 self.wrap(result, &expr.ty)
@@ -252,15 +251,13 @@ impl BodyCx<'_> {
         self.wrap(result, ty)
     }
 
-    /// Arithmetic on 64 bits as [`crate::hir`] defines it.
-    pub(super) fn arith(&mut self, op: ArithOp, a: Value, b: Value, signed: bool) -> Value {
+    /// Arithmetic on 64 bits as [`crate::hir`] defines it. `b` comes with what it was computed from.
+    pub(super) fn arith(&mut self, op: ArithOp, a: Value, (b, by): (Value, &Expr), signed: bool) -> Value {
         let op = match op {
+            ArithOp::Div | ArithOp::Mod => return self.division(op, a, (b, by), signed),
             ArithOp::Add => BinOp::Add,
             ArithOp::Sub => BinOp::Sub,
             ArithOp::Mul => BinOp::Mul,
-            ArithOp::Div | ArithOp::Mod if signed => return self.signed_division(op, a, b),
-            ArithOp::Div => BinOp::UDiv,
-            ArithOp::Mod => BinOp::URem,
             ArithOp::Shl => BinOp::Shl,
             ArithOp::Shr if signed => BinOp::AShr,
             ArithOp::Shr => BinOp::LShr,
@@ -279,30 +276,6 @@ impl BodyCx<'_> {
             return (self.value(a), b_value);
         }
         (self.value(a), self.value(b))
-    }
-
-    /// The constant that a signed division is by, where the target can do it in one instruction. By -1 it is not left to
-    /// the kernel: before 6.12 the least number divided by it could stop the machine.
-    fn signed_divisor(&self, op: ArithOp, by: &Expr) -> Option<i32> {
-        let ExprKind::Const(by_value) = by.kind else {
-            return None;
-        };
-        let is_division = matches!(op, ArithOp::Div | ArithOp::Mod) && is_signed(&by.ty);
-        let by = i32::try_from(by_value).ok().filter(|by| !matches!(by, -1 | 0))?;
-        (is_division && self.target.has(Feature::SignedDivision)).then_some(by)
-    }
-
-    /// Division of magnitudes, with the sign put back: BPF has had signed division only since 6.6. The quotient's sign
-    /// is that of both operands together, the remainder's that of the dividend.
-    fn signed_division(&mut self, op: ArithOp, a: Value, b: Value) -> Value {
-        if op == ArithOp::Div {
-            return signed_quotient(&mut self.ir, a, b);
-        }
-        let ir = &mut self.ir;
-        let (sign_a, magnitude_a) = magnitude(ir, a);
-        let (_, magnitude_b) = magnitude(ir, b);
-        let remainder = ir.bin(BinOp::URem, magnitude_a, magnitude_b);
-        negate_if(ir, remainder, sign_a)
     }
 
     /// Wraps 64 bits to an integer type.
@@ -437,27 +410,6 @@ impl BodyCx<'_> {
         self.branch_on(b, yes, no);
         self.cache = between;
     }
-}
-
-/// The quotient of signed numbers, toward zero.
-pub(super) fn signed_quotient(ir: &mut Builder, a: Value, b: Value) -> Value {
-    let (sign_a, magnitude_a) = magnitude(ir, a);
-    let (sign_b, magnitude_b) = magnitude(ir, b);
-    let quotient = ir.bin(BinOp::UDiv, magnitude_a, magnitude_b);
-    let sign = ir.bin(BinOp::Xor, sign_a, sign_b);
-    negate_if(ir, quotient, sign)
-}
-
-/// The sign of a number, 0 or -1, and its magnitude.
-pub(super) fn magnitude(ir: &mut Builder, value: Value) -> (Value, Value) {
-    let sign = ir.bin_imm(BinOp::AShr, value, 63);
-    (sign, negate_if(ir, value, sign))
-}
-
-/// `-value` where `sign` is -1, `value` where it is 0.
-fn negate_if(ir: &mut Builder, value: Value, sign: Value) -> Value {
-    let flipped = ir.bin(BinOp::Xor, value, sign);
-    ir.bin(BinOp::Sub, flipped, sign)
 }
 
 fn is_builtin(expr: &Expr) -> bool {

@@ -93,6 +93,9 @@ pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
         LossKind::Loop => {
             format!("{total} loop{s} {were} ended early: the kernel runs a loop at most 8388608 times")
         }
+        LossKind::ZeroDivision => format!(
+            "{total} division{s} by 0; 1 was used as the result. Divide only where the divisor is not 0"
+        ),
         LossKind::Read => format!(
             "{total} string{s} or value{s} could not be read (not in memory, or a bad address); shown as {UNREADABLE} \
              or 0"
