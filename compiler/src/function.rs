@@ -29,6 +29,7 @@ mod printf;
 mod process;
 mod stacks;
 mod str;
+mod text;
 mod time;
 mod words;
 mod zero;
@@ -57,6 +58,13 @@ pub static ALL: &[Function] = &[
     action::SIGNAL_THREAD,
     action::OVERRIDE,
     action::WRITE_USER,
+    text::STRLEN,
+    text::STRCAP,
+    text::STRSTR,
+    text::STRCONTAINS,
+    text::STRNCMP,
+    text::STR_CONCAT,
+    text::MEMCMP,
     clock::NSECS,
     clock::PID,
     clock::TID,

@@ -24,6 +24,7 @@ mod maps;
 mod memory;
 mod read;
 mod shared;
+mod text;
 mod value;
 
 pub use loops::MAX_FRAMES;

@@ -270,3 +270,14 @@ fn commands_and_signals_need_leave() {
         .run()
         .prints("\n\n");
 }
+
+#[test]
+fn functions_of_text() {
+    needs!(no_tracing());
+    evaluate(
+        r#"begin { $a = "ababac"; $b = "abac"; print((strlen($a), strstr($a, $b), strstr($b, $a), strcontains($a, "")));
+            $p = str_concat("/", $a); $p = str_concat($p, comm); print($p); print((strncmp($a, $b, 3), strncmp($a, $b, 4)));
+            print((memcmp($a, $b, 3), memcmp($a, $b, 5), memcmp($b, $a, 5))); }"#,
+    )
+    .prints("(6, 2, -1, true)\n/ababaccrumbs\n(0, 1)\n(0, -1, 1)\n\n\n");
+}

@@ -15,7 +15,7 @@ use crate::plan::{Event, EventArg, EventId, EventKind, MapId, ProgramKind, RECOR
 use crate::probe_kind::tracepoint::Record;
 use crate::probe_kind::{Offers, ProbeKind};
 use crate::target::{Arch, Target};
-use crate::types::{IntType, Space, StackMode, Type, align_to};
+use crate::types::{IntType, NameTable, Space, StackMode, Type, align_to};
 use crate::usdt::Argument;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::{COMMAND_LINE, Sources};
@@ -323,6 +323,18 @@ impl Cx<'_> {
     /// The process id of the command that `-c` runs.
     pub fn command_pid(&self) -> Option<u32> {
         self.options.command_pid
+    }
+
+    /// The name that an expression is, where that is known now.
+    pub fn known_name(&self, expr: &Expr) -> Option<String> {
+        let (ExprKind::Const(index), Type::Name(table)) = (&expr.kind, &expr.ty) else {
+            return None;
+        };
+        let site = self.sites.get(usize::try_from(*index).ok()?)?;
+        Some(match table {
+            NameTable::Func => site.func.clone(),
+            NameTable::Probe => site.probe.clone(),
+        })
     }
 
     /// Whether the user allows what can change or crash the traced system.

@@ -41,7 +41,7 @@ pub(super) const JOIN: Function = Function {
     name: "join",
     doc: "prints the strings of an array of addresses that ends in 0, at most 16, with a separator between them",
     syntax: "join(addresses[, separator])",
-    example: "tracepoint:syscalls:sys_enter_execve { join(args.argv); }",
+    example: "uprobe:libc:execve { join(arg1); }",
     arity: (1, 2),
     check: join,
 };

@@ -40,6 +40,17 @@ pub enum Intrinsic {
     /// `[address] → (uint64, string[n][m])`: the strings at the addresses of an array, up to an address of 0 and at most
     /// `m`, and how many they are. What is behind the last may be anything. The pointer's space says which memory.
     ReadStrings,
+    /// `[text] → uint64`: how many bytes text has.
+    TextLength,
+    /// `[text, text] → int64`: where the first text contains the second one first, from 0; -1 where it does not. Empty text
+    /// is in every text at 0.
+    FindText,
+    /// `[text, text] → text`: one behind the other, cut to the type's capacity.
+    ConcatText,
+    /// `[value, value, literal n] → int64`: the first byte of the first value that differs from that of the second, less
+    /// the second's, as unsigned numbers; 0 where the first `n` bytes are equal. Both have `n` bytes; the bytes of a
+    /// buffer are those that were read.
+    CompareBytes,
     /// `[uint32] → nothing`: sends a signal to the current process.
     SendSignal,
     /// `[uint32] → nothing`: sends a signal to the current thread.
@@ -79,6 +90,10 @@ impl Intrinsic {
             Self::Register(_) => "register",
             Self::MacAddress => "MAC address",
             Self::ReadStrings => "read strings",
+            Self::TextLength => "text length",
+            Self::FindText => "find text",
+            Self::ConcatText => "concat text",
+            Self::CompareBytes => "compare bytes",
             Self::SendSignal => "send signal",
             Self::SendSignalThread => "send signal to thread",
             Self::OverrideReturn => "override return",

@@ -20,7 +20,7 @@ const MAC_BYTES: u32 = 6;
 /// Bytes of an address.
 const POINTER: u32 = 8;
 /// Offset of the bytes in [`Type::Buffer`] and [`Type::Inet`], behind a 32-bit number.
-const BYTES_AT: u32 = 4;
+pub(super) const BYTES_AT: u32 = 4;
 /// Most bytes of an address in [`Type::Inet`].
 const INET_BYTES: u32 = 16;
 
@@ -65,6 +65,9 @@ impl BodyCx<'_> {
                 let ctx = self.ir.emit(Op::Ctx);
                 self.ir.call(Helper::OverrideReturn, &[ctx, result])
             }
+            (Intrinsic::TextLength, [text]) => self.text_length(text),
+            (Intrinsic::FindText, [text, part]) => self.find_text(text, part),
+            (Intrinsic::CompareBytes, [a, b, n]) => self.compare_bytes(a, b, n),
             (Intrinsic::WriteUser, [address, bytes]) => self.write_user(address, bytes),
             (Intrinsic::Register(offset), _) => self.ir.emit(Op::CtxLoad {
                 offset,
@@ -91,6 +94,7 @@ impl BodyCx<'_> {
                 self.read_buffer(address, length, *n)
             }
             (Intrinsic::BufferOf, [value, length], Type::Buffer(n)) => self.buffer_of(value, length, *n),
+            (Intrinsic::ConcatText, [a, b], _) => self.concat_text(a, b, ty),
             (Intrinsic::ReadStrings, [array], _) => self.read_strings(array, ty),
             (Intrinsic::Stack, _, Type::Stack(stack)) => self.stack(*stack),
             (Intrinsic::UserAddress, [address], _) => self.user_address(address),
