@@ -128,8 +128,11 @@ struct Outcome {
     exit: i32,
 }
 
-/// A machine that attaches everything and where it is always the same time.
-struct StoppedClock;
+/// A machine that attaches everything, where it is always the same time of day, and where two seconds go by from one look
+/// at the boot clock to the next.
+struct StoppedClock {
+    boot_clock: u64,
+}
 
 impl Host<VmBackend> for StoppedClock {
     fn attach(&mut self, _: &mut VmBackend) -> Result<(), Error> {
@@ -138,6 +141,11 @@ impl Host<VmBackend> for StoppedClock {
 
     fn ready(&mut self) -> Result<(), Error> {
         Ok(())
+    }
+
+    fn now(&mut self) -> u64 {
+        self.boot_clock += 2_000_000_000;
+        self.boot_clock
     }
 
     fn strftime(&mut self, format: &str) -> Vec<u8> {
@@ -174,7 +182,13 @@ fn try_simulate(
     let (mut results, mut diagnostics) = (Vec::new(), Vec::new());
     let mut output = TextOutput::new(&mut results, &mut diagnostics, true);
     let start = vm.now();
-    let code = session::run(plan, &mut vm, &mut StoppedClock, &mut output, start);
+    let code = session::run(
+        plan,
+        &mut vm,
+        &mut StoppedClock { boot_clock: start },
+        &mut output,
+        start,
+    );
     outcome.output = String::from_utf8_lossy(&results).into_owned();
     outcome.stderr = String::from_utf8_lossy(&diagnostics).into_owned();
     if let Some(failure) = vm.failure() {

@@ -20,7 +20,7 @@ mod numeric;
 mod percentiles;
 mod series;
 
-pub use percentiles::quantiles;
+pub use percentiles::{at_share, quantiles};
 
 /// Words in one chunk of a large keyed state: 64 bytes, the largest per-CPU value that the kernel's allocator does not
 /// refuse in bursts (measured on 6.12 to 7.2).
@@ -106,6 +106,14 @@ pub trait Aggregation: Sync {
     /// How a program computes the number that is shown, for aggregations that show one.
     fn reduction(&self) -> Option<Reduction> {
         None
+    }
+    /// Whether it shows a number that grows by what events add, so that it has a rate.
+    fn adds_up(&self) -> bool {
+        false
+    }
+    /// Whether it shows buckets, so that it has quantiles.
+    fn is_histogram(&self) -> bool {
+        false
     }
     /// Whether a merged state without key has seen an event. Kept apart from [`Aggregation::show`] because `sum(0)`
     /// has the same words as nothing; such aggregations keep a word to tell.
@@ -206,7 +214,7 @@ pub enum Shown {
         total: i128,
     },
     /// Several numbers with names.
-    Fields(Vec<(&'static str, i128)>),
+    Fields(Vec<(String, i128)>),
     /// What a number did over time.
     Series {
         /// Nanoseconds from the beginning of one interval to that of the next.

@@ -38,6 +38,7 @@ mod zero;
 pub static ALL: &[Function] = &[
     printf::FUNCTION,
     print::FUNCTION,
+    print::RATE,
     message::ERRORF,
     message::WARNF,
     time::FUNCTION,

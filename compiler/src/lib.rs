@@ -40,4 +40,5 @@ pub mod similar;
 pub mod target;
 pub mod types;
 pub mod usdt;
+pub mod view;
 pub mod visit;

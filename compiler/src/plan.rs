@@ -7,6 +7,7 @@ use crate::aggregation::AggType;
 use crate::ctype::{Field, StructId};
 use crate::target::Arch;
 use crate::types::Type;
+use crate::view::MapView;
 use crumbs_grammar::span::Span;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -470,14 +471,12 @@ pub enum EventKind {
     Join(String),
     /// `print(value)`.
     Print,
-    /// `print(@map[, top[, div]])`, by what the map holds when the event is handled.
+    /// `print(@map, …)` and `rate(@map)`, by what the map holds when the event is handled.
     PrintMap {
         /// Which map.
         map: MapId,
-        /// Only the greatest `top`; 0 for all.
-        top: u32,
-        /// Divide shown values by this; 0 and 1 for not.
-        div: u32,
+        /// How it is shown.
+        view: MapView,
         /// What follows at once in the script: the contents are taken away as they are read, so that no update is lost
         /// between the two.
         then: AfterPrint,

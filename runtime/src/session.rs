@@ -6,6 +6,7 @@
 
 mod inbox;
 mod losses;
+mod rates;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,9 @@ use crate::value::{Names, Value, decode, name_addresses};
 use crumbs_compiler::plan::{
     AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion, Plan,
 };
+use crumbs_compiler::view::MapView;
 use inbox::{Inbox, Record};
+use rates::Rates;
 pub use requests::{bench, test};
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
@@ -56,6 +59,10 @@ pub trait Host<B> {
     fn place(&mut self, _pid: Option<u32>, _address: u64) -> Place {
         Place::default()
     }
+    /// The boot clock now, nanoseconds.
+    fn now(&mut self) -> u64 {
+        crate::sys_time::boot_clock_ns()
+    }
     /// The time now by a strftime format.
     fn strftime(&mut self, format: &str) -> Vec<u8> {
         crate::sys_time::strftime_now(format)
@@ -90,7 +97,7 @@ pub fn run<B: Backend>(
     output: &mut dyn Output,
     start: u64,
 ) -> Result<i32, Error> {
-    let mut session = Session::new(plan, Maps::new(plan), output);
+    let mut session = Session::new(plan, Maps::new(plan), output, start);
     session.run(backend, host, start)
 }
 
@@ -105,10 +112,11 @@ struct Session<'a> {
     code: i32,
     /// Lost events that were reported, and when that was last looked at.
     reported: (u64, Option<Instant>),
+    rates: Rates,
 }
 
 impl<'a> Session<'a> {
-    fn new(plan: &'a Plan, maps: Maps<'a>, output: &'a mut dyn Output) -> Self {
+    fn new(plan: &'a Plan, maps: Maps<'a>, output: &'a mut dyn Output, start: u64) -> Self {
         Self {
             plan,
             maps,
@@ -117,6 +125,7 @@ impl<'a> Session<'a> {
             exiting: false,
             code: 0,
             reported: (0, None),
+            rates: Rates::new(start),
         }
     }
 
@@ -214,7 +223,13 @@ impl<'a> Session<'a> {
             let mut order: Vec<usize> = (0..self.plan.maps.len()).collect();
             order.sort_by(|&a, &b| self.plan.maps[a].name.cmp(&self.plan.maps[b].name));
             for map in order {
-                self.print_map((backend, host), MapId(map as u32), (0, 0), Leave::AsIs, None)?;
+                self.print_map(
+                    (backend, host),
+                    MapId(map as u32),
+                    &MapView::default(),
+                    Leave::AsIs,
+                    None,
+                )?;
             }
         }
         self.output.flush().map_err(unwritable)
@@ -317,14 +332,14 @@ impl<'a> Session<'a> {
                 let value = args.first().unwrap_or(&Value::Void);
                 self.output.value(value).map_err(unwritable)
             }
-            EventKind::PrintMap { map, top, div, then } => {
+            EventKind::PrintMap { map, view, then } => {
                 let leave = match then {
                     AfterPrint::Keep => Leave::AsIs,
                     AfterPrint::Clear => Leave::Empty,
                     AfterPrint::Zero => Leave::Zeroed,
                 };
                 let unset = self.maps.unset(*map);
-                self.print_map((backend, host), *map, (*top, *div), leave, unset)
+                self.print_map((backend, host), *map, view, leave, unset)
             }
             EventKind::Clear(map) => self.change_map(backend, *map, Leave::Empty),
             EventKind::Zero(map) => self.change_map(backend, *map, Leave::Zeroed),
@@ -375,7 +390,7 @@ impl<'a> Session<'a> {
         &mut self,
         (backend, host): (&mut B, &mut dyn Host<B>),
         map: MapId,
-        (top, div): (u32, u32),
+        view: &MapView,
         leave: Leave,
         unset: Option<Entry>,
     ) -> Result<(), Error> {
@@ -387,6 +402,12 @@ impl<'a> Session<'a> {
                 if entries.is_empty() {
                     return Ok(());
                 }
+                if view.measure.per_second {
+                    self.rates.replace(map, &mut entries, host.now());
+                }
+                if leave != Leave::AsIs {
+                    self.rates.restart(map);
+                }
                 for entry in &mut entries {
                     if let Some(key) = &mut entry.key {
                         name_addresses(key, &mut HostNames(host));
@@ -395,15 +416,18 @@ impl<'a> Session<'a> {
                         name_addresses(value, &mut HostNames(host));
                     }
                 }
-                show::arrange(&mut entries, top, div);
+                show::arrange(&mut entries, view);
                 let name = self.plan.maps[map.0 as usize].display_name();
-                self.output.map(&name, &entries).map_err(unwritable)
+                self.output
+                    .map(&name, &entries, &view.measure)
+                    .map_err(unwritable)
             }
             Err(error) => self.output.warning(&error.to_string()).map_err(unwritable),
         }
     }
 
     fn change_map<B: Backend>(&mut self, backend: &mut B, map: MapId, leave: Leave) -> Result<(), Error> {
+        self.rates.restart(map);
         match self.maps.read(backend, map, leave) {
             Ok(_) => Ok(()),
             Err(error) => self.output.warning(&error.to_string()).map_err(unwritable),

@@ -5,13 +5,15 @@
 
 pub mod histogram;
 pub mod json;
+pub mod measure;
 pub mod printf;
 pub mod series;
 pub mod text;
 
 use crate::value::Value;
-use crumbs_compiler::aggregation::{Bucket, Presentation, Shown, Suffix};
+use crumbs_compiler::aggregation::{Bucket, Presentation, Shown, Suffix, at_share};
 use crumbs_compiler::plan::MessageLevel;
+use crumbs_compiler::view::{MapView, Measure, Quantile};
 use std::cmp::Ordering;
 use std::io;
 
@@ -25,8 +27,8 @@ pub trait Output {
     fn attached(&mut self, probes: usize) -> io::Result<()>;
     /// `print(value)`.
     fn value(&mut self, value: &Value) -> io::Result<()>;
-    /// A map with its sigil, in the order to show it.
-    fn map(&mut self, name: &str, entries: &[Entry]) -> io::Result<()>;
+    /// A map with its sigil, in the order to show it, and what its numbers are in.
+    fn map(&mut self, name: &str, entries: &[Entry], measure: &Measure) -> io::Result<()>;
     /// `printf`: its filled format.
     fn printf(&mut self, text: &[u8]) -> io::Result<()>;
     /// `errorf`, `warnf`: the place of the call and the filled format.
@@ -77,6 +79,8 @@ pub enum Content {
     Value(Value),
     /// An aggregated number.
     Number(i128),
+    /// A number in [`measure::PARTS`] of one.
+    Parts(i128),
     /// An average without what it is made of.
     Average(i128),
     /// A count, average and total.
@@ -89,7 +93,7 @@ pub enum Content {
         total: i128,
     },
     /// Several numbers with names.
-    Fields(Vec<(&'static str, i128)>),
+    Fields(Vec<(String, i128)>),
     /// What a number did over time.
     Series(series::Series),
     /// A histogram.
@@ -140,12 +144,27 @@ impl Content {
     fn weight(&self) -> Option<i128> {
         match self {
             Self::Value(value) => value.number(),
-            Self::Number(number) => Some(*number),
+            Self::Number(number) | Self::Parts(number) => Some(*number),
             Self::Average(average) | Self::Stats { average, .. } => Some(*average),
             Self::Fields(fields) => fields.first().map(|(_, first)| *first),
             Self::Series(_) => None,
             Self::Histogram { buckets, .. } => Some(buckets.iter().map(|b| i128::from(b.count)).sum()),
         }
+    }
+
+    /// Of a histogram, how many numbers it counts and the quantiles.
+    fn replace_by_quantiles(&mut self, quantiles: &[Quantile]) {
+        let Self::Histogram { buckets, .. } = self else {
+            return;
+        };
+        let count = buckets.iter().map(|bucket| i128::from(bucket.count)).sum();
+        let mut fields = vec![("count".to_owned(), count)];
+        fields.extend(
+            quantiles
+                .iter()
+                .map(|quantile| (quantile.name.clone(), at_share(buckets, quantile.share))),
+        );
+        *self = Self::Fields(fields);
     }
 
     /// Divides what is shown, rounding toward zero. Of `stats` that is the average, as in bpftrace.
@@ -154,7 +173,10 @@ impl Content {
             Self::Value(Value::Int(number)) => *number = number.wrapping_div(i64::from(by)),
             Self::Value(Value::UInt(number)) => *number /= u64::from(by),
             Self::Value(_) => {}
-            Self::Number(number) | Self::Average(number) | Self::Stats { average: number, .. } => {
+            Self::Number(number)
+            | Self::Parts(number)
+            | Self::Average(number)
+            | Self::Stats { average: number, .. } => {
                 *number /= i128::from(by);
             }
             // How many there were stays.
@@ -177,9 +199,10 @@ impl Content {
     }
 }
 
-/// Puts entries in the order to show them: ascending by value where values are numbers, then by key. `top` keeps the
-/// last so many (0: all), `div` divides what is shown (0 and 1: not).
-pub fn arrange(entries: &mut Vec<Entry>, top: u32, div: u32) {
+/// Puts entries in the order to show them, ascending by value where values are numbers, then by key; cuts, divides and
+/// replaces histograms as the view says.
+pub fn arrange(entries: &mut Vec<Entry>, view: &MapView) {
+    let (top, div) = (view.top, view.div);
     series::share_window(entries);
     entries.sort_by(|a, b| {
         a.value
@@ -195,5 +218,10 @@ pub fn arrange(entries: &mut Vec<Entry>, top: u32, div: u32) {
     }
     if div > 1 {
         entries.iter_mut().for_each(|entry| entry.value.divide(div));
+    }
+    if !view.quantiles.is_empty() {
+        for entry in entries {
+            entry.value.replace_by_quantiles(&view.quantiles);
+        }
     }
 }

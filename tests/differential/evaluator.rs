@@ -15,6 +15,7 @@ use crumbs_compiler::hir::*;
 use crumbs_compiler::plan::{AfterPrint, Attach, EventId, EventKind, MapId, Occasion, UNREADABLE};
 use crumbs_compiler::target::Arch;
 use crumbs_compiler::types::{NameTable, Type};
+use crumbs_compiler::view::MapView;
 use crumbs_runtime::show::{self, Content, Entry, Output, printf};
 use crumbs_runtime::value::Value;
 use std::collections::BTreeMap;
@@ -152,7 +153,7 @@ impl Evaluator<'_> {
             let mut order: Vec<usize> = (0..self.maps.len()).collect();
             order.sort_by_key(|&map| &self.script.maps[map].name);
             for map in order {
-                self.print_map(map, self.entries(map), 0, 0);
+                self.print_map(map, self.entries(map), &MapView::default());
             }
         }
     }
@@ -624,13 +625,13 @@ impl Evaluator<'_> {
                         .expect("memory can be written");
                 }
                 EventKind::Print => self.output.value(&values[0]).expect("memory can be written"),
-                EventKind::PrintMap { map, top, div, then } => {
+                EventKind::PrintMap { map, view, then } => {
                     let map = map.0 as usize;
                     let mut entries = self.entries(map);
                     if entries.is_empty() {
                         entries.extend(self.unset(map));
                     }
-                    self.print_map(map, entries, *top, *div);
+                    self.print_map(map, entries, view);
                     match then {
                         AfterPrint::Keep => {}
                         AfterPrint::Clear => self.maps[map].clear(),
@@ -688,13 +689,15 @@ impl Evaluator<'_> {
         is_shown.then_some(Entry { key: None, value })
     }
 
-    fn print_map(&mut self, map: usize, mut entries: Vec<Entry>, top: u32, div: u32) {
+    fn print_map(&mut self, map: usize, mut entries: Vec<Entry>, view: &MapView) {
         if entries.is_empty() {
             return;
         }
-        show::arrange(&mut entries, top, div);
+        show::arrange(&mut entries, view);
         let name = format!("@{}", self.script.maps[map].name);
-        self.output.map(&name, &entries).expect("memory can be written");
+        self.output
+            .map(&name, &entries, &view.measure)
+            .expect("memory can be written");
     }
 
     /// A datum as it is printed.

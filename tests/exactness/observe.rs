@@ -9,11 +9,13 @@ use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options;
 use crumbs_compiler::plan::MessageLevel;
 use crumbs_compiler::target::Target;
+use crumbs_compiler::view::Measure;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::child::{Child, Watch};
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::{KernelBackend, Options};
 use crumbs_runtime::session::{self, Host};
+use crumbs_runtime::show::measure::PARTS;
 use crumbs_runtime::show::{Content, Entry, Output};
 use crumbs_runtime::sys_time;
 use crumbs_runtime::value::Value;
@@ -148,6 +150,7 @@ fn number(content: &Content) -> u64 {
         Content::Value(value) => value.bits().expect("values are numbers"),
         Content::Number(number) | Content::Average(number) => *number as u64,
         Content::Stats { average, .. } => *average as u64,
+        Content::Parts(number) => (number / PARTS) as u64,
         Content::Fields(fields) => fields[0].1 as u64,
         Content::Series(series) => series
             .points
@@ -165,7 +168,7 @@ impl Output for Report {
     fn value(&mut self, _: &Value) -> io::Result<()> {
         Ok(())
     }
-    fn map(&mut self, name: &str, entries: &[Entry]) -> io::Result<()> {
+    fn map(&mut self, name: &str, entries: &[Entry], _: &Measure) -> io::Result<()> {
         while self.stalls_for.as_ref().is_some_and(|process| !process.ended()) {
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -68,6 +68,9 @@ impl Aggregation for DecimalHist {
         ir.switch_to(found);
         add_weight(cx, index, self.words(ty));
     }
+    fn is_histogram(&self) -> bool {
+        true
+    }
     fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
         add_words(into, from);
     }

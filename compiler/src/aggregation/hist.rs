@@ -136,6 +136,9 @@ impl Aggregation for Hist {
         ir.switch_to(found);
         add_weight(cx, index, self.words(ty));
     }
+    fn is_histogram(&self) -> bool {
+        true
+    }
     fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
         add_words(into, from);
     }
@@ -280,6 +283,9 @@ impl Aggregation for LinearHist {
         ir.jump(found, &[bucket]);
         ir.switch_to(found);
         add_weight(cx, index, self.words(ty));
+    }
+    fn is_histogram(&self) -> bool {
+        true
     }
     fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
         add_words(into, from);

@@ -44,6 +44,9 @@ impl Aggregation for Count {
         let one = cx.ir().iconst(1);
         cx.ir().atomic(AtomicOp::Add, addr, 0, one);
     }
+    fn adds_up(&self) -> bool {
+        true
+    }
     fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
         into[0] = into[0].wrapping_add(from[0]);
     }
@@ -86,6 +89,9 @@ impl Aggregation for Sum {
         let (sum, touched) = (cx.word(0), cx.word(1));
         cx.ir().atomic(AtomicOp::Add, sum, 0, value);
         touch(cx, touched);
+    }
+    fn adds_up(&self) -> bool {
+        true
     }
     fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
         into[0] = into[0].wrapping_add(from[0]);

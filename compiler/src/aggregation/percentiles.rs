@@ -36,18 +36,23 @@ fn at_rank(buckets: &[Bucket], rank: u64) -> i128 {
         seen >= rank
     };
     let bucket = buckets.iter().find(holds).or(buckets.last());
-    bucket.and_then(|bucket| bucket.max).unwrap_or(0)
+    bucket.and_then(|bucket| bucket.max.or(bucket.min)).unwrap_or(0)
+}
+
+/// The greatest number of the bucket that the number which a share of all do not exceed is in; the share in hundredths of a
+/// per cent. Of a bucket without end its least number. 0 where there are no numbers.
+pub fn at_share(buckets: &[Bucket], share: u64) -> i128 {
+    let count: u64 = buckets.iter().map(|bucket| bucket.count).sum();
+    let rank = (u128::from(count) * u128::from(share)).div_ceil(10_000) as u64;
+    at_rank(buckets, rank.max(1))
 }
 
 /// What is shown of a histogram: how many numbers, the quantiles, and the greatest.
-pub fn quantiles(buckets: &[Bucket]) -> Vec<(&'static str, i128)> {
+pub fn quantiles(buckets: &[Bucket]) -> Vec<(String, i128)> {
     let count: u64 = buckets.iter().map(|bucket| bucket.count).sum();
-    let mut fields = vec![("count", i128::from(count))];
-    for (share, name) in SHOWN {
-        let rank = (u128::from(count) * u128::from(share)).div_ceil(10_000) as u64;
-        fields.push((name, at_rank(buckets, rank.max(1))));
-    }
-    fields.push(("max", at_rank(buckets, count.max(1))));
+    let mut fields = vec![("count".to_owned(), i128::from(count))];
+    fields.extend(SHOWN.map(|(share, name)| (name.to_owned(), at_share(buckets, share))));
+    fields.push(("max".to_owned(), at_rank(buckets, count.max(1))));
     fields
 }
 
@@ -107,7 +112,8 @@ mod tests {
                 ("p99.9", 103),
                 ("max", 103)
             ]
+            .map(|(name, number)| (name.to_owned(), number))
         );
-        assert_eq!(quantiles(&[])[1], ("p50", 0));
+        assert_eq!(quantiles(&[])[1].1, 0);
     }
 }

@@ -151,7 +151,7 @@ impl ProgramCx {
 
 impl<'a> Cx<'a> {
     /// Whether types are still being learnt.
-    pub(super) fn is_inferring(&self) -> bool {
+    pub fn is_inferring(&self) -> bool {
         self.stage != Stage::Build
     }
 

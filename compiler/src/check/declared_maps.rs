@@ -212,7 +212,7 @@ impl<'a> Cx<'a> {
     }
 
     /// The name of a map.
-    pub(crate) fn map_name(&self, map: MapId) -> &str {
+    pub fn map_name(&self, map: MapId) -> &str {
         &self.facts.maps[map.0 as usize].name
     }
 }

@@ -31,6 +31,11 @@ impl Cx<'_> {
         Some(map)
     }
 
+    /// What the elements of a map are, where it is known already.
+    pub fn map_value_type(&self, map: MapId) -> Option<Type> {
+        self.facts.maps[map.0 as usize].value.ty.clone()
+    }
+
     /// One more use of a map.
     fn mention(&mut self, name: &str, span: Span) -> MapId {
         let id = self.facts.map(name, span);

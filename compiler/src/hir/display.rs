@@ -97,16 +97,8 @@ impl Display for EventName<'_> {
                 ..
             } => f.write_str("warnf"),
             EventKind::Print => f.write_str("print"),
-            EventKind::PrintMap {
-                map: id,
-                top,
-                div,
-                then,
-            } => {
-                write!(f, "print @{}", map(*id))?;
-                if (*top, *div) != (0, 0) {
-                    write!(f, " top {top} div {div}")?;
-                }
+            EventKind::PrintMap { map: id, view, then } => {
+                write!(f, "print @{}{view}", map(*id))?;
                 f.write_str(match then {
                     AfterPrint::Keep => "",
                     AfterPrint::Clear => " then clear",

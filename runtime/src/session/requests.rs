@@ -95,7 +95,7 @@ fn run_test<B: Backend>(
     let begun = Instant::now();
     let code = {
         let mut text = TextOutput::new(&mut output, &mut errors, true);
-        let mut session = Session::new(plan, Maps::new(plan), &mut text);
+        let mut session = Session::new(plan, Maps::new(plan), &mut text, start);
         if session.has_word(MemoryPlan::START) {
             backend.store(MemoryPlan::START, start);
         }
@@ -158,7 +158,7 @@ fn discard<B: Backend>(
     start: u64,
 ) -> Result<(), Error> {
     let mut text = TextOutput::new(io::sink(), io::sink(), true);
-    let mut session = Session::new(plan, Maps::new(plan), &mut text);
+    let mut session = Session::new(plan, Maps::new(plan), &mut text, start);
     if session.has_word(MemoryPlan::START) {
         backend.store(MemoryPlan::START, start);
     }

@@ -11,6 +11,7 @@ use crumbs_compiler::plan::{
     ProgramPlan, Refused, Storage,
 };
 use crumbs_compiler::types::Type;
+use crumbs_compiler::view::MapView;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -103,8 +104,7 @@ fn plan() -> Plan {
     let map = MapId(0);
     let print_map = |then| EventKind::PrintMap {
         map,
-        top: 0,
-        div: 0,
+        view: MapView::default(),
         then,
     };
     let format = Format {
@@ -191,7 +191,7 @@ fn run_in(plan: &Plan, fake: &mut Fake, host: &mut Notes) -> Outcome {
     let (mut results, mut diagnostics) = (Vec::new(), Vec::new());
     let mut output = TextOutput::new(&mut results, &mut diagnostics, false);
     let maps = Maps::with_aggregations(plan, fake::aggregation);
-    let code = Session::new(plan, maps, &mut output).run(fake, host, 77);
+    let code = Session::new(plan, maps, &mut output, 77).run(fake, host, 77);
     Outcome {
         code,
         results: String::from_utf8(results).unwrap(),

@@ -1,6 +1,8 @@
 //! Text of histograms: one line a bucket, `[label)`, count, bar.
 
+use super::measure;
 use crumbs_compiler::aggregation::{Bucket, Suffix};
+use crumbs_compiler::view::{Measure, Unit};
 
 /// Columns of the label.
 const LABEL: usize = 16;
@@ -9,14 +11,28 @@ const COUNT: usize = 8;
 /// Columns of the bar.
 const BAR: usize = 52;
 
-/// Appends the lines of a histogram, nothing after the last. `suffix`: how bounds are scaled, if they are.
-pub fn write(buckets: &[Bucket], suffix: Option<Suffix>, out: &mut Vec<u8>) {
+/// Appends the lines of a histogram, nothing after the last. `suffix`: how bounds are scaled, if they are; a unit scales
+/// them in its own way.
+pub fn write(buckets: &[Bucket], suffix: Option<Suffix>, measure: &Measure, out: &mut Vec<u8>) {
     let greatest = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0);
-    for bucket in buckets {
+    let labels: Vec<String> = buckets
+        .iter()
+        .map(|bucket| match &measure.unit {
+            Some(unit) => label_in(bucket, unit),
+            None => label(bucket, suffix),
+        })
+        .collect();
+    // bpftrace's columns give way to a long label; with units, which it has not, all lines are as wide as the widest.
+    let widest = labels.iter().map(|label| label.len() + 1).max().unwrap_or(0);
+    let columns = if measure.unit.is_some() {
+        widest.max(LABEL)
+    } else {
+        LABEL
+    };
+    for (bucket, label) in buckets.iter().zip(labels) {
         let bar = "@".repeat(bar_length(bucket.count, greatest));
-        let label = label(bucket, suffix);
         let line = format!(
-            "{label:<LABEL$}{count:>COUNT$} |{bar:<BAR$}|\n",
+            "{label:<columns$}{count:>COUNT$} |{bar:<BAR$}|\n",
             count = bucket.count
         );
         out.extend_from_slice(line.as_bytes());
@@ -29,6 +45,22 @@ fn bar_length(count: u64, greatest: u64) -> usize {
         return 0;
     }
     ((count as f32 / greatest as f32 * BAR as f32) as usize).min(BAR)
+}
+
+/// The range of a bucket in a unit.
+fn label_in(bucket: &Bucket, unit: &Unit) -> String {
+    let measure = Measure {
+        unit: (!matches!(unit, Unit::Name(_))).then(|| unit.clone()),
+        per_second: false,
+    };
+    let bound = |number| measure::whole(number, &measure).replace(' ', "");
+    match (bucket.min, bucket.max) {
+        (None, None) => "(..., ...)".to_owned(),
+        (None, Some(max)) => format!("(..., {})", bound(max.saturating_add(1))),
+        (Some(min), None) => format!("[{}, ...)", bound(min)),
+        (Some(min), Some(max)) if min == max => format!("[{}]", bound(min)),
+        (Some(min), Some(max)) => format!("[{}, {})", bound(min), bound(max.saturating_add(1))),
+    }
 }
 
 /// The range of a bucket: closed where it is one number, else half-open.
@@ -83,7 +115,7 @@ mod tests {
 
     fn lines(buckets: &[Bucket], suffix: Option<Suffix>) -> Vec<String> {
         let mut out = Vec::new();
-        write(buckets, suffix, &mut out);
+        write(buckets, suffix, &Measure::default(), &mut out);
         String::from_utf8(out)
             .expect("labels and bars are ASCII")
             .lines()

@@ -10,10 +10,11 @@
 //! Integers that a double cannot hold exactly (2^53 and beyond) are strings, since most readers parse numbers as doubles.
 //! Enums and pointers are numbers as values and text as keys. Text that is no UTF-8 has replacement characters.
 
-use super::{Content, Entry, Output, write_message};
+use super::{Content, Entry, Output, measure, write_message};
 use crate::value::Value;
 use crumbs_compiler::aggregation::Bucket;
 use crumbs_compiler::plan::MessageLevel;
+use crumbs_compiler::view::Measure;
 use std::io::{self, Write};
 
 /// Integers of at least this magnitude are not exact as doubles.
@@ -58,12 +59,12 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
         self.record("value", &json(value))
     }
 
-    fn map(&mut self, name: &str, entries: &[Entry]) -> io::Result<()> {
+    fn map(&mut self, name: &str, entries: &[Entry], measure: &Measure) -> io::Result<()> {
         let Some(first) = entries.first() else {
             return Ok(());
         };
         let kind = match first.value {
-            Content::Value(_) | Content::Number(_) => "map",
+            Content::Value(_) | Content::Number(_) | Content::Parts(_) => "map",
             Content::Average(_) | Content::Stats { .. } | Content::Fields(_) => "stats",
             Content::Histogram { .. } => "hist",
             Content::Series(_) => "tseries",
@@ -79,7 +80,18 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
                 format!("{{{}}}", elements.join(", "))
             }
         };
-        self.record(kind, &format!("{{{}: {contents}}}", quoted(name.as_bytes())))
+        let data = format!("{{{}: {contents}}}", quoted(name.as_bytes()));
+        let unit = match (&measure.unit, measure.per_second) {
+            (None, false) => return self.record(kind, &data),
+            (Some(unit), false) => unit.to_string(),
+            (None, true) => "/s".to_owned(),
+            (Some(unit), true) => format!("{unit}/s"),
+        };
+        let unit = quoted(unit.as_bytes());
+        writeln!(
+            self.results,
+            "{{\"type\": \"{kind}\", \"data\": {data}, \"unit\": {unit}}}"
+        )
     }
 
     fn printf(&mut self, text: &[u8]) -> io::Result<()> {
@@ -128,6 +140,7 @@ fn content(content: &Content) -> String {
     match content {
         Content::Value(value) => json(value),
         Content::Number(number) | Content::Average(number) => integer(*number),
+        Content::Parts(number) => measure::decimal(*number),
         Content::Stats {
             count,
             average,
@@ -137,7 +150,7 @@ fn content(content: &Content) -> String {
             format!("{{\"count\": {count}, \"average\": {average}, \"total\": {total}}}")
         }
         Content::Fields(fields) => {
-            let field = |(name, n): &(&str, i128)| format!("\"{name}\": {}", integer(*n));
+            let field = |(name, n): &(String, i128)| format!("\"{name}\": {}", integer(*n));
             let fields: Vec<String> = fields.iter().map(field).collect();
             format!("{{{}}}", fields.join(", "))
         }
@@ -248,6 +261,7 @@ fn quoted(text: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::show::arrange;
+    use crumbs_compiler::view::MapView;
 
     fn shown(show: impl Fn(&mut JsonOutput<&mut Vec<u8>, &mut Vec<u8>>) -> io::Result<()>) -> String {
         let (mut results, mut diagnostics) = (Vec::new(), Vec::new());
@@ -260,8 +274,8 @@ mod tests {
             .into_iter()
             .map(|(key, value)| Entry { key, value })
             .collect();
-        arrange(&mut entries, 0, 0);
-        shown(|output| output.map(name, &entries))
+        arrange(&mut entries, &MapView::default());
+        shown(|output| output.map(name, &entries, &Measure::default()))
     }
 
     fn text(text: &str) -> Value {

@@ -1,7 +1,8 @@
 //! Series of numbers over time: the window that all series of a map share, and their chart.
 
-use super::{Content, Entry};
+use super::{Content, Entry, measure};
 use crate::sys_time;
+use crumbs_compiler::view::Measure;
 use std::fmt::Write;
 
 /// What a number did in the last intervals.
@@ -68,7 +69,7 @@ const LEAST_WIDTH: usize = 21;
 
 /// Appends the chart of a series: a line for each interval with a mark where its number is between the least and the
 /// greatest, a dotted line at zero where that is between them, and the number.
-pub fn write(series: &Series, out: &mut Vec<u8>) {
+pub fn write(series: &Series, measure: &Measure, out: &mut Vec<u8>) {
     let Some((least, greatest)) = bounds(series) else {
         out.extend_from_slice(b"<no data>");
         return;
@@ -86,8 +87,9 @@ pub fn write(series: &Series, out: &mut Vec<u8>) {
         _ => (".ns", 9),
     };
     let clock = "hh:mm:ss".len() + if digits == 0 { 0 } else { 1 + digits };
+    let [left, right] = [least, greatest].map(|number| measure::whole(number, measure));
     let scale = format!(
-        "{:clock$} {least:<LEAST_WIDTH$}{greatest:>greatest_width$}",
+        "{:clock$} {left:<LEAST_WIDTH$}{right:>greatest_width$}",
         "",
         greatest_width = WIDTH - LEAST_WIDTH
     );
@@ -105,7 +107,7 @@ pub fn write(series: &Series, out: &mut Vec<u8>) {
         }
         let time = series.begin(interval, "%H:%M:%S", digits);
         let line = String::from_utf8_lossy(&line);
-        let number = number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+        let number = number.map_or_else(|| "-".to_owned(), |number| measure::whole(number, measure));
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{time} {line} {number}");
     }
@@ -172,7 +174,7 @@ mod tests {
 
     fn chart(series: &Series) -> Vec<String> {
         let mut out = Vec::new();
-        write(series, &mut out);
+        write(series, &Measure::default(), &mut out);
         let text = String::from_utf8(out).expect("it is ASCII");
         text.lines().map(str::to_owned).collect()
     }

@@ -2,9 +2,10 @@
 //!
 //! Results go to one writer (standard output or a file), everything about the run to another (standard error).
 
-use super::{Content, Entry, Output, histogram, series, write_message};
+use super::{Content, Entry, Output, histogram, measure, series, write_message};
 use crate::value::Value;
 use crumbs_compiler::plan::MessageLevel;
+use crumbs_compiler::view::Measure;
 use std::io::{self, Write};
 
 /// The text form of [`Output`].
@@ -41,10 +42,10 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
         self.results.write_all(&text)
     }
 
-    fn map(&mut self, name: &str, entries: &[Entry]) -> io::Result<()> {
+    fn map(&mut self, name: &str, entries: &[Entry], measure: &Measure) -> io::Result<()> {
         let mut text = Vec::new();
         for entry in entries {
-            write_entry(name, entry, &mut text);
+            write_entry(name, entry, measure, &mut text);
         }
         self.results.write_all(&text)
     }
@@ -93,7 +94,7 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
 }
 
 /// Appends the line of an element, or for a histogram its lines and an empty one.
-fn write_entry(name: &str, entry: &Entry, out: &mut Vec<u8>) {
+fn write_entry(name: &str, entry: &Entry, measure: &Measure, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     if let Some(key) = &entry.key {
         out.push(b'[');
@@ -103,21 +104,30 @@ fn write_entry(name: &str, entry: &Entry, out: &mut Vec<u8>) {
     match &entry.value {
         Content::Histogram { buckets, suffix } => {
             out.extend_from_slice(b":\n");
-            histogram::write(buckets, *suffix, out);
+            histogram::write(buckets, *suffix, measure, out);
         }
         Content::Series(series) => {
             out.extend_from_slice(b":\n");
-            series::write(series, out);
+            series::write(series, measure, out);
         }
         Content::Value(value) => {
             out.extend_from_slice(b": ");
-            value.write(out);
+            match value.number().filter(|_| measure.unit.is_some()) {
+                Some(number) => out.extend_from_slice(measure::whole(number, measure).as_bytes()),
+                None => value.write(out),
+            }
+        }
+        Content::Parts(number) => {
+            out.extend_from_slice(format!(": {}", measure::parts(*number, measure)).as_bytes());
         }
         Content::Number(number) | Content::Average(number) => {
-            out.extend_from_slice(format!(": {number}").as_bytes());
+            out.extend_from_slice(format!(": {}", measure::whole(*number, measure)).as_bytes());
         }
         Content::Fields(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(name, n)| format!(".{name} = {n}")).collect();
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|(name, number)| format!(".{name} = {}", field(name, *number, measure)))
+                .collect();
             out.extend_from_slice(format!(": {{ {} }}", fields.join(", ")).as_bytes());
         }
         Content::Stats {
@@ -125,11 +135,20 @@ fn write_entry(name: &str, entry: &Entry, out: &mut Vec<u8>) {
             average,
             total,
         } => {
+            let [average, total] = [average, total].map(|number| measure::whole(*number, measure));
             let text = format!(": {{ .count = {count}, .average = {average}, .total = {total} }}");
             out.extend_from_slice(text.as_bytes());
         }
     }
     out.push(b'\n');
+}
+
+/// A number with a name: how many there are has no unit.
+fn field(name: &str, number: i128, measure: &Measure) -> String {
+    match name {
+        "count" => number.to_string(),
+        _ => measure::whole(number, measure),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::fake::{self, Fake, State, agg};
+use crumbs_compiler::view::MapView;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -23,7 +24,7 @@ fn maps(plan: &Plan) -> Maps<'_> {
 
 fn read(maps: &mut Maps<'_>, fake: &mut Fake, leave: Leave) -> Vec<Entry> {
     let mut entries = maps.read(fake, MapId(0), leave).unwrap();
-    crate::show::arrange(&mut entries, 0, 0);
+    crate::show::arrange(&mut entries, &MapView::default());
     entries
 }
 

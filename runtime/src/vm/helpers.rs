@@ -88,7 +88,7 @@ impl Machine {
         let access = Access::Write;
         match Pointer::decode(address) {
             Some(Pointer::Stack { run: serial, offset }) if serial == run.serial => {
-                let is_inside = offset % STACK_SIZE + size <= STACK_SIZE;
+                let is_inside = size <= STACK_SIZE - offset % STACK_SIZE;
                 is_inside.then_some(()).ok_or(FaultKind::OutOfBounds {
                     address,
                     size,

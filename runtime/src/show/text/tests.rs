@@ -3,6 +3,7 @@
 use super::*;
 use crate::show::arrange;
 use crumbs_compiler::aggregation::{Bucket, Suffix};
+use crumbs_compiler::view::{MapView, Measure};
 
 mod samples;
 
@@ -18,8 +19,13 @@ fn map(name: &str, entries: Vec<Entry>) -> String {
 }
 
 fn arranged(name: &str, mut entries: Vec<Entry>, top: u32, div: u32) -> String {
-    arrange(&mut entries, top, div);
-    text(|output| output.map(name, &entries))
+    let view = MapView {
+        top,
+        div,
+        ..MapView::default()
+    };
+    arrange(&mut entries, &view);
+    text(|output| output.map(name, &entries, &Measure::default()))
 }
 
 fn entry(key: impl Into<Option<Value>>, value: Content) -> Entry {

@@ -3,6 +3,7 @@
 
 use super::*;
 use crumbs_compiler::aggregation::{AggType, by_name};
+use crumbs_compiler::view::Measure;
 
 /// What an aggregation shows as `@h` for these words of state.
 fn shown(name: &str, params: &[i64], words: &[(usize, u64)]) -> String {
@@ -20,7 +21,7 @@ fn shown(name: &str, params: &[i64], words: &[(usize, u64)]) -> String {
         aggregation.merge(&ty, &mut state, &of_cpu);
     }
     let content = Content::of(aggregation.show(&ty, &state), aggregation.presentation());
-    text(|output| output.map("@h", &[entry(None, content.clone())]))
+    text(|output| output.map("@h", &[entry(None, content.clone())], &Measure::default()))
 }
 
 /// Where `hist(n, k)` counts a number.
