@@ -43,6 +43,15 @@ pub(crate) enum OutputFormat {
     Json,
 }
 
+/// Which processes are traced, beside the one that is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Follow {
+    /// None
+    Child,
+    /// All that descend from it
+    Tree,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   How large are this command's writes?
@@ -95,6 +104,10 @@ pub(crate) struct Args {
     /// Trace this process only; its end ends the run
     #[arg(short = 'p', long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) pid: Option<u32>,
+
+    /// Of what -c runs or -p traces: this process itself, or also all that it starts from then on
+    #[arg(long, value_name = "WHOM", default_value = "child")]
+    pub(crate) follow: Follow,
 
     /// List what can be traced, by a pattern such as `uprobe:libc:*`; with -v also the arguments
     #[arg(short = 'l', long, value_name = "PATTERN", num_args = 0..=1, conflicts_with_all = ["program", "command"])]
@@ -153,6 +166,21 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Whether what the traced process starts is traced too.
+    ///
+    /// # Errors
+    /// When it is to be and no process is traced.
+    pub(crate) fn follows_tree(&self) -> Result<bool, Stop> {
+        let is_one_traced = self.command.is_some() || self.pid.is_some();
+        match self.follow {
+            Follow::Child => Ok(false),
+            Follow::Tree if is_one_traced => Ok(true),
+            Follow::Tree => Err(Stop::Usage(
+                "--follow tree is about a command (-c) or a process (-p): name one".into(),
+            )),
+        }
+    }
+
     /// Takes over what --mode says, which has an option of its own for most.
     pub(crate) fn obey_mode(&mut self) {
         match self.bpftrace.mode {

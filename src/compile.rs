@@ -123,6 +123,7 @@ pub(crate) fn compile(
         pid: args.pid,
         allow_unsafe: args.allow_unsafe,
         command_pid,
+        follow_tree: args.follows_tree()?,
         config: environment(),
         library: crumbs_probe_library::MODULES,
         include_dirs: args.bpftrace.include_dirs.clone(),

@@ -46,6 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
 }
 
 fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Result<u8, Stop> {
+    let follows_tree = args.follows_tree()?;
     let target_process = args
         .pid
         .filter(|_| is_run)
@@ -56,7 +57,7 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         Some(command) if is_run => Some(Child::spawn(command).map_err(failed)?),
         _ => None,
     };
-    if target_process.is_some() || child.is_some() {
+    if !follows_tree && (target_process.is_some() || child.is_some()) {
         probe::follow_one_process();
     }
     let command_pid = child.as_ref().map(Child::pid);
@@ -84,7 +85,12 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         } else {
             0
         },
-        pid: child.as_ref().map(Child::pid).or(args.pid),
+        // The programs themselves compare where several processes are followed.
+        pid: child
+            .as_ref()
+            .map(Child::pid)
+            .or(args.pid)
+            .filter(|_| !follows_tree),
         catch_signals: is_run,
     };
     let mut backend = KernelBackend::load(&compiled.plan, &object, options)

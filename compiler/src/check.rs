@@ -200,7 +200,10 @@ impl<'a> Cx<'a> {
             kind: kind.program(),
             kind_name: kind.name(),
             attach: planned.attach.clone(),
-            pid_filter: self.options.pid.filter(|_| kind.offers().filtered_by_pid),
+            pid_filter: self
+                .options
+                .pid
+                .filter(|_| kind.offers().filtered_by_pid && !self.options.follow_tree),
             vars: std::mem::take(&mut self.program.vars),
             predicate,
             body,

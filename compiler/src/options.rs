@@ -17,6 +17,8 @@ pub struct Options {
     pub allow_unsafe: bool,
     /// The process that runs the traced command (`-c`), numbered likewise.
     pub command_pid: Option<u32>,
+    /// Whether what the traced process or command starts is traced too (`--follow tree`).
+    pub follow_tree: bool,
     /// Directories in which C headers are looked for besides the script's own (`-I`), in order.
     pub include_dirs: Vec<String>,
     /// C headers that are included in front of the script (`--include`), in order.

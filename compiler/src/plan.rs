@@ -8,6 +8,7 @@ use crate::ctype::{Field, StructId};
 use crate::target::Arch;
 use crate::types::Type;
 use crate::view::MapView;
+use crumbs_grammar::source::HYGIENE_MARK;
 use crumbs_grammar::span::Span;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -187,6 +188,13 @@ pub struct MapPlan {
     pub declared: bool,
     /// Its first use.
     pub span: Span,
+}
+
+impl MapPlan {
+    /// Whether the compiler added it, for its own use: its name is one that no script can write.
+    pub fn is_internal(&self) -> bool {
+        self.name.contains(HYGIENE_MARK)
+    }
 }
 
 /// Where the contents of a map are. Offsets are bytes into the program memory.

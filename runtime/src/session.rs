@@ -220,7 +220,8 @@ impl<'a> Session<'a> {
         }
         self.output.end().map_err(unwritable)?;
         if self.plan.settings.print_maps_on_exit {
-            let mut order: Vec<usize> = (0..self.plan.maps.len()).collect();
+            let maps = &self.plan.maps;
+            let mut order: Vec<usize> = (0..maps.len()).filter(|&map| !maps[map].is_internal()).collect();
             order.sort_by(|&a, &b| self.plan.maps[a].name.cmp(&self.plan.maps[b].name));
             for map in order {
                 self.print_map(

@@ -47,6 +47,34 @@ fn a_command_that_ends_at_once() {
     }
 }
 
+/// Commands that are children of children, each by a process of its own, and one that has nothing to do with them.
+#[test]
+fn descendants_are_followed_if_asked_for() {
+    needs!(no_tracing());
+    let program = program();
+    let path = program.display();
+    let command = format!(
+        r#"sh -c '{path} "value 1"; (sleep 0.3; {path} "value 2"; sh -c "{path} value\ 3; true"); exec {path} "value 4"'"#
+    );
+    let run = |follow: &str| {
+        let script = "uprobe:PROGRAM:value { @[arg0] = count(); }
+                      tracepoint:syscalls:sys_enter_clock_nanosleep { @slept = count(); }";
+        let mut run = Crumbs::script(script)
+            .on(&program)
+            .args(&["-c", &command, "--follow", follow])
+            .start();
+        run.attached();
+        let other = Command::new(&program).args(["value 9"]).status();
+        assert!(other.is_ok_and(|status| status.success()));
+        run.wait()
+    };
+    run("tree").maps("@[1]: 1\n@[2]: 1\n@[3]: 1\n@[4]: 1\n@slept: 1\n");
+    let outcome = run("child");
+    assert!(outcome.stdout.starts_with("\n\n@[4]: 1\n@slept: "), "{outcome:?}");
+    let refused = Crumbs::script("begin { }").args(&["--follow", "tree"]).run();
+    assert_eq!(refused.status, 2, "{refused:?}");
+}
+
 #[test]
 fn words_of_the_command_are_those_of_a_shell() {
     needs!(no_tracing());

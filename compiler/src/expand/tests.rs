@@ -248,3 +248,26 @@ fn blocks_import_where_that_is_enabled() {
     assert!(expanded.diagnostics.is_empty(), "{:?}", expanded.diagnostics);
     assert!(dump(&expanded.script).contains("1"));
 }
+
+/// Only probes that can fire in any process get the condition, and the map of processes has a name of its own.
+#[test]
+fn descendants_are_followed_by_probes_of_their_own() {
+    let options = Options {
+        pid: Some(7),
+        follow_tree: true,
+        ..Options::default()
+    };
+    let source = "begin, uprobe:libc:write /@x/ { @x = 1; } interval:s:1 { }";
+    let expanded = expanded_on(&target(), source, &options);
+    assert!(expanded.diagnostics.is_empty());
+    let text = dump(&expanded.script);
+    let same = "begin /@x/ { @x = 1; }
+        uprobe:libc:write /(pid == 7 || has_key(@f, tid(init))) && @x/ { @x = 1; }
+        interval:s:1 { }
+        tracepoint:sched:sched_process_fork /pid == 7 || has_key(@f, tid(init))/ { @f[(uint32)args.child_pid] = 1; }
+        tracepoint:sched:sched_process_exec /has_key(@f, (uint32)args.old_pid)/ { @f[(uint32)args.pid] = 1; }
+        tracepoint:sched:sched_process_exit { delete(@f, tid(init)); }";
+    let wanted = dump(&crumbs_grammar::parse(same).script);
+    let without_places = |text: &str| -> String { text.replace("@followed'", "@f") };
+    assert_eq!(without_places(&text), wanted);
+}
