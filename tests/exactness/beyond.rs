@@ -13,8 +13,9 @@ fn live_full_maps() {
     if !can_run() {
         return;
     }
-    let scale = Scale::of_this_machine().divided(2);
     let mask = (1u64 << 11) - 1;
+    let scale = Scale::of_this_machine().divided(2);
+    let scale = scale.at_least(scale.threads * (mask + 1));
     let report = run(
         &format!(
             "config = {{ max_map_keys = 1000 }}

@@ -329,7 +329,11 @@ fn run_with(
         text: &text,
     };
     let object = driver::write_object(&compiled, &source).unwrap();
-    let child = Child::spawn(&format!("{path} {} {}", scale.threads, scale.calls)).unwrap();
+    let child = Child::spawn(&format!(
+        "{path} {} {} {}",
+        scale.threads, scale.calls, scale.lasts
+    ))
+    .unwrap();
     let options = Options {
         pid: Some(child.pid()),
         ..Options::default()

@@ -13,6 +13,8 @@ pub struct Scale {
     pub keys: u64,
     /// Milliseconds between two prints.
     pub interval: u64,
+    /// Milliseconds that the calls take at least.
+    pub lasts: u64,
 }
 
 /// A call: the thread's number, the number of the call within the thread, and a value.
@@ -38,12 +40,14 @@ impl Scale {
                 calls: 1 << 17,
                 keys: 1 << 14,
                 interval: 20,
+                lasts: 0,
             },
             Some(calls) => Self {
                 threads: 8,
                 calls,
                 keys: (calls / 16).next_power_of_two(),
                 interval: 100,
+                lasts: 0,
             },
         }
     }

@@ -239,6 +239,7 @@ fn takes_everything(verb: &str) {
         // Keys that stay are printed again and again.
         (scale.keys, scale.interval) = (scale.keys / 16, scale.interval * 5);
     }
+    scale.lasts = 5 * scale.interval;
     let report = run(&taking(scale, verb), scale, None);
     report.assert_no_loss();
     for (name, shown, truth) in taken(&report, scale) {

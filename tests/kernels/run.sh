@@ -45,7 +45,7 @@ tests_of() {
   case $1 in 6.1 | 6.12) tests+=('PROPTEST_CASES=12 /tests/differential kernel_') ;; esac
   case $1 in 6.12 | 7)
     if [ -e "$stage/target" ]; then
-      tests+=('CRUMBS_EXACTNESS_CALLS=4096 CRUMBS_EXACTNESS_TARGET=/target /tests/exactness live_')
+      tests+=('CRUMBS_EXACTNESS_CALLS=2048 CRUMBS_EXACTNESS_TARGET=/target /tests/exactness live_')
     else
       skipped "kernel $1: exactness" 'its target needs gcc and a static libc'
     fi ;;
