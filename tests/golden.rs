@@ -11,6 +11,8 @@ mod bytecode_rmw;
 mod cases;
 #[path = "golden/kernel.rs"]
 mod kernel;
+#[path = "golden/mixed.rs"]
+mod mixed;
 
 use cases::{Case, File};
 use crumbs::render;

@@ -167,6 +167,16 @@ pub struct Signature {
     pub choice: Option<(&'static str, &'static [&'static str])>,
 }
 
+impl Signature {
+    /// A number, and nothing else.
+    pub const NUMBER: Self = Self {
+        takes_value: true,
+        takes_weight: false,
+        params: &[],
+        choice: None,
+    };
+}
+
 /// What an aggregation's kernel half may use: the function under construction and the place of the state.
 ///
 /// The word a state is updated at can depend on the value (the bucket of a histogram), and where the state is chunked

@@ -1,5 +1,5 @@
-//! Kinds of probe: what the first word of an attach point may be, and what it means. A kind is one file below this
-//! module and one row of [`ALL`].
+//! Kinds of probe: what the first word of an attach point may be, and what it means. A kind is a file below this
+//! module, or part of one, and one row of [`ALL`].
 //!
 //! In: an attach point as written, and a [`Target`]. Out: the [`Place`]s that it stands for, or why there are none.
 
@@ -14,22 +14,18 @@ use crumbs_grammar::diagnostic::{Code, Diagnostic};
 use crumbs_grammar::span::Span;
 use std::sync::Arc;
 
-mod begin;
-mod bench;
 mod counter;
-mod end;
-mod hardware;
 mod interval;
 mod kernel;
 mod kprobe;
 mod kretprobe;
 pub mod language;
+mod once;
 mod own_signal;
 mod period;
 mod profile;
 pub(crate) mod rawtracepoint;
-mod software;
-mod test;
+mod request;
 pub(crate) mod tracepoint;
 mod uprobe;
 mod uretprobe;
@@ -39,8 +35,8 @@ mod watchpoint;
 
 /// Every kind, declared once. The order is the documentation's.
 pub static ALL: &[&dyn ProbeKind] = &[
-    &begin::Begin,
-    &end::End,
+    &once::BEGIN,
+    &once::END,
     &own_signal::OwnSignal,
     &uprobe::Uprobe,
     &uretprobe::Uretprobe,
@@ -51,11 +47,11 @@ pub static ALL: &[&dyn ProbeKind] = &[
     &rawtracepoint::RawTracepoint,
     &interval::Interval,
     &profile::Profile,
-    &software::Software,
-    &hardware::Hardware,
+    &counter::SOFTWARE,
+    &counter::HARDWARE,
     &watchpoint::Watchpoint,
-    &test::Test,
-    &bench::Bench,
+    &request::TEST,
+    &request::BENCH,
 ];
 
 /// Finds a kind by its name or one of its aliases.

@@ -18,6 +18,8 @@ mod bytecode_rmw;
 mod bytes;
 mod evaluator;
 mod generator;
+#[path = "../golden/mixed.rs"]
+mod mixed;
 mod planted_updates;
 mod run_kernel;
 mod run_vm;
@@ -36,8 +38,8 @@ use crumbs_grammar::diagnostic::{Diagnostic, Severity};
 use crumbs_runtime::show::text::TextOutput;
 use evaluator::Machine;
 use generator::{Case, Profile, Tape};
+use mixed::Mixed;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
-use run_kernel::Here;
 use std::collections::BTreeMap;
 use world::{Event, Field};
 
@@ -275,14 +277,16 @@ fn vm_agrees() {
     clippy::print_stdout,
     reason = "the harness shows it, and a skipped test must be seen"
 )]
-fn here() -> Option<Here> {
-    Here::new().map_err(|reason| println!("skipped: {reason}")).ok()
+fn here() -> Option<Mixed> {
+    run_kernel::here()
+        .map_err(|reason| println!("skipped: {reason}"))
+        .ok()
 }
 
 /// A compiled script; `None` for one that needs what an old kernel has not, of which it was told so.
 fn possible(
     compiled: Result<driver::Compiled, String>,
-    here: &Here,
+    here: &Mixed,
 ) -> Result<Option<driver::Compiled>, String> {
     let told = |reason: &String| {
         [&driver::NEEDS_KERNEL, &driver::NO_ROOM]

@@ -1,88 +1,40 @@
 //! Runs a compiled script on the kernel, or only loads it.
 
 use crate::evaluator::Machine;
+use crate::mixed::Mixed;
 use crate::run_vm::no_losses;
 use crate::world::Event;
 use crumbs_compiler::driver::{self, Compiled};
 use crumbs_compiler::object::SourceInfo;
-use crumbs_compiler::target::fixture::FixtureTarget;
-use crumbs_compiler::target::{
-    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, Target, TargetError, TracepointFormat,
-};
+use crumbs_compiler::target::{Arch, Target};
 use crumbs_runtime::backend::Error;
-use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::load::LoadError;
 use crumbs_runtime::kernel::{KernelBackend, Options};
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::text::TextOutput;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::sync::Arc;
 
-/// This machine, with the places to attach to of the fixture: what is loaded and not attached need not be here.
-pub struct Here {
-    host: HostTarget,
-    places: FixtureTarget,
-}
-
-impl Here {
-    /// This machine, unless programs cannot be loaded here.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn new() -> Result<Self, String> {
-        let here = Self {
-            host: HostTarget::new(HostOptions::default()),
-            places: crate::fixture(),
-        };
-        if here.host.arch() != Arch::X86_64 {
-            return Err("the places are those of x86-64".into());
-        }
-        let source = "begin { @ = 1; }";
-        let compiled = crate::compiled(&crate::checked(source, &here)?, source, &here)?;
-        match load(&compiled, source) {
-            Ok(_) => Ok(here),
-            Err(LoadError::Refused(error)) => Err(error.to_string()),
-            Err(LoadError::Rejected(rejection)) => panic!("{}", rejection.into_error()),
-        }
+/// This machine, with the places to attach to of the fixture, unless programs cannot be loaded here.
+///
+/// # Errors
+/// Why not.
+pub fn here() -> Result<Mixed, String> {
+    let here = Mixed::new(crate::fixture());
+    if here.arch() != Arch::X86_64 {
+        return Err("the places are those of x86-64".into());
     }
-}
-
-impl Target for Here {
-    fn arch(&self) -> Arch {
-        self.host.arch()
-    }
-    fn kernel(&self) -> KernelVersion {
-        self.host.kernel()
-    }
-    fn possible_cpus(&self) -> u32 {
-        self.host.possible_cpus()
-    }
-    fn has(&self, feature: Feature) -> bool {
-        self.host.has(feature)
-    }
-    fn pid_namespace(&self) -> Option<PidNamespace> {
-        self.host.pid_namespace()
-    }
-    fn tracepoints(&self, category: &str, event: &str) -> Result<Vec<(String, String)>, TargetError> {
-        self.places.tracepoints(category, event)
-    }
-    fn tracepoint(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, TargetError> {
-        self.places.tracepoint(category, event)
-    }
-    fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {
-        self.places.binaries(spec)
-    }
-    fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError> {
-        self.places.functions(binary)
-    }
-    fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
-        self.places.file_offset(binary, address)
+    let source = "begin { @ = 1; }";
+    let compiled = crate::compiled(&crate::checked(source, &here)?, source, &here)?;
+    match load(&compiled, source) {
+        Ok(_) => Ok(here),
+        Err(LoadError::Refused(error)) => Err(error.to_string()),
+        Err(LoadError::Rejected(rejection)) => panic!("{}", rejection.into_error()),
     }
 }
 
 /// What the evaluator must know of this machine and thread, which runs `begin` and `end`.
-pub fn machine(target: &Here) -> Machine {
+pub fn machine(target: &Mixed) -> Machine {
     let status = fs::metadata("/proc/self").expect("there is /proc");
     let comm = fs::read("/proc/thread-self/comm").expect("threads have names");
     let thread = fs::read_link("/proc/thread-self").expect("there is /proc");

@@ -3,86 +3,17 @@
 //!
 //! Attach points are the recorded machine's, since nothing is attached: only what the kernel can do is this machine's.
 
+use super::mixed::Mixed;
 use super::{SCRIPT_NAME, compile, files, target, target_of};
 use crumbs::{render, stages};
 use crumbs_compiler::driver::{self, NEEDS_KERNEL, NO_ROOM};
 use crumbs_compiler::object::SourceInfo;
-use crumbs_compiler::target::fixture::FixtureTarget;
-use crumbs_compiler::target::{
-    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
-    TracepointFormat, UsdtProbe,
-};
-use crumbs_runtime::host::{HostOptions, HostTarget};
+use crumbs_compiler::target::{KernelVersion, Target};
 use crumbs_runtime::kernel::load::LoadError;
 use crumbs_runtime::kernel::{KernelBackend, Options};
-use std::sync::Arc;
 
 /// The first kernel that has all of the language; older ones have a core.
 const WHOLE_LANGUAGE: KernelVersion = KernelVersion { major: 6, minor: 1 };
-
-/// What this machine's kernel can do, and the places of the recorded one.
-struct Mixed {
-    places: FixtureTarget,
-    host: HostTarget,
-}
-
-impl Target for Mixed {
-    fn arch(&self) -> Arch {
-        self.host.arch()
-    }
-
-    fn kernel(&self) -> KernelVersion {
-        self.host.kernel()
-    }
-
-    fn possible_cpus(&self) -> u32 {
-        self.host.possible_cpus()
-    }
-
-    fn has(&self, feature: Feature) -> bool {
-        self.host.has(feature)
-    }
-
-    fn pid_namespace(&self) -> Option<PidNamespace> {
-        self.host.pid_namespace()
-    }
-
-    fn tracepoints(&self, category: &str, event: &str) -> Result<Vec<(String, String)>, TargetError> {
-        self.places.tracepoints(category, event)
-    }
-
-    fn tracepoint(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, TargetError> {
-        self.places.tracepoint(category, event)
-    }
-
-    fn usdt_probes(&self, binary: &Binary) -> Result<Arc<[UsdtProbe]>, TargetError> {
-        self.places.usdt_probes(binary)
-    }
-
-    fn traceable_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
-        self.places.traceable_functions(module, name)
-    }
-
-    fn kernel_address(&self, name: &str) -> Result<u64, TargetError> {
-        self.places.kernel_address(name)
-    }
-
-    fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {
-        self.places.binaries(spec)
-    }
-
-    fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError> {
-        self.places.functions(binary)
-    }
-
-    fn import(&self, importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
-        self.places.import(importer, path)
-    }
-
-    fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
-        self.places.file_offset(binary, address)
-    }
-}
 
 /// Why programs cannot be loaded here, if they cannot.
 fn obstacle(mixed: &Mixed) -> Option<String> {
@@ -155,10 +86,7 @@ struct Tally {
 /// Why nothing can be loaded here.
 fn load_all() -> Result<Tally, String> {
     let recorded = target();
-    let mut mixed = Mixed {
-        places: recorded.clone(),
-        host: HostTarget::new(HostOptions::from_environment()),
-    };
+    let mut mixed = Mixed::new(recorded.clone());
     if let Some(reason) = obstacle(&mixed) {
         return Err(reason);
     }

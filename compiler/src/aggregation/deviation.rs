@@ -24,10 +24,7 @@ impl Aggregation for Deviation {
         "interval:ms:100 { @ = stddev(rand); }"
     }
     fn signature(&self) -> Signature {
-        Signature {
-            takes_value: true,
-            ..Signature::default()
-        }
+        Signature::NUMBER
     }
     fn words(&self, _ty: &AggType) -> u32 {
         5

@@ -7,6 +7,14 @@ use crate::ir::{AtomicOp, BinOp, Cond, Op, Value, Width};
 /// ran on this CPU between two instructions and stored a more extreme number.
 const TRIES: i64 = 16;
 
+/// What tells two aggregations apart that are computed alike.
+#[derive(Debug)]
+struct Labels {
+    name: &'static str,
+    doc: &'static str,
+    example: &'static str,
+}
+
 /// A 64-bit word as the number it stands for.
 pub(super) fn number(ty: &AggType, word: u64) -> i128 {
     if ty.signed {
@@ -76,10 +84,7 @@ impl Aggregation for Sum {
         "interval:ms:100 { @ = sum(elapsed); }"
     }
     fn signature(&self) -> Signature {
-        Signature {
-            takes_value: true,
-            ..Signature::default()
-        }
+        Signature::NUMBER
     }
     fn words(&self, _ty: &AggType) -> u32 {
         2
@@ -157,11 +162,26 @@ pub(super) fn raise(cx: &mut dyn UpdateCx, addr: Value, offset: i16, word: Value
 #[derive(Debug)]
 pub(super) struct Extreme {
     least: bool,
+    labels: Labels,
 }
 
 impl Extreme {
-    pub(super) const MIN: Self = Self { least: true };
-    pub(super) const MAX: Self = Self { least: false };
+    pub(super) const MIN: Self = Self {
+        least: true,
+        labels: Labels {
+            name: "min",
+            doc: "the least of the numbers",
+            example: "interval:ms:100 { @ = min(elapsed); }",
+        },
+    };
+    pub(super) const MAX: Self = Self {
+        least: false,
+        labels: Labels {
+            name: "max",
+            doc: "the greatest of the numbers",
+            example: "interval:ms:100 { @ = max(elapsed); }",
+        },
+    };
 
     /// What the number's bits are combined with by exclusive or, for encoding and decoding alike: the sign bit makes
     /// the order unsigned, all bits reverse it.
@@ -188,27 +208,16 @@ impl Extreme {
 
 impl Aggregation for Extreme {
     fn name(&self) -> &'static str {
-        if self.least { "min" } else { "max" }
+        self.labels.name
     }
     fn doc(&self) -> &'static str {
-        if self.least {
-            "the least of the numbers"
-        } else {
-            "the greatest of the numbers"
-        }
+        self.labels.doc
     }
     fn example(&self) -> &'static str {
-        if self.least {
-            "interval:ms:100 { @ = min(elapsed); }"
-        } else {
-            "interval:ms:100 { @ = max(elapsed); }"
-        }
+        self.labels.example
     }
     fn signature(&self) -> Signature {
-        Signature {
-            takes_value: true,
-            ..Signature::default()
-        }
+        Signature::NUMBER
     }
     fn words(&self, _ty: &AggType) -> u32 {
         2
@@ -258,36 +267,40 @@ impl Aggregation for Extreme {
 #[derive(Debug)]
 pub(super) struct Mean {
     full: bool,
+    labels: Labels,
 }
 
 impl Mean {
-    pub(super) const AVG: Self = Self { full: false };
-    pub(super) const STATS: Self = Self { full: true };
+    pub(super) const AVG: Self = Self {
+        full: false,
+        labels: Labels {
+            name: "avg",
+            doc: "the average of the numbers",
+            example: "interval:ms:100 { @ = avg(elapsed); }",
+        },
+    };
+    pub(super) const STATS: Self = Self {
+        full: true,
+        labels: Labels {
+            name: "stats",
+            doc: "how many numbers, their average and their sum",
+            example: "interval:ms:100 { @ = stats(elapsed); }",
+        },
+    };
 }
 
 impl Aggregation for Mean {
     fn name(&self) -> &'static str {
-        if self.full { "stats" } else { "avg" }
+        self.labels.name
     }
     fn doc(&self) -> &'static str {
-        if self.full {
-            "how many numbers, their average and their sum"
-        } else {
-            "the average of the numbers"
-        }
+        self.labels.doc
     }
     fn example(&self) -> &'static str {
-        if self.full {
-            "interval:ms:100 { @ = stats(elapsed); }"
-        } else {
-            "interval:ms:100 { @ = avg(elapsed); }"
-        }
+        self.labels.example
     }
     fn signature(&self) -> Signature {
-        Signature {
-            takes_value: true,
-            ..Signature::default()
-        }
+        Signature::NUMBER
     }
     fn words(&self, _ty: &AggType) -> u32 {
         2

@@ -1,25 +1,138 @@
-//! What `software` and `hardware` share: events that are counted, and fire each time the count is full.
+//! `software` and `hardware`: events that are counted, and fire each time the count is full.
 
-use super::{Failure, Place, Point, ProbeKind, did_you_mean, number};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, did_you_mean, number};
 use crate::codes;
-use crate::plan::{Attach, CounterEvent, CounterSource};
+use crate::plan::{Attach, CounterEvent, CounterSource, ProgramKind};
 use crate::similar::similar;
+use crate::target::Target;
 use crumbs_grammar::diagnostic::Diagnostic;
 
+/// `software` or `hardware`.
+pub(super) struct Counter {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    doc: &'static str,
+    syntax: &'static str,
+    example: &'static str,
+    source: CounterSource,
+    events: &'static [Row],
+}
+
+/// `software`.
+pub(super) static SOFTWARE: Counter = Counter {
+    name: "software",
+    aliases: &["s"],
+    doc: "runs after every so many events that the kernel counts, such as page faults",
+    syntax: "software:EVENT[:COUNT]",
+    example: "software:page-faults:100 { @faults[comm] = count(); }",
+    source: CounterSource::Software,
+    events: SOFTWARE_EVENTS,
+};
+
+/// `hardware`.
+pub(super) static HARDWARE: Counter = Counter {
+    name: "hardware",
+    aliases: &["h"],
+    doc: "runs after every so many events that the processor counts, such as cache misses",
+    syntax: "hardware:EVENT[:COUNT]",
+    example: "hardware:cache-misses:1000000 { @misses[comm] = count(); }",
+    source: CounterSource::Hardware,
+    events: HARDWARE_EVENTS,
+};
+
 /// An event that can be counted.
-pub(super) struct Row {
+struct Row {
     /// What a script writes.
-    pub name: &'static str,
+    name: &'static str,
     /// A shorter name for the same; may be empty.
-    pub alias: &'static str,
+    alias: &'static str,
     /// Its number in the kernel's enumeration.
-    pub number: u64,
+    number: u64,
     /// Fires after so many where the script does not say.
-    pub period: u64,
+    period: u64,
+}
+
+const fn row(name: &'static str, alias: &'static str, number: u64, period: u64) -> Row {
+    Row {
+        name,
+        alias,
+        number,
+        period,
+    }
+}
+
+/// The events of `enum perf_sw_ids` (include/uapi/linux/perf_event.h), by name, with bpftrace's default counts.
+static SOFTWARE_EVENTS: &[Row] = &[
+    row("alignment-faults", "", 7, 1),
+    row("bpf-output", "", 10, 1),
+    row("context-switches", "cs", 3, 1_000),
+    row("cpu-clock", "cpu", 0, 1_000_000),
+    row("cpu-migrations", "", 4, 1),
+    row("dummy", "", 9, 1),
+    row("emulation-faults", "", 8, 1),
+    row("major-faults", "", 6, 1),
+    row("minor-faults", "", 5, 100),
+    row("page-faults", "faults", 2, 100),
+    row("task-clock", "", 1, 1),
+];
+
+/// The events of `enum perf_hw_id` (include/uapi/linux/perf_event.h), by name, with bpftrace's default counts.
+static HARDWARE_EVENTS: &[Row] = &[
+    row("backend-stalls", "", 8, 1_000_000),
+    row("branch-instructions", "branches", 4, 100_000),
+    row("branch-misses", "", 5, 100_000),
+    row("bus-cycles", "", 6, 100_000),
+    row("cache-misses", "", 3, 1_000_000),
+    row("cache-references", "", 2, 1_000_000),
+    row("cpu-cycles", "cycles", 0, 1_000_000),
+    row("frontend-stalls", "", 7, 1_000_000),
+    row("instructions", "", 1, 1_000_000),
+    row("ref-cycles", "", 9, 1_000_000),
+];
+
+impl ProbeKind for Counter {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        self.aliases
+    }
+
+    fn doc(&self) -> &'static str {
+        self.doc
+    }
+
+    fn syntax(&self) -> &'static str {
+        self.syntax
+    }
+
+    fn example(&self) -> &'static str {
+        self.example
+    }
+
+    fn program(&self) -> ProgramKind {
+        ProgramKind::PerfEvent
+    }
+
+    fn class(&self) -> Class {
+        Class::Kernel
+    }
+
+    fn offers(&self) -> Offers {
+        Offers {
+            filtered_by_pid: true,
+            ..Offers::NONE
+        }
+    }
+
+    fn expand(&self, point: &Point<'_>, _target: &dyn Target) -> Result<Vec<Place>, Failure> {
+        expand(self, self.source, self.events, point)
+    }
 }
 
 /// The place of `kind:EVENT[:COUNT]`.
-pub(super) fn expand(
+fn expand(
     kind: &dyn ProbeKind,
     source: CounterSource,
     rows: &[Row],

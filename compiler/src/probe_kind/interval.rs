@@ -1,7 +1,7 @@
 //! `interval`: runs at regular times, one run after the other.
 
 use super::{Failure, Offers, Place, Point, ProbeKind, period};
-use crate::plan::{Attach, ProgramKind, Site};
+use crate::plan::{Attach, ProgramKind};
 use crate::target::Target;
 
 /// `interval`.
@@ -38,15 +38,7 @@ impl ProbeKind for Interval {
 
     fn expand(&self, point: &Point<'_>, _target: &dyn Target) -> Result<Vec<Place>, Failure> {
         let every = period::parse(self, point)?;
-        Ok(vec![Place {
-            site: Site {
-                probe: period::site_name(self, point),
-                func: String::new(),
-            },
-            attach: Attach::Interval { every, cookie: 0 },
-            record: None,
-            arguments: None,
-            literal: true,
-        }])
+        let attach = Attach::Interval { every, cookie: 0 };
+        Ok(vec![Place::written(self, point, attach)])
     }
 }

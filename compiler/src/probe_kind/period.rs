@@ -41,16 +41,6 @@ pub(super) fn parse(kind: &dyn ProbeKind, point: &Point<'_>) -> Result<Period, F
     }
 }
 
-/// The name of the place: the attach point as written, with the kind's full name.
-pub(super) fn site_name(kind: &dyn ProbeKind, point: &Point<'_>) -> String {
-    let mut name = kind.name().to_owned();
-    for part in point.parts {
-        name.push(':');
-        name.push_str(&part.text);
-    }
-    name
-}
-
 fn is_digit(c: char) -> bool {
     c.is_ascii_digit() || c == '_'
 }

@@ -1,7 +1,7 @@
 //! `profile`: runs at regular times on every CPU that is not idle, to sample what it does.
 
 use super::{Failure, Offers, Place, Point, ProbeKind, period};
-use crate::plan::{Attach, ProgramKind, Site};
+use crate::plan::{Attach, ProgramKind};
 use crate::target::Target;
 
 /// `profile`.
@@ -41,15 +41,7 @@ impl ProbeKind for Profile {
 
     fn expand(&self, point: &Point<'_>, _target: &dyn Target) -> Result<Vec<Place>, Failure> {
         let every = period::parse(self, point)?;
-        Ok(vec![Place {
-            site: Site {
-                probe: period::site_name(self, point),
-                func: String::new(),
-            },
-            attach: Attach::Profile { every, cookie: 0 },
-            record: None,
-            arguments: None,
-            literal: true,
-        }])
+        let attach = Attach::Profile { every, cookie: 0 };
+        Ok(vec![Place::written(self, point, attach)])
     }
 }

@@ -2,51 +2,41 @@
 
 use super::insn::{Alu, Atomic, Cond, Order};
 
+/// `a op b` on one width.
+macro_rules! binary {
+    ($op:expr, $a:expr, $b:expr, $unsigned:ty, $signed:ty) => {{
+        let (a, b): ($unsigned, $unsigned) = ($a, $b);
+        let (signed_a, signed_b) = (a as $signed, b as $signed);
+        let shift = (b & (<$unsigned>::BITS - 1) as $unsigned) as u32;
+        match $op {
+            Alu::Add => a.wrapping_add(b),
+            Alu::Sub => a.wrapping_sub(b),
+            Alu::Mul => a.wrapping_mul(b),
+            Alu::Div => a.checked_div(b).unwrap_or(0),
+            Alu::SDiv if b == 0 => 0,
+            Alu::SDiv => signed_a.wrapping_div(signed_b) as $unsigned,
+            Alu::Or => a | b,
+            Alu::And => a & b,
+            Alu::Lsh => a << shift,
+            Alu::Rsh => a >> shift,
+            Alu::Mod => a.checked_rem(b).unwrap_or(a),
+            Alu::SMod if b == 0 => a,
+            Alu::SMod => signed_a.wrapping_rem(signed_b) as $unsigned,
+            Alu::Xor => a ^ b,
+            Alu::Mov => b,
+            Alu::Arsh => (signed_a >> shift) as $unsigned,
+        }
+    }};
+}
+
 /// `a op b` on 64 bits.
 pub fn binary64(op: Alu, a: u64, b: u64) -> u64 {
-    let shift = (b & 63) as u32;
-    match op {
-        Alu::Add => a.wrapping_add(b),
-        Alu::Sub => a.wrapping_sub(b),
-        Alu::Mul => a.wrapping_mul(b),
-        Alu::Div => a.checked_div(b).unwrap_or(0),
-        Alu::SDiv if b == 0 => 0,
-        Alu::SDiv => (a as i64).wrapping_div(b as i64) as u64,
-        Alu::Or => a | b,
-        Alu::And => a & b,
-        Alu::Lsh => a << shift,
-        Alu::Rsh => a >> shift,
-        Alu::Mod => a.checked_rem(b).unwrap_or(a),
-        Alu::SMod if b == 0 => a,
-        Alu::SMod => (a as i64).wrapping_rem(b as i64) as u64,
-        Alu::Xor => a ^ b,
-        Alu::Mov => b,
-        Alu::Arsh => ((a as i64) >> shift) as u64,
-    }
+    binary!(op, a, b, u64, i64)
 }
 
 /// `a op b` on the low 32 bits; the result is zero-extended.
 pub fn binary32(op: Alu, a: u64, b: u64) -> u64 {
-    let (a, b) = (a as u32, b as u32);
-    let shift = b & 31;
-    u64::from(match op {
-        Alu::Add => a.wrapping_add(b),
-        Alu::Sub => a.wrapping_sub(b),
-        Alu::Mul => a.wrapping_mul(b),
-        Alu::Div => a.checked_div(b).unwrap_or(0),
-        Alu::SDiv if b == 0 => 0,
-        Alu::SDiv => (a as i32).wrapping_div(b as i32) as u32,
-        Alu::Or => a | b,
-        Alu::And => a & b,
-        Alu::Lsh => a << shift,
-        Alu::Rsh => a >> shift,
-        Alu::Mod => a.checked_rem(b).unwrap_or(a),
-        Alu::SMod if b == 0 => a,
-        Alu::SMod => (a as i32).wrapping_rem(b as i32) as u32,
-        Alu::Xor => a ^ b,
-        Alu::Mov => b,
-        Alu::Arsh => ((a as i32) >> shift) as u32,
-    })
+    u64::from(binary!(op, a as u32, b as u32, u32, i32))
 }
 
 /// The low `bits` of a value, sign-extended to 64.

@@ -1,0 +1,85 @@
+//! A machine with the running kernel and recorded places: for programs that are loaded here and attached nowhere.
+
+use crumbs_compiler::target::fixture::FixtureTarget;
+use crumbs_compiler::target::{
+    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
+    TracepointFormat, UsdtProbe,
+};
+use crumbs_runtime::host::{HostOptions, HostTarget};
+use std::sync::Arc;
+
+/// What this machine's kernel can do, and the places of the recorded one.
+pub struct Mixed {
+    /// Where programs would be attached.
+    pub places: FixtureTarget,
+    /// Where they are loaded.
+    pub host: HostTarget,
+}
+
+impl Mixed {
+    /// This machine's kernel with the places of another.
+    pub fn new(places: FixtureTarget) -> Self {
+        Self {
+            places,
+            host: HostTarget::new(HostOptions::from_environment()),
+        }
+    }
+}
+
+impl Target for Mixed {
+    fn arch(&self) -> Arch {
+        self.host.arch()
+    }
+
+    fn kernel(&self) -> KernelVersion {
+        self.host.kernel()
+    }
+
+    fn possible_cpus(&self) -> u32 {
+        self.host.possible_cpus()
+    }
+
+    fn has(&self, feature: Feature) -> bool {
+        self.host.has(feature)
+    }
+
+    fn pid_namespace(&self) -> Option<PidNamespace> {
+        self.host.pid_namespace()
+    }
+
+    fn tracepoints(&self, category: &str, event: &str) -> Result<Vec<(String, String)>, TargetError> {
+        self.places.tracepoints(category, event)
+    }
+
+    fn tracepoint(&self, category: &str, event: &str) -> Result<Arc<TracepointFormat>, TargetError> {
+        self.places.tracepoint(category, event)
+    }
+
+    fn usdt_probes(&self, binary: &Binary) -> Result<Arc<[UsdtProbe]>, TargetError> {
+        self.places.usdt_probes(binary)
+    }
+
+    fn traceable_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        self.places.traceable_functions(module, name)
+    }
+
+    fn kernel_address(&self, name: &str) -> Result<u64, TargetError> {
+        self.places.kernel_address(name)
+    }
+
+    fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {
+        self.places.binaries(spec)
+    }
+
+    fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError> {
+        self.places.functions(binary)
+    }
+
+    fn import(&self, importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
+        self.places.import(importer, path)
+    }
+
+    fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
+        self.places.file_offset(binary, address)
+    }
+}
