@@ -128,14 +128,23 @@ pub(crate) struct BpftraceOptions {
     #[arg(long, value_name = "PID", hide = true)]
     dwarf_pid: Vec<String>,
 
-    #[arg(long, value_name = "DIRS", hide = true)]
-    debuginfo: Option<String>,
+    /// Look for separate debug files in these directories (separated by colons), too
+    #[arg(long, value_name = "DIRS")]
+    debuginfo: Option<std::ffi::OsString>,
 
     #[arg(long, value_name = "FILE", hide = true)]
     traceable_functions: Option<PathBuf>,
 }
 
 impl BpftraceOptions {
+    /// Where separate debug files are looked for, beside the usual directory.
+    pub(crate) fn debug_directories(&self) -> Vec<PathBuf> {
+        let directories = self.debuginfo.iter().flat_map(std::env::split_paths);
+        directories
+            .filter(|directory| !directory.as_os_str().is_empty())
+            .collect()
+    }
+
     /// Whether the script is compiled and then forgotten.
     pub(crate) fn is_compile_only(&self) -> bool {
         self.mode == Some(Mode::CompilerBench)
@@ -188,10 +197,6 @@ impl BpftraceOptions {
             (
                 !self.dwarf_pid.is_empty(),
                 "--dwarf-pid: stacks are not unwound by DWARF; build the program with frame pointers and use ustack",
-            ),
-            (
-                self.debuginfo.is_some(),
-                "--debuginfo: debug information is taken from the traced file itself; link or copy it there",
             ),
             (
                 self.probe_filter.is_some(),

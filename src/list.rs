@@ -14,6 +14,7 @@ use std::io::{ErrorKind, Write};
 pub(crate) fn list(pattern: Option<&str>, args: &Args) -> Result<u8, Stop> {
     let target = HostTarget::new(HostOptions {
         pid: args.pid,
+        debug_directories: args.bpftrace.debug_directories(),
         ..HostOptions::from_environment()
     });
     let pattern = pattern.unwrap_or("*");

@@ -66,6 +66,7 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         let target = HostTarget::new(HostOptions {
             pid: args.pid,
             programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
+            debug_directories: args.bpftrace.debug_directories(),
             attaching: is_run,
             ..HostOptions::from_environment()
         });

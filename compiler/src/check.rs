@@ -35,6 +35,7 @@ use places::Planned;
 use std::collections::{HashMap, HashSet};
 
 mod aggregates;
+mod arguments;
 mod blocks;
 mod casts;
 mod comptime;
@@ -188,6 +189,7 @@ impl<'a> Cx<'a> {
     /// Reads one program.
     fn build(&mut self, index: usize, planned: &Planned<'a>) -> hir::Probe {
         self.program = ProgramCx::new(index, planned);
+        self.types.set_binary(planned.binary());
         let predicate = planned
             .probe
             .predicate

@@ -396,6 +396,9 @@ pub enum ExprKind {
     },
     /// `(a, b)`; where the type is a record, `(x=a, y=b)` in the type's order.
     Tuple(Vec<Expr>),
+    /// A struct, or bytes, made of these values: each with its type's layout at its offset, in ascending order and not
+    /// overlapping; the rest is zeros.
+    Assembled(Vec<(u32, Expr)>),
     /// `t.0`; of a record, the member of that index.
     Member(Box<Expr>, u32),
     /// `++`, `--` on an integer or pointer: adds `delta`. Gives the value before, or after where `prefix`. On a map: one atomic

@@ -36,6 +36,7 @@ pub mod plan;
 pub mod probe_kind;
 pub mod probe_value;
 pub mod shown;
+pub mod signature;
 pub mod similar;
 pub mod target;
 pub mod types;

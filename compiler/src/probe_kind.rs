@@ -131,6 +131,10 @@ pub trait ProbeKind: Sync {
     fn type_name(&self) -> &'static str {
         self.name()
     }
+    /// Whether the debug information of programs says what its functions take and give.
+    fn is_described(&self) -> bool {
+        false
+    }
     /// What its programs need to learn at run time which of several places they run at.
     fn cookies(&self) -> Feature {
         Feature::Cookies

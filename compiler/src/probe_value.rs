@@ -24,7 +24,7 @@ pub enum Role {
     Argument,
     /// What the function returned.
     ReturnValue,
-    /// The tracepoint's record, whose fields are read.
+    /// The arguments as a struct, whose fields are read: a tracepoint's record, a function's parameters.
     Record,
     /// The name of the place the program runs at.
     Name(NameTable),
@@ -62,7 +62,8 @@ pub static ALL: &[ProbeValue] = &[
     },
     ProbeValue {
         name: "args",
-        doc: "the record of the tracepoint; its fields are `args.NAME`",
+        doc: "what the probe is given, as a struct with fields `args.NAME`: the record of a tracepoint, or the parameters of a \
+              function that debug information describes",
         example: "tracepoint:syscalls:sys_enter_write { @bytes = hist(args.count); }",
         role: Role::Record,
     },

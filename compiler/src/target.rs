@@ -5,6 +5,7 @@
 //! everywhere.
 
 use crate::ctype::{EnumType, Field, KernelFunction, StructId};
+use crate::signature::Signature;
 use crate::types::Type;
 use crate::usdt::Argument;
 use std::sync::Arc;
@@ -316,6 +317,38 @@ pub trait Target {
     fn running_binaries(&self) -> Result<Vec<Binary>, TargetError> {
         self.loaded_binaries()
     }
+    /// What the function at `offset` of a binary's file takes and gives, by its debug information.
+    ///
+    /// # Errors
+    /// `Unreadable` when the binary has none, `NotFound` when that does not tell of a function which begins there.
+    fn signature(&self, binary: &Binary, _offset: u64) -> Result<Arc<Signature>, TargetError> {
+        Err(no_debug_information(binary))
+    }
+    /// The type of this name that a binary's debug information tells of; as [`Target::kernel_type`].
+    ///
+    /// # Errors
+    /// `Unreadable` when the binary has none, `NotFound` when there is no such type.
+    fn binary_type(&self, binary: &Binary, _keyword: &str, _name: &str) -> Result<Type, TargetError> {
+        Err(no_debug_information(binary))
+    }
+    /// The offsets in a binary's file where statements of a line of source begin, ascending. `file` is the end of the
+    /// path that the compiler was given, of whole components. Never empty.
+    ///
+    /// # Errors
+    /// When the binary has no debug information, or no code of that line.
+    fn source_line(
+        &self,
+        binary: &Binary,
+        _file: &str,
+        _line: u64,
+        _column: Option<u64>,
+    ) -> Result<Vec<u64>, TargetError> {
+        Err(no_debug_information(binary))
+    }
+    /// Whether calls of a function of a binary have been replaced by its code, as far as debug information tells.
+    fn is_inlined(&self, _binary: &Binary, _name: &str) -> bool {
+        false
+    }
     /// The functions of the kernel that a kprobe can be placed on and whose module (`vmlinux` for the kernel proper) and
     /// name match the two glob patterns: module and name, sorted by name. Never empty.
     ///
@@ -390,6 +423,15 @@ fn no_types() -> TargetError {
         what: "the kernel's types".into(),
         reason: "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)".into(),
         help: "declare the struct in the script".into(),
+    }
+}
+
+/// What a target answers that describes no programs.
+fn no_debug_information(binary: &Binary) -> TargetError {
+    TargetError::Unreadable {
+        what: format!("the types of {}", binary.path),
+        reason: "it has no debug information".into(),
+        help: "build it with -g, or install its debug information (Debian: its -dbgsym package)".into(),
     }
 }
 

@@ -160,6 +160,7 @@ pub fn children(expr: &Expr) -> Vec<&Expr> {
             vec![a, b]
         }
         ExprKind::Ternary(a, b, c) => vec![a, b, c],
+        ExprKind::Assembled(parts) => parts.iter().map(|(_, part)| part).collect(),
         ExprKind::Tuple(all) | ExprKind::Intrinsic(_, all) | ExprKind::Emit { args: all, .. } => {
             all.iter().collect()
         }

@@ -5,6 +5,7 @@
 //! `crumbs -l`. Nothing is changed on the machine.
 
 mod btf;
+mod dwarf;
 mod elf;
 mod gnu_hash;
 mod imports;
@@ -25,12 +26,14 @@ mod usdt;
 use crate::kernel::attach::warm_up;
 use crate::kernel::probe;
 use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
+use crumbs_compiler::signature::Signature;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{
     Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
     TracepointFormat, UsdtProbe,
 };
 use crumbs_compiler::types::Type;
+use dwarf::Lines;
 use elf::{Image, Images};
 use libraries::SearchPath;
 use refusal::{io_error, unreadable};
@@ -62,6 +65,8 @@ pub struct HostOptions {
     pub loader_cache: Option<PathBuf>,
     /// The mount point of tracefs instead of the usual ones.
     pub tracefs: Option<PathBuf>,
+    /// Directories with separate debug files, searched before the usual one.
+    pub debug_directories: Vec<PathBuf>,
     /// Whether what is resolved will be attached to, so that the kernel can be told early.
     pub attaching: bool,
 }
@@ -83,6 +88,7 @@ pub struct HostTarget {
     options: HostOptions,
     tracefs: Tracefs,
     types: btf::KernelTypes,
+    debug: dwarf::DebugFiles,
     images: RefCell<Images>,
     functions: RefCell<HashMap<String, Arc<[Function]>>>,
     usdt: RefCell<HashMap<String, Arc<[UsdtProbe]>>>,
@@ -100,10 +106,12 @@ impl HostTarget {
     #[must_use]
     pub fn new(options: HostOptions) -> Self {
         let tracefs = Tracefs::new(options.tracefs.clone());
+        let debug = dwarf::DebugFiles::new(options.debug_directories.clone());
         Self {
             options,
             tracefs,
             types: btf::KernelTypes::new(None),
+            debug,
             images: RefCell::default(),
             functions: RefCell::default(),
             usdt: RefCell::default(),
@@ -514,7 +522,62 @@ impl Target for HostTarget {
     }
 
     fn struct_fields(&self, id: StructId) -> Result<Arc<[Field]>, TargetError> {
-        self.types.fields(id)
+        match id {
+            StructId::Binary { .. } => self.debug.fields(id),
+            _ => self.types.fields(id),
+        }
+    }
+
+    fn signature(&self, binary: &Binary, offset: u64) -> Result<Arc<Signature>, TargetError> {
+        let image = self.image(binary)?;
+        let address = image.address(offset).ok_or_else(|| TargetError::NotFound {
+            similar: Vec::new(),
+            searched: vec![binary.path.clone()],
+        })?;
+        self.debug.signature(&image, address)
+    }
+
+    fn binary_type(&self, binary: &Binary, keyword: &str, name: &str) -> Result<Type, TargetError> {
+        self.debug.named(&*self.image(binary)?, keyword, name)
+    }
+
+    fn source_line(
+        &self,
+        binary: &Binary,
+        file: &str,
+        line: u64,
+        column: Option<u64>,
+    ) -> Result<Vec<u64>, TargetError> {
+        let image = self.image(binary)?;
+        let searched = match self.debug.lines(&image, file, line, column)? {
+            Lines::At(addresses) => {
+                let offsets = addresses
+                    .into_iter()
+                    .filter_map(|address| image.file_offset(address));
+                let offsets: Vec<u64> = offsets.collect();
+                if !offsets.is_empty() {
+                    return Ok(offsets);
+                }
+                format!("{}: that line's code is in no executable segment", binary.path)
+            }
+            Lines::NoCode(Some(next)) => {
+                format!(
+                    "{}: no code comes from that line; the next one with code is {next}",
+                    binary.path
+                )
+            }
+            Lines::NoCode(None) => format!("{}: no code comes from that line", binary.path),
+            Lines::NoFile => format!("{}: no code comes from a file of that name", binary.path),
+        };
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: vec![searched],
+        })
+    }
+
+    fn is_inlined(&self, binary: &Binary, name: &str) -> bool {
+        self.image(binary)
+            .is_ok_and(|image| self.debug.is_inlined(&image, name))
     }
 
     fn kernel_constant(&self, name: &str) -> Option<(Arc<EnumType>, i64)> {

@@ -425,6 +425,15 @@ impl Evaluator<'_> {
                 let members = members.iter().map(|member| self.eval(member));
                 Datum::Tuple(members.collect::<Result<_, _>>()?)
             }
+            ExprKind::Assembled(parts) => {
+                let mut all = vec![0; expr.ty.size() as usize];
+                for (offset, part) in parts {
+                    let part = bytes::encode(&self.eval(part)?, &part.ty);
+                    let at = *offset as usize;
+                    all[at..at + part.len()].copy_from_slice(&part);
+                }
+                bytes::decode(&all, &expr.ty)
+            }
             ExprKind::Member(tuple, index) => match self.eval(tuple)? {
                 Datum::Tuple(mut members) => members.swap_remove(*index as usize),
                 other => panic!("a member of {other:?}"),

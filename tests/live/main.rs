@@ -6,6 +6,7 @@
 mod aggregations;
 mod bad_input;
 mod builtins;
+mod described;
 mod functions;
 mod kinds;
 mod loops;

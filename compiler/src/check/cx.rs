@@ -5,7 +5,7 @@ use super::environment::Environment;
 use super::facts::{Facts, VarFact};
 use super::functions::CallCx;
 use super::loops::Nesting;
-use super::places::{Naming, Planned};
+use super::places::{Described, Naming, Planned};
 use crate::codes;
 use crate::config::Configured;
 use crate::expand::prelude;
@@ -74,6 +74,8 @@ pub(super) struct ProgramCx {
     pub record: Option<(Record, String)>,
     /// Where its arguments are, where that is not the calling convention's business.
     pub arguments: Option<Arc<[Argument]>>,
+    /// What debug information says of its functions, where the text asks for that.
+    pub signature: Option<Described>,
     pub func: Option<Naming>,
     pub probe_name: Option<Naming>,
     /// The variables declared so far.
@@ -105,6 +107,7 @@ impl ProgramCx {
             kind: planned.kind,
             record: planned.record.clone(),
             arguments: planned.arguments.clone(),
+            signature: planned.signature.clone(),
             func: Some(planned.func.clone()),
             probe_name: Some(planned.probe_name.clone()),
             ..Self::default()

@@ -8,7 +8,7 @@ use crate::codes;
 use crate::ctype::{Field, StructId, StructType};
 use crate::probe_kind::did_you_mean;
 use crate::probe_value::{self, Role};
-use crate::target::{Target, TargetError};
+use crate::target::{Binary, Target, TargetError};
 use crate::types::Type;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub struct Environment<'a> {
     declared: Declarations,
     target: &'a dyn Target,
+    /// The traced program or library, whose types come before the kernel's.
+    binary: Option<Binary>,
     /// The arguments of probes; [`StructId::Args`] is an index.
     args: RefCell<Vec<(StructType, Arc<[Field]>)>>,
 }
@@ -29,8 +31,14 @@ impl<'a> Environment<'a> {
         Self {
             declared,
             target,
+            binary: None,
             args: RefCell::default(),
         }
+    }
+
+    /// From now on, types are looked up for a probe in `binary`.
+    pub(super) fn set_binary(&mut self, binary: Option<Binary>) {
+        self.binary = binary;
     }
 
     /// The type of this tag (`keyword` is `struct`, `union` or `enum`), or of this typedef where `keyword` is empty.
@@ -39,9 +47,16 @@ impl<'a> Environment<'a> {
     /// When nothing of that name is declared and the kernel has none or cannot tell; [`Environment::unknown_type`]
     /// makes a diagnostic of it.
     pub fn lookup_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {
-        match self.declared.lookup(keyword, name) {
-            Some(ty) => Ok(ty.clone()),
-            None => self.target.kernel_type(keyword, name),
+        if let Some(ty) = self.declared.lookup(keyword, name) {
+            return Ok(ty.clone());
+        }
+        let of_binary = self
+            .binary
+            .as_ref()
+            .map(|binary| self.target.binary_type(binary, keyword, name));
+        match of_binary {
+            Some(Ok(ty)) => Ok(ty),
+            _ => self.target.kernel_type(keyword, name),
         }
     }
 

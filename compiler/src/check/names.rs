@@ -118,6 +118,7 @@ impl Cx<'_> {
                 expr(ExprKind::Arg(n as u8), Type::I64)
             }
             Role::ReturnValue => expr(ExprKind::ReturnValue, Type::U64),
+            Role::Record if self.is_described() => self.whole_arguments(span),
             Role::Record => self.whole_record(span),
             Role::Name(table) => self.site_name(table, span),
             Role::KindName => {
@@ -278,6 +279,10 @@ impl Cx<'_> {
         if is_config(of) {
             return self.config_variable(name, span);
         }
+        if super::uses::has_role(of, Role::ReturnValue) && self.is_described() {
+            let value = self.described_result(of.span)?;
+            return self.member_named(value, name, span);
+        }
         if !super::uses::is_record(of) {
             let value = self.value(of)?;
             return self.member_named(value, name, span);
@@ -285,6 +290,9 @@ impl Cx<'_> {
         let offers = self.program.offers()?;
         if !offers.record {
             return self.ident_of_record(of);
+        }
+        if self.is_described() {
+            return self.named_argument(name, of.span, span);
         }
         let (record, place) = self.program.record.clone()?;
         let Some((field, value)) = record.field(&name.node) else {

@@ -15,8 +15,9 @@ use crate::options::Options;
 use crate::plan::{Attach, MissingProbes, Site};
 use crate::probe_kind::tracepoint::{FieldValue, Record};
 use crate::probe_kind::{self, Failure, Place, Point, ProbeKind, did_you_mean};
+use crate::signature::Signature;
 use crate::similar::similar;
-use crate::target::Target;
+use crate::target::{Binary, Target, TargetError};
 use crate::usdt::Argument;
 use crumbs_grammar::ast::{self, AttachPart};
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
@@ -35,11 +36,26 @@ pub(super) struct Planned<'a> {
     pub record: Option<(Record, String)>,
     /// Where its arguments are, where that is not the calling convention's business.
     pub arguments: Option<Arc<[Argument]>>,
+    /// What debug information says of its functions, where the text asks for that.
+    pub signature: Option<Described>,
     /// What `func` is.
     pub func: Naming,
     /// What `probe` is.
     pub probe_name: Naming,
 }
+
+impl Planned<'_> {
+    /// The program or library that it runs in, where its kind is of those.
+    pub(super) fn binary(&self) -> Option<Binary> {
+        self.attach.iter().find_map(|attach| match attach {
+            Attach::Uprobe { path, .. } => Some(Binary { path: path.clone() }),
+            _ => None,
+        })
+    }
+}
+
+/// What debug information says of the functions of a program, or why it does not.
+pub(super) type Described = Result<Arc<Signature>, TargetError>;
 
 /// How a program knows its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +151,7 @@ struct Group {
     kind: &'static dyn ProbeKind,
     layout: Layout,
     arguments: Option<Arc<[Argument]>>,
+    signature: Option<Described>,
     places: Vec<Place>,
     /// Index into `places` of those that must not be there twice.
     known: HashMap<(String, u64, bool), usize>,
@@ -151,7 +168,8 @@ impl<'a> PlaceCx<'a, '_> {
                 Ok(places) => {
                     for (kind, place) in places {
                         first_kind.get_or_insert(kind);
-                        add(&mut groups, kind, place, &uses);
+                        let signature = self.signature(kind, &place, &uses);
+                        add(&mut groups, kind, place, signature, &uses);
                     }
                 }
                 Err((kind, skipped)) => {
@@ -167,6 +185,7 @@ impl<'a> PlaceCx<'a, '_> {
                 attach: Vec::new(),
                 record: None,
                 arguments: None,
+                signature: None,
                 func: Naming::Constant(0),
                 probe_name: Naming::Constant(0),
             });
@@ -174,6 +193,17 @@ impl<'a> PlaceCx<'a, '_> {
         for group in groups {
             self.group(probe, group, &uses);
         }
+    }
+
+    /// What debug information says of a place's function, where the probe's text asks for that: reading it takes time.
+    fn signature(&self, kind: &dyn ProbeKind, place: &Place, uses: &Uses) -> Option<Described> {
+        let is_asked = uses.record || uses.result || !uses.fields.is_empty();
+        let Attach::Uprobe { path, places, .. } = &place.attach else {
+            return None;
+        };
+        let binary = Binary { path: path.clone() };
+        let offset = places.first()?.offset;
+        (is_asked && kind.is_described()).then(|| self.target.signature(&binary, offset))
     }
 
     /// The places of one attach point.
@@ -298,6 +328,7 @@ impl<'a> PlaceCx<'a, '_> {
                 attach,
                 record: record.clone(),
                 arguments: group.arguments.clone(),
+                signature: group.signature.clone(),
                 func,
                 probe_name,
             });
@@ -306,7 +337,13 @@ impl<'a> PlaceCx<'a, '_> {
 }
 
 /// Adds a place to the group whose program it can share.
-fn add(groups: &mut Vec<Group>, kind: &'static dyn ProbeKind, place: Place, uses: &Uses) {
+fn add(
+    groups: &mut Vec<Group>,
+    kind: &'static dyn ProbeKind,
+    place: Place,
+    signature: Option<Described>,
+    uses: &Uses,
+) {
     let layout: Layout = match &place.record {
         Some(record) => {
             let field = |name: &String| record.field(name).map(|(field, value)| (field.offset, value));
@@ -321,13 +358,14 @@ fn add(groups: &mut Vec<Group>, kind: &'static dyn ProbeKind, place: Place, uses
     };
     let same = |group: &Group| {
         let alike = group.layout == layout && group.arguments == place.arguments;
-        alike && group.kind.name() == kind.name()
+        alike && group.signature == signature && group.kind.name() == kind.name()
     };
     let at = groups.iter().position(same).unwrap_or_else(|| {
         groups.push(Group {
             kind,
             layout: layout.clone(),
             arguments: place.arguments.clone(),
+            signature: signature.clone(),
             places: Vec::new(),
             known: HashMap::new(),
         });

@@ -12,6 +12,8 @@ pub(super) struct Uses {
     pub fields: BTreeSet<String>,
     /// Whether the record is as a whole.
     pub record: bool,
+    /// Whether fields of what a function returns are.
+    pub result: bool,
     /// Whether `func` is.
     pub func: bool,
     /// Whether `probe` is.
@@ -83,6 +85,7 @@ impl Uses {
                 }
             }
             ExprKind::Field(of, field) | ExprKind::Arrow(of, field) => {
+                self.result |= has_role(of, Role::ReturnValue);
                 if is_record(of) {
                     self.fields.insert(field.node.clone());
                 } else {
@@ -132,12 +135,17 @@ impl Uses {
     }
 }
 
-/// Whether an expression is the tracepoint's record.
+/// Whether an expression is the record of the probe's arguments.
 pub(super) fn is_record(expr: &Expr) -> bool {
+    has_role(expr, Role::Record)
+}
+
+/// Whether an expression is the name of a value that depends on the probe.
+pub(super) fn has_role(expr: &Expr, role: Role) -> bool {
     let ExprKind::Ident(name) = &expr.kind else {
         return false;
     };
-    probe_value::by_name(name).is_some_and(|(row, _)| row.role == Role::Record)
+    probe_value::by_name(name).is_some_and(|(row, _)| row.role == role)
 }
 
 /// Whether two expressions are written alike and evaluating them has no effect: then evaluating one is as good as

@@ -142,7 +142,10 @@ fn check_rate(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         Some(Type::Int(_)) => {}
         Some(Type::Agg(agg)) if agg.aggregation().adds_up() => {}
         _ => {
-            let message = format!("`@{}` has no rate: it holds nothing that adds up", cx.map_name(map));
+            let message = format!(
+                "`@{}` has no rate: it holds nothing that adds up",
+                cx.map_name(map)
+            );
             return cx.report(
                 Diagnostic::error(&codes::ARGUMENT_TYPE, what.span, message)
                     .help("numbers, `count` and `sum` have one"),

@@ -360,6 +360,15 @@ impl Printer<'_, '_, '_> {
                 self.list(members)?;
                 self.f.write_char(')')
             }
+            ExprKind::Assembled(parts) => {
+                self.f.write_char('{')?;
+                for (i, (offset, part)) in parts.iter().enumerate() {
+                    let comma = if i > 0 { ", " } else { "" };
+                    write!(self.f, "{comma}{offset}: ")?;
+                    self.expr(part)?;
+                }
+                self.f.write_char('}')
+            }
             ExprKind::Member(of, n) => {
                 self.expr(of)?;
                 write!(self.f, ".{n}")

@@ -175,6 +175,7 @@ impl BodyCx<'_> {
             ExprKind::ReadText { address, length } => self.prepare_read(address, length.as_deref(), &expr.ty),
             ExprKind::Intrinsic(which, args) => self.intrinsic_memory(*which, args, &expr.ty),
             ExprKind::Tuple(members) => Prepared::Tuple(members.iter().map(|m| self.prepare(m)).collect()),
+            ExprKind::Assembled(parts) => self.assembled(parts, size),
             ExprKind::Member(tuple, index) => {
                 let prepared = self.prepare(tuple);
                 self.member_of(prepared, &tuple.ty, *index)
@@ -227,6 +228,25 @@ impl BodyCx<'_> {
                 self.effect(expr);
                 Prepared::Zeros
             }
+        }
+    }
+
+    /// `size` bytes made of parts, each at its offset.
+    fn assembled(&mut self, parts: &[(u32, Expr)], size: u32) -> Prepared {
+        let prepared: Vec<Prepared> = parts.iter().map(|(_, part)| self.prepare(part)).collect();
+        let slot = self.ir.slot(size.next_multiple_of(8).max(8));
+        let addr = self.ir.slot_addr(slot, 0);
+        let mut end = 0;
+        for ((offset, part), prepared) in parts.iter().zip(&prepared) {
+            self.zero(addr, end, offset - end);
+            self.fill(prepared, &part.ty, addr, *offset, true);
+            end = offset + part.ty.size();
+        }
+        self.zero(addr, end, size.saturating_sub(end));
+        Prepared::Memory {
+            addr,
+            offset: 0,
+            size,
         }
     }
 

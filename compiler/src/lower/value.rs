@@ -105,6 +105,7 @@ impl BodyCx<'_> {
             ExprKind::Str(_)
             | ExprKind::Bytes(_)
             | ExprKind::Tuple(_)
+            | ExprKind::Assembled(_)
             | ExprKind::ReadText { .. }
             | ExprKind::RecordText { .. }
             | ExprKind::RecordDynamicText { .. }

@@ -22,7 +22,7 @@ impl ProbeKind for Uprobe {
     }
 
     fn syntax(&self) -> &'static str {
-        "uprobe:BINARY:FUNCTION[+OFFSET] or uprobe:BINARY:ADDRESS"
+        "uprobe:BINARY:FUNCTION[+OFFSET], uprobe:BINARY:ADDRESS or uprobe:BINARY@FILE:LINE"
     }
 
     fn example(&self) -> &'static str {
@@ -37,11 +37,15 @@ impl ProbeKind for Uprobe {
         Class::Program
     }
 
+    fn is_described(&self) -> bool {
+        true
+    }
+
     fn offers(&self) -> Offers {
         Offers {
             arguments: true,
             return_value: false,
-            record: false,
+            record: true,
             function: true,
             memory: Space::User,
             filtered_by_pid: true,

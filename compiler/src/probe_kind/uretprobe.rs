@@ -33,6 +33,10 @@ impl ProbeKind for Uretprobe {
         ProgramKind::Kprobe
     }
 
+    fn is_described(&self) -> bool {
+        true
+    }
+
     fn offers(&self) -> Offers {
         Offers {
             arguments: false,

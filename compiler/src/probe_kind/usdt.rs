@@ -72,7 +72,7 @@ impl ProbeKind for Usdt {
             return Err(Failure::malformed(self, point));
         }
         let provider = provider.filter(|part| !part.text.is_empty());
-        let binaries = super::user::binaries(Some(binary), name, point, target)?;
+        let binaries = super::user::binaries(Some(binary), point, target)?;
         let glob = |part: &AttachPart| match part.quoted {
             true => None,
             false => Some(Glob::new(&part.text)),

@@ -10,6 +10,8 @@ use crate::target::{Binary, Function, Target, TargetError};
 use crumbs_grammar::ast::AttachPart;
 use crumbs_grammar::diagnostic::Diagnostic;
 
+mod source_line;
+
 /// How many names a "did you mean" lists.
 const SIMILAR: usize = 3;
 
@@ -23,6 +25,8 @@ enum Wanted<'a> {
     Demangled(Language, Glob),
     /// A virtual address.
     Address(u64),
+    /// A line of source.
+    Line(source_line::SourceLine),
 }
 
 /// The places of an attach point `kind:BINARY:WHAT`, at the return of functions where `on_return`.
@@ -36,15 +40,16 @@ pub(super) fn expand(
     if point.parts.iter().skip(1).any(is_empty) {
         return Err(Failure::malformed(kind, point));
     }
-    let (binary, what, wanted) = match point.parts {
+    let (binary, what, wanted) = match (source_line::of(point), point.parts) {
+        (Some((binary, what, wanted)), _) => (Some(binary), what, wanted),
         // Without a binary: of the traced program.
-        [what] if point.traced && !is_empty(what) => (None, what, wanted(what)?),
-        [binary, what] if point.traced && is_empty(binary) => (None, what, wanted(what)?),
-        [binary, ..] if is_empty(binary) => return Err(Failure::malformed(kind, point)),
-        [binary, what] => (Some(binary), what, wanted(what)?),
-        [binary, language, what] => match Language::by_name(&language.text) {
+        (_, [what]) if point.traced && !is_empty(what) => (None, what, wanted(what)?),
+        (_, [binary, what]) if point.traced && is_empty(binary) => (None, what, wanted(what)?),
+        (_, [binary, ..]) if is_empty(binary) => return Err(Failure::malformed(kind, point)),
+        (_, [binary, what]) => (Some(binary.clone()), what, wanted(what)?),
+        (_, [binary, language, what]) => match Language::by_name(&language.text) {
             Some(language) => (
-                Some(binary),
+                Some(binary.clone()),
                 what,
                 Wanted::Demangled(language, Glob::new(&what.text)),
             ),
@@ -52,7 +57,10 @@ pub(super) fn expand(
         },
         _ => return Err(Failure::malformed(kind, point)),
     };
-    let is_whole = !matches!(wanted, Wanted::Function(_, 1..) | Wanted::Address(_));
+    let is_whole = !matches!(
+        wanted,
+        Wanted::Function(_, 1..) | Wanted::Address(_) | Wanted::Line(_)
+    );
     if on_return && !is_whole {
         return Err(Failure::wrong(
             Diagnostic::error(
@@ -63,7 +71,7 @@ pub(super) fn expand(
             .help("name a function, without offset"),
         ));
     }
-    let binaries = binaries(binary, what, point, target)?;
+    let binaries = binaries(binary.as_ref(), point, target)?;
     let mut cx = Expansion {
         kind,
         on_return,
@@ -90,7 +98,6 @@ pub(super) fn expand(
 /// `None` for the program of the traced process, an empty name for all that it has loaded.
 pub(super) fn binaries(
     binary: Option<&AttachPart>,
-    what: &AttachPart,
     point: &Point<'_>,
     target: &dyn Target,
 ) -> Result<Vec<Binary>, Failure> {
@@ -115,10 +122,6 @@ pub(super) fn binaries(
         };
     }
     target.binaries(&binary.text).map_err(|error| {
-        let source_line = binary.text.contains('@') && what.text.bytes().all(|b| b.is_ascii_digit());
-        if source_line {
-            return later(point, "source lines in attach points");
-        }
         let matches_nothing = !binary.quoted && binary.text.contains('*');
         let (code, message) = if matches_nothing {
             (
@@ -168,14 +171,6 @@ fn number(text: &str, what: &AttachPart) -> Result<u64, Failure> {
     })
 }
 
-fn later(point: &Point<'_>, what: &str) -> Failure {
-    Failure::wrong(Diagnostic::error(
-        &codes::LATER,
-        point.span,
-        format!("not supported yet: {what}"),
-    ))
-}
-
 /// One attach point being expanded.
 struct Expansion<'a> {
     kind: &'a dyn ProbeKind,
@@ -222,6 +217,7 @@ impl Expansion<'_> {
                     return Err(self.no_match(binary, &functions));
                 }
             }
+            Wanted::Line(line) => self.line(binary, line)?,
             Wanted::Matching(glob) => {
                 let functions = self.target.functions(binary).map_err(unreadable)?;
                 let before = self.places.len();
@@ -309,6 +305,7 @@ impl Expansion<'_> {
             Diagnostic::error(&codes::NO_FUNCTION, self.what.span, message),
             names,
         );
+        let diagnostic = self.note_inlined(diagnostic, binary, name);
         Failure::missing(if names.is_empty() {
             self.list_hint(diagnostic, binary)
         } else {

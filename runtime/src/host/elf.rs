@@ -121,6 +121,21 @@ impl Image {
         })
     }
 
+    /// The path that it was opened by.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The address of an offset of the file that lies in an executable segment.
+    pub(crate) fn address(&self, offset: u64) -> Option<u64> {
+        self.executable().find_map(|segment| {
+            let inside = offset
+                .checked_sub(segment.p_offset)
+                .filter(|inside| *inside < segment.p_filesz)?;
+            segment.p_vaddr.checked_add(inside)
+        })
+    }
+
     /// Every function, by ascending name and offset.
     pub(crate) fn functions(&self) -> Result<Vec<Function>, TargetError> {
         let local = self.table(section_header::SHT_SYMTAB)?;
@@ -535,7 +550,7 @@ fn string_at<'a>(strings: &'a [u8], offset: usize, budget: &Cell<usize>) -> Opti
     end.map(|end| &rest[..end])
 }
 
-fn open_regular(path: &str) -> Result<File, TargetError> {
+pub(super) fn open_regular(path: &str) -> Result<File, TargetError> {
     // Without O_NONBLOCK, opening a named pipe would wait for a writer.
     let file = File::options()
         .read(true)
@@ -561,7 +576,7 @@ fn open_regular(path: &str) -> Result<File, TargetError> {
 }
 
 /// Reads `size` bytes at `offset` of a file that is `length` long.
-fn read_part(file: &File, length: u64, offset: u64, size: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_part(file: &File, length: u64, offset: u64, size: u64) -> io::Result<Vec<u8>> {
     if size > MAX_READ || offset.checked_add(size).is_none_or(|end| end > length) {
         return Err(ErrorKind::UnexpectedEof.into());
     }
@@ -571,7 +586,12 @@ fn read_part(file: &File, length: u64, offset: u64, size: u64) -> io::Result<Vec
     Ok(bytes)
 }
 
-fn read_sections(file: &File, length: u64, header: &Header, ctx: Ctx) -> Option<Vec<SectionHeader>> {
+pub(super) fn read_sections(
+    file: &File,
+    length: u64,
+    header: &Header,
+    ctx: Ctx,
+) -> Option<Vec<SectionHeader>> {
     if header.e_shoff == 0 {
         return None;
     }
