@@ -7,11 +7,13 @@
 //! The steps: config variables; attach points, which decide what programs there are ([`places`]); reading all programs
 //! until the types of maps and variables are known ([`facts`]); reading them once more to build HIR.
 //!
-//! **Types of operations**, after bpftrace 0.26. Literals are int64, or uint64 above its range. `+ * / % & | ^` give the
-//! type that holds both operands ([`facts`] says which). `-` and unary minus give int64. `<<` and `>>` have the sign of
-//! their left operand and the greater width. Comparisons are done in the type that holds both; where that is int64 for
-//! lack of a wider one, values of 2^63 and above count as negative, and orders of such are warned about. `@x++`, `@x--`
-//! and `@x op= n` make `@x` a number of 64 bits unless other assignments say more.
+//! **Types of operations**, after bpftrace 0.26. Literals are int64, or uint64 above its range. Arithmetic gives 64 bits, so
+//! that nothing overflows for being narrow: int64 where an operand is signed and for every `-`, else uint64. A literal that
+//! is not negative, or a place that holds nothing else, takes the sign of what it meets ([`facts`]). Arithmetic on booleans
+//! keeps the lowest bit. Unary minus of a literal gives int64, `~` of one uint64; of anything else they keep the sign.
+//! Comparisons are done in the type that holds both; where that is int64 for lack of a wider one, values of 2^63 and
+//! above count as negative, and orders of such are warned about. `@x++`, `@x--` and `@x op= n` make `@x` a number of 64
+//! bits unless other assignments say more.
 //!
 //! **Time.** Linear in the script for each reading; there are as many readings as the longest chain of maps that are
 //! assigned from one another against the order of the script, bounded by [`MAX_READINGS`].
@@ -47,6 +49,7 @@ mod declared_maps;
 mod environment;
 mod expressions;
 mod facts;
+mod fit;
 mod functions;
 mod loops;
 mod maps;

@@ -213,6 +213,9 @@ codes! {
     UNUSED_VARIABLE = "W0204", "a variable is never assigned",
         "A variable that is declared only holds 0.",
         "begin { let $x; }";
+    MAY_BE_CUT = "W0205", "a number may be cut",
+        "The type that was declared is too small for some of the values. They are cut to it; a cast says that this is meant.",
+        "begin { let $x: uint8 = nsecs; print($x); }";
     BAD_LOOP = "E0320", "a loop cannot be made",
         "Loops are `for $i : a..b`, `for ($kv : @map)` over a map with keys, `while (condition)` and `unroll(n)` with a literal \
          from 1 to 100. Seven can stand in each other.",

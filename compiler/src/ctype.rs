@@ -108,6 +108,12 @@ pub struct Bits {
 }
 
 impl Bits {
+    /// Whether the bits are a signed number. As in bpftrace, a bitfield is never negative, unless it has all bits of a
+    /// signed type.
+    pub fn is_signed(self, ty: &Type) -> bool {
+        matches!(ty, Type::Int(int) if int.signed && self.width >= int.bits)
+    }
+
     /// Where to read the bitfield of `width` bits that begins `bit_offset` bits from the start of a struct of `size`
     /// bytes: an offset in bytes, and the bits of the integer there. That integer is the smallest aligned one that holds
     /// them all and lies inside of the struct; in a packed struct there may be none, and then it is not aligned, or it is

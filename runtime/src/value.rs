@@ -6,10 +6,10 @@
 
 use crate::symbols::Place;
 use crate::words::words;
-use crumbs_compiler::ctype::StructId;
+use crumbs_compiler::ctype::{Bits, StructId};
 use crumbs_compiler::plan::Plan;
 use crumbs_compiler::shown::Shown;
-use crumbs_compiler::types::{IntType, NameTable, StackMode, StackType, Type};
+use crumbs_compiler::types::{NameTable, StackMode, StackType, Type};
 use std::cmp::Ordering;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -249,8 +249,8 @@ fn decode_fields(bytes: &[u8], id: StructId, plan: &Plan, out: &mut Vec<(String,
             (ty, Some(bits)) => {
                 let storage = unsigned(at, u32::from(bits.storage)) >> bits.low;
                 let low_bits = storage & (u64::MAX >> (64 - u32::from(bits.width.clamp(1, 64))));
-                let value = decode(&low_bits.to_ne_bytes(), &widened(ty), plan, true);
-                out.push((field.name.clone(), sign_extended(value, bits.width)));
+                let value = decode(&low_bits.to_ne_bytes(), &widened(ty, bits), plan, true);
+                out.push((field.name.clone(), value));
             }
             (ty, None) => out.push((field.name.clone(), decode(at, ty, plan, false))),
         }
@@ -258,21 +258,11 @@ fn decode_fields(bytes: &[u8], id: StructId, plan: &Plan, out: &mut Vec<(String,
 }
 
 /// A bitfield's type with room for all its bits as they were taken out.
-fn widened(ty: &Type) -> Type {
+fn widened(ty: &Type, of: Bits) -> Type {
     match ty {
-        Type::Int(int) => Type::Int(IntType { bits: 64, ..*int }),
+        Type::Int(int) if of.is_signed(ty) => Type::Int(*int),
+        Type::Int(_) => Type::U64,
         other => other.clone(),
-    }
-}
-
-/// A bitfield of so many bits as the number that it is.
-fn sign_extended(value: Value, width: u8) -> Value {
-    match value {
-        Value::Int(n) => {
-            let shift = 64 - u32::from(width.clamp(1, 64));
-            Value::Int((n << shift) >> shift)
-        }
-        other => other,
     }
 }
 
@@ -459,7 +449,7 @@ pub fn escape(bytes: &[u8], out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::fake::plan;
-    use crumbs_compiler::ctype::{Bits, Field, StructType};
+    use crumbs_compiler::ctype::{Field, StructType};
     use crumbs_compiler::plan::Site;
     use crumbs_compiler::types::IntType;
 
@@ -563,7 +553,7 @@ mod tests {
         let shown = decode(&[0b1110, 0, 0, 0, 7, 1, 255], &of(0, 8), &plan, false).text();
         assert_eq!(
             String::from_utf8_lossy(&shown),
-            "{ .a = -1, .b = 7, .c = 7, .n = [1,-1] }"
+            "{ .a = 7, .b = 7, .c = 7, .n = [1,-1] }"
         );
     }
 

@@ -35,6 +35,12 @@ pub fn decode(bytes: &[u8], ty: &Type) -> Datum {
 /// Some bits of the integer at the front of `bytes`.
 pub fn decode_bits(bytes: &[u8], bits: Bits, ty: &Type) -> Datum {
     let storage = word(bytes, u32::from(bits.storage));
+    let unsigned = Type::U64;
+    let ty = if *ty == Type::Bool || bits.is_signed(ty) {
+        ty
+    } else {
+        &unsigned
+    };
     Datum::Number(extended(storage, u32::from(bits.low), u32::from(bits.width), ty))
 }
 

@@ -1,6 +1,6 @@
 //! Aggregations: `@m[key] = hist(n, k)`.
 
-use super::convert::{as_type, is_flexible};
+use super::convert::as_type;
 use super::cx::Cx;
 use super::statements::described;
 use crate::aggregation::{self, AggId, AggType, Aggregation};
@@ -61,7 +61,7 @@ impl Cx<'_> {
             signed,
             params,
         };
-        let flexible = value.as_ref().is_some_and(is_flexible);
+        let flexible = value.as_ref().is_some_and(|value| self.is_flexible(value));
         self.learn_map(map, &Type::Agg(agg.clone()), flexible, call.span);
         if self.is_inferring() {
             return None;

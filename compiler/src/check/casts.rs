@@ -1,10 +1,11 @@
 //! Casts: `(type)e`, with C's results.
 
-use super::convert::{as_type, const_value, converts};
+use super::convert::{as_type, const_text, const_value, converts};
 use super::cx::Cx;
+use super::memory::declared_type;
 use super::statements::described;
 use crate::codes;
-use crate::hir::{Expr, ExprKind};
+use crate::hir::{CompareOp, Expr, ExprKind};
 use crate::types::{IntType, Type};
 use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
@@ -16,18 +17,23 @@ impl Cx<'_> {
         let value = self.value(of);
         let (to, value) = (to?, value?);
         let from = value.ty.clone();
+        if let (Type::Enum(of), Some(n)) = (&to, const_value(&value))
+            && of.name_of(n).is_none()
+        {
+            let message = format!("{of} has no constant of the value {n}");
+            return self.report(Diagnostic::error(&codes::BAD_CAST, span, message));
+        }
         let Some(mut value) = self.cast_value(value, &to) else {
             let message = format!("{} cannot be cast to {}", described(&from), described(&to));
             let diagnostic = Diagnostic::error(&codes::BAD_CAST, span, message);
-            let bytes = match (&from, &to) {
-                (Type::Int(_), Type::Array(..)) | (Type::Array(..), Type::Int(_)) => {
-                    Some((from.size(), to.size()))
+            return self.report(match (&from, &to) {
+                (Type::Int(_), Type::Array(..))
+                | (Type::Array(..), Type::Int(_))
+                | (Type::Str(_), Type::Str(_) | Type::Array(..)) => {
+                    let (a, b) = (from.size(), to.size());
+                    diagnostic.help(format!("one has {a} bytes, the other {b}"))
                 }
-                _ => None,
-            };
-            return self.report(match bytes {
-                Some((a, b)) => diagnostic.help(format!("one has {a} bytes, the other {b}")),
-                None => diagnostic,
+                _ => diagnostic,
             });
         };
         value.span = span;
@@ -41,7 +47,12 @@ impl Cx<'_> {
         match (to, &from) {
             (to, from) if to == from => Some(value),
             (to, from) if is_number(to) && is_number(from) => Some(as_type(value, to)),
-            (Type::Str(_), Type::Str(_)) => Some(as_type(value, to)),
+            // A literal is not cut.
+            (Type::Str(n), Type::Str(_)) => match const_text(&value) {
+                Some(text) if text.len() >= *n as usize => None,
+                _ => Some(as_type(value, to)),
+            },
+            (Type::Bool, Type::Str(_)) => Some(is_not_empty(value)),
             // The address first, so that its low bits are what is kept.
             (Type::Int(int), Type::Ptr(..)) if int.bits == 64 => Some(as_type(value, to)),
             (to, Type::Ptr(..)) if is_number(to) => Some(as_type(as_type(value, &Type::U64), to)),
@@ -58,17 +69,44 @@ impl Cx<'_> {
             }),
             (Type::Bytes(_), Type::Ptr(..)) => Some(self.read_at(value, 0, to, None, Span::default())),
             (Type::Array(..), from) if is_number(from) => as_array(value, to),
-            (to, Type::Array(..)) if is_number(to) => Some(as_type(as_number(value)?, to)),
+            (to @ (Type::Int(_) | Type::Enum(_)), Type::Array(..)) if to.size() == from.size() => {
+                Some(as_type(as_number(value)?, to))
+            }
             (Type::Array(element, n), Type::Array(..)) => {
                 let to = sized(element, *n, from.size())?;
                 (to.size() == from.size()).then(|| as_type(value, &to))
             }
             (Type::Array(element, n), Type::Str(_)) if element.size() == 1 => {
-                Some(as_type(value, &sized(element, *n, from.size())?))
+                let to = sized(element, *n, declared_type(&value).size())?;
+                match const_text(&value) {
+                    Some(text) if text.len() > to.size() as usize => None,
+                    _ => Some(as_type(value, &to)),
+                }
             }
             (Type::Tuple(_) | Type::Record(_), _) if converts(&from, to) => Some(as_type(value, to)),
             _ => None,
         }
+    }
+}
+
+/// Text as a condition: whether there is any.
+pub(super) fn is_not_empty(text: Expr) -> Expr {
+    let span = text.span;
+    let kind = match const_text(&text) {
+        Some(text) => ExprKind::Const(i64::from(!text.is_empty())),
+        None => {
+            let empty = Expr {
+                kind: ExprKind::Str(Vec::new()),
+                ty: Type::Str(1),
+                span,
+            };
+            ExprKind::Compare(CompareOp::Ne, Box::new(text), Box::new(empty))
+        }
+    };
+    Expr {
+        kind,
+        ty: Type::Bool,
+        span,
     }
 }
 

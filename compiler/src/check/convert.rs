@@ -1,15 +1,16 @@
 //! Conversions of typed expressions.
 
+use super::facts::are_distinct;
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, UnaryOp};
 use crate::types::{IntType, Type};
 
 /// Whether the language converts `from` to `to` by itself: between numbers and booleans, between capacities of text,
-/// between addresses of one space, member by member.
+/// between addresses, but for those of different structs, member by member.
 pub(super) fn converts(from: &Type, to: &Type) -> bool {
     match (from, to) {
         (Type::Int(_) | Type::Bool | Type::Enum(_), Type::Int(_) | Type::Bool)
-        | (Type::Str(_), Type::Str(_))
-        | (Type::Ptr(..), Type::Ptr(..)) => true,
+        | (Type::Str(_), Type::Str(_)) => true,
+        (Type::Ptr(a, _), Type::Ptr(b, _)) => !are_distinct(a, b),
         (Type::Buffer(a), Type::Buffer(b)) => a <= b,
         (Type::Tuple(a), Type::Tuple(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| converts(a, b))
@@ -65,16 +66,6 @@ fn wrapped(value: i64, to: &Type) -> i64 {
         Type::Enum(of) => of.int.wrap(value),
         Type::Bool => i64::from(value != 0),
         _ => value,
-    }
-}
-
-/// Whether an expression's type is flexible: a literal number that is not negative.
-pub(super) fn is_flexible(expr: &Expr) -> bool {
-    match &expr.kind {
-        ExprKind::Const(value) => *value >= 0 && expr.ty == Type::I64,
-        ExprKind::Ternary(_, a, b) => is_flexible(a) && is_flexible(b),
-        ExprKind::Block { value, .. } => is_flexible(value),
-        _ => false,
     }
 }
 

@@ -92,6 +92,8 @@ pub(super) struct ProgramCx {
     pub calls: Vec<CallCx>,
     /// How many such calls there have been.
     pub called: u32,
+    /// How many questions about types the expression that is being read is in: it is never evaluated then.
+    pub asked: u32,
 }
 
 /// Variables that are not visible for now.

@@ -1,5 +1,6 @@
 //! Expressions.
 
+use super::casts::is_not_empty;
 use super::convert::const_value;
 use super::cx::Cx;
 use super::statements::described;
@@ -31,6 +32,9 @@ impl Cx<'_> {
         let value = self.value(expr)?;
         if value.ty.is_scalar() && !matches!(value.ty, Type::Name(_) | Type::Shown(_)) {
             return Some(value);
+        }
+        if let ExprKind::Str(_) = value.kind {
+            return Some(is_not_empty(value));
         }
         let message = format!(
             "a condition is a number or boolean, and this is {}",

@@ -137,6 +137,7 @@ pub(super) fn join(a: &Type, a_flexible: bool, b: &Type, b_flexible: bool) -> Op
             });
             (Type::Record(members.collect::<Option<_>>()?), false)
         }
+        (Type::Ptr(a, _), Type::Ptr(b, _)) if are_distinct(a, b) => return None,
         (Type::Ptr(to_a, a), Type::Ptr(to_b, b)) => {
             // A variable whose address is taken may still grow: so does what its address points to.
             let to = join(to_a, false, to_b, false).map_or(Type::Void, |(to, _)| to);
@@ -163,6 +164,11 @@ pub(super) fn join(a: &Type, a_flexible: bool, b: &Type, b_flexible: bool) -> Op
         _ if a == b => (a.clone(), false),
         _ => return None,
     })
+}
+
+/// Whether two types are structs of different names. The same struct can be known from several sources.
+pub(super) fn are_distinct(a: &Type, b: &Type) -> bool {
+    matches!((a, b), (Type::Struct(a), Type::Struct(b)) if a.name != b.name)
 }
 
 /// [`join`] of numbers.

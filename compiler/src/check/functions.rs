@@ -4,7 +4,7 @@
 //! parameters and what the calling program sees, but none of its variables.
 
 use super::cx::Cx;
-use super::facts::Fact;
+use super::statements::described;
 use crate::codes;
 use crate::hir::{Expr, ExprKind, Stmt, StmtKind, VarId};
 use crate::types::Type;
@@ -101,8 +101,15 @@ impl Cx<'_> {
         self.program.nesting = nesting.called();
         self.program.open_scope();
         let mut body = Vec::new();
-        for ((param, ty), value) in function.params.iter().zip(values) {
-            let var = self.parameter(&param.node, param.span, ty);
+        // The type of a parameter can be said by any other: `typeof($other)`.
+        let params: Vec<_> = function
+            .params
+            .iter()
+            .map(|(param, ty)| (self.parameter(&param.node, param.span), param.span, ty))
+            .collect();
+        for ((var, at, ty), value) in params.into_iter().zip(values) {
+            let ty = self.resolve_type(ty);
+            self.declare_type(var, ty, at);
             if let Some(value) = value {
                 let at = value.span;
                 let kind = self.set_var(var, value);
@@ -111,7 +118,12 @@ impl Cx<'_> {
         }
         let result = function.result.as_ref().filter(|ty| !is_void(ty));
         // No script can name it.
-        let result = result.map(|ty| self.parameter("return", ty.span, ty));
+        let result = result.map(|ty| {
+            let var = self.parameter("return", ty.span);
+            let declared = self.resolve_type(ty);
+            self.declare_type(var, declared, ty.span);
+            var
+        });
         self.program.calls.push(CallCx {
             name: name.clone(),
             result,
@@ -143,24 +155,10 @@ impl Cx<'_> {
         Some(Expr { kind, ty, span })
     }
 
-    /// A variable of declared type that always counts as assigned.
-    fn parameter(&mut self, name: &str, span: Span, ty: &ast::TypeExpr) -> VarId {
-        let declared = self.resolve_type(ty);
+    /// A variable that always counts as assigned.
+    fn parameter(&mut self, name: &str, span: Span) -> VarId {
         let var = self.declare(name, span);
-        let fact = self.var_fact(var);
-        fact.assigned = true;
-        if !fact.value.fixed {
-            fact.value = Fact {
-                ty: declared.clone(),
-                span,
-                fixed: true,
-                ..Fact::default()
-            };
-            self.facts.grew = true;
-        }
-        if let Some(declared) = declared {
-            self.program.vars[var.0 as usize].ty = declared;
-        }
+        self.var_fact(var).assigned = true;
         var
     }
 
@@ -175,13 +173,15 @@ impl Cx<'_> {
         let checked = value.map(|value| self.value(value));
         let Some(call) = self.program.calls.last().cloned() else {
             // What a probe returns means nothing to the kernel.
-            if let Some(Some(value)) = checked
-                && crate::visit::has_effects(&value)
-            {
-                out.push(Stmt {
-                    kind: StmtKind::Eval(value),
-                    span,
-                });
+            if let Some(Some(value)) = checked {
+                if !matches!(value.ty, Type::Int(_) | Type::Bool | Type::Enum(_)) {
+                    let message = format!("a probe returns a number, and this is {}", described(&value.ty));
+                    return self.report(Diagnostic::error(&codes::BAD_FUNCTION, value.span, message));
+                }
+                if crate::visit::has_effects(&value) {
+                    let kind = StmtKind::Eval(value);
+                    out.push(Stmt { kind, span });
+                }
             }
             return Some(StmtKind::Return);
         };

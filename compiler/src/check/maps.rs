@@ -1,6 +1,6 @@
 //! Maps: their keys and values.
 
-use super::convert::{as_type, converts, is_flexible};
+use super::convert::{as_type, converts};
 use super::cx::Cx;
 use super::facts::{Fact, KeyFact};
 use super::memory::{scaled, step_of};
@@ -43,6 +43,21 @@ impl Cx<'_> {
         MapId(id)
     }
 
+    /// What `typeof(@name)` is: the type of the keys, or of the value where there are none; `None` where that is not known
+    /// yet.
+    pub(super) fn type_of_map(&mut self, name: &str, span: Span) -> Option<Type> {
+        let id = self.facts.map(name, span);
+        let fact = &self.facts.maps[id as usize];
+        match &fact.key {
+            KeyFact::Keyed(key) => key.ty.clone(),
+            KeyFact::None(_) => fact.value.ty.clone(),
+            KeyFact::Unknown => {
+                self.must_be_assigned(name, span)?;
+                None
+            }
+        }
+    }
+
     /// Reports a map that nothing in the script is assigned to.
     pub(super) fn must_be_assigned(&mut self, name: &str, span: Span) -> Option<()> {
         let id = self.facts.map(name, span);
@@ -77,6 +92,7 @@ impl Cx<'_> {
             None => None,
             Some(key) => Some(key?),
         };
+        let flexible = key.as_ref().is_some_and(|key| self.is_flexible(key));
         let fact = &mut self.facts.maps[map.0 as usize];
         let known = match (&mut fact.key, &key) {
             (KeyFact::Unknown, None) => {
@@ -86,7 +102,7 @@ impl Cx<'_> {
             }
             (KeyFact::Unknown, Some(key)) => {
                 let mut learnt = Fact::default();
-                learnt.absorb(&key.ty, is_flexible(key), key.span);
+                learnt.absorb(&key.ty, flexible, key.span);
                 fact.key = KeyFact::Keyed(learnt);
                 self.facts.grew = true;
                 None
@@ -101,7 +117,7 @@ impl Cx<'_> {
                 return self.keyed_and_not(name, span, first, false);
             }
             (KeyFact::Keyed(fact), Some(key)) => {
-                let grew = fact.absorb(&key.ty, is_flexible(key), key.span);
+                let grew = fact.absorb(&key.ty, flexible, key.span);
                 self.facts.grew |= grew;
                 Some(fact.clone())
             }
@@ -189,6 +205,10 @@ impl Cx<'_> {
 
     /// Notes that a map is assigned to, whatever the value is. Gives the map.
     pub(super) fn mark_assigned(&mut self, name: &str, span: Span) -> MapId {
+        if self.program.asked > 0 {
+            let message = format!("`@{name}` cannot be assigned where only a type is asked for");
+            self.report::<()>(Diagnostic::error(&codes::NOT_ASSIGNABLE, span, message));
+        }
         let id = self.facts.map(name, span);
         self.facts.maps[id as usize].assigned = true;
         MapId(id)
@@ -243,14 +263,28 @@ impl Cx<'_> {
     ) -> Option<StmtKind> {
         let map = self.mark_assigned(name, span);
         let element = self.element(name, span, key);
+        let is_map = matches!(value.kind, ast::ExprKind::Map { .. });
         let value = self.value(value)?;
-        // Also where nothing is known of the key yet: it may be a value of this very map.
-        self.learn_map(map, &value.ty, is_flexible(&value), value.span);
+        // What `@x = @count` is to mean is not guessed: a number only where something else makes `@x` one.
+        let is_aggregation = is_map && matches!(value.kind, ExprKind::Reduced { .. });
+        if !is_aggregation {
+            // Also where nothing is known of the key yet: it may be a value of this very map.
+            let flexible = self.is_flexible(&value);
+            self.learn_map(map, &value.ty, flexible, value.span);
+        }
         if self.is_inferring() {
             return None;
         }
         let element = element?;
         let fact = self.facts.maps[element.map.0 as usize].value.clone();
+        if is_aggregation && fact.ty.is_none() {
+            let source = self.source_text(value.span);
+            let message = format!("`{source}` is an aggregation, which one map cannot take from another");
+            return self.report(
+                Diagnostic::error(&codes::MIXED_AGGREGATION, value.span, message)
+                    .help(format!("its value as a number is `(int64){source}`")),
+            );
+        }
         let value = self.stored(value, &fact, &format!("@{name}"))?;
         Some(StmtKind::SetMap {
             map: element.map,
@@ -288,7 +322,7 @@ impl Cx<'_> {
             );
             return self.report(Diagnostic::error(&codes::BAD_OPERANDS, value.span, message));
         };
-        let (ty, flexible) = updated_type(op, &value);
+        let (ty, flexible) = updated_type(op, &value, self.is_flexible(&value));
         self.learn_map(map, &Type::Int(ty), flexible, span);
         if self.is_inferring() {
             return None;
@@ -336,12 +370,12 @@ pub(super) fn reduced_type(agg: &AggType) -> Type {
 }
 
 /// The type that `@x op= value` alone gives `@x`: 64 bits, so that sums of narrow numbers do not overflow.
-fn updated_type(op: ArithOp, value: &Expr) -> (IntType, bool) {
+fn updated_type(op: ArithOp, value: &Expr, flexible: bool) -> (IntType, bool) {
     match (op, &value.ty) {
         (ArithOp::Sub, _) => (IntType::I64, false),
         (ArithOp::Shl | ArithOp::Shr, _) | (_, Type::Bool) => (IntType::I64, true),
         (_, Type::Int(int)) if !int.signed && int.bits == 64 => (IntType::U64, false),
         (_, Type::Int(int)) if !int.signed => (IntType::I64, true),
-        _ => (IntType::I64, is_flexible(value)),
+        _ => (IntType::I64, flexible),
     }
 }

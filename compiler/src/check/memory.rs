@@ -128,6 +128,11 @@ impl Cx<'_> {
 
     /// `*e`.
     pub(super) fn deref(&mut self, of: &ast::Expr, span: Span) -> Option<Expr> {
+        if let ast::ExprKind::Cast(ty, text) = &of.kind
+            && let ast::ExprKind::Str(_) = text.kind
+        {
+            return self.bytes_of_text(ty, text, span);
+        }
         let pointer = self.value(of)?;
         match &pointer.ty {
             Type::Ptr(to, _) if to.size() > 0 => {
@@ -150,10 +155,36 @@ impl Cx<'_> {
         }
     }
 
+    /// `*(type *)"text"`: the first bytes of the text and its NUL.
+    fn bytes_of_text(&mut self, ty: &ast::TypeExpr, text: &ast::Expr, span: Span) -> Option<Expr> {
+        let (ty, text) = (self.resolve_type(ty), self.value(text));
+        let (ty, text) = (ty?, text?);
+        match ty {
+            Type::Ptr(to, _) if (1..=text.ty.size()).contains(&to.size()) => {
+                Some(self.part_of(text, 0, &to, None, span))
+            }
+            ty => {
+                let message = format!("{} cannot be cast to {}", described(&text.ty), described(&ty));
+                self.report(Diagnostic::error(&codes::BAD_CAST, span, message))
+            }
+        }
+    }
+
     /// `&e`.
     pub(super) fn address_of(&mut self, of: &ast::Expr, span: Span) -> Option<Expr> {
         if let ast::ExprKind::Var(name) = &of.kind {
             let var = self.defined_var(name, of.span)?;
+            let inferring = self.is_inferring();
+            let fact = self.var_fact(var);
+            if !fact.assigned && !fact.value.fixed && !inferring {
+                // That it is never assigned need not be told as well.
+                fact.assigned = true;
+                let message = format!("nothing says which type `${name}` has");
+                return self.report(
+                    Diagnostic::error(&codes::UNKNOWN_TYPE_OF_PLACE, of.span, message)
+                        .help(format!("declare it: `let ${name}: int64;`")),
+                );
+            }
             let ty = self.var(name, of.span)?.ty;
             let ty = Type::Ptr(Box::new(ty), Space::Kernel);
             return Some(expr(ExprKind::AddressOf(var), ty, span));
@@ -226,8 +257,8 @@ impl Cx<'_> {
     pub(super) fn index(&mut self, of: &ast::Expr, index: &ast::Expr, span: Span) -> Option<Expr> {
         let (value, at) = (self.value(of), self.value(index));
         let (value, at) = (value?, at?);
-        if let (Type::Tuple(_), ast::ExprKind::Int(n)) = (&value.ty, &index.kind) {
-            return self.member_of_tuple(value, *n, index.span, span);
+        if let (Type::Tuple(_), Some(n)) = (&value.ty, const_value(&at)) {
+            return self.member_of_tuple(value, n as u64, index.span, span);
         }
         if !matches!(at.ty, Type::Int(_) | Type::Enum(_) | Type::Bool) {
             let message = format!("an index is a number, and this is {}", described(&at.ty));

@@ -1,6 +1,6 @@
 //! Operators: the types they take and give. The rules are in the page of [`super`].
 
-use super::convert::{as_type, const_value, converts, is_flexible};
+use super::convert::{as_type, const_value, converts};
 use super::cx::Cx;
 use super::facts::{join, join_int};
 use super::memory::step_of;
@@ -57,13 +57,40 @@ fn int_type(ty: &Type) -> Option<IntType> {
     match ty {
         Type::Int(int) => Some(*int),
         Type::Enum(of) => Some(of.int),
-        Type::Bool => Some(IntType::I64),
+        Type::Bool => Some(IntType {
+            bits: 8,
+            signed: false,
+        }),
         _ => None,
+    }
+}
+
+/// The type of arithmetic on numbers: 64 bits, signed where an operand is. A flexible operand takes the sign of the other.
+fn arithmetic_type(op: ArithOp, a: (IntType, bool), b: (IntType, bool)) -> IntType {
+    let signed = match (a, b) {
+        ((a, false), (_, true)) => a.signed,
+        ((_, true), (b, false)) => b.signed,
+        ((a, _), (b, _)) => a.signed || b.signed,
+    };
+    if signed || op == ArithOp::Sub {
+        IntType::I64
+    } else {
+        IntType::U64
     }
 }
 
 fn expr(kind: ExprKind, ty: Type, span: Span) -> Expr {
     Expr { kind, ty, span }
+}
+
+/// A number's lowest bit as a boolean: what arithmetic on booleans keeps.
+fn low_bit(number: Expr) -> Expr {
+    let (ty, span) = (number.ty.clone(), number.span);
+    let one = Box::new(expr(ExprKind::Const(1), ty.clone(), span));
+    as_type(
+        expr(ExprKind::Arith(ArithOp::And, Box::new(number), one), ty, span),
+        &Type::Bool,
+    )
 }
 
 impl Cx<'_> {
@@ -110,21 +137,15 @@ impl Cx<'_> {
         let (Some(int_a), Some(int_b)) = (int_type(&a.ty), int_type(&b.ty)) else {
             return self.bad_operands(written, &a, &b, span);
         };
-        let (joined, _) = join_int(int_a, is_flexible(&a), int_b, is_flexible(&b));
-        let int = match op {
-            ArithOp::Sub => IntType::I64,
-            ArithOp::Shl | ArithOp::Shr => IntType {
-                bits: int_a.bits.max(int_b.bits),
-                signed: int_a.signed,
-            },
-            _ => joined,
-        };
-        let ty = Type::Int(int);
+        let flexible = (self.is_flexible(&a), self.is_flexible(&b));
+        let of_booleans = a.ty == Type::Bool && b.ty == Type::Bool;
+        let ty = Type::Int(arithmetic_type(op, (int_a, flexible.0), (int_b, flexible.1)));
         let (a, b) = (Box::new(as_type(a, &ty)), Box::new(as_type(b, &ty)));
-        Some(expr(ExprKind::Arith(op, a, b), ty, span))
+        let result = expr(ExprKind::Arith(op, a, b), ty, span);
+        Some(if of_booleans { low_bit(result) } else { result })
     }
 
-    /// An address and a number count in elements; two addresses have a distance in bytes.
+    /// An address and a number count in elements.
     fn pointer_arithmetic(
         &mut self,
         op: ArithOp,
@@ -133,20 +154,12 @@ impl Cx<'_> {
         b: Expr,
         span: Span,
     ) -> Option<Expr> {
-        let number = |e: Expr| Box::new(as_type(e, &Type::U64));
         match (op, &a.ty, &b.ty) {
-            (ArithOp::Sub, Type::Ptr(..), Type::Ptr(..)) => {
-                let (a, b) = (Box::new(as_type(a, &Type::I64)), Box::new(as_type(b, &Type::I64)));
-                Some(expr(ExprKind::Arith(op, a, b), Type::I64, span))
+            (ArithOp::Add, Type::Int(_) | Type::Bool, Type::Ptr(..)) => {
+                self.pointer_arithmetic(op, written, b, a, span)
             }
-            (ArithOp::Add, Type::Int(_), Type::Ptr(..)) => self.pointer_arithmetic(op, written, b, a, span),
-            (ArithOp::Add | ArithOp::Sub, Type::Ptr(..), Type::Int(_)) => {
+            (ArithOp::Add | ArithOp::Sub, Type::Ptr(..), Type::Int(_) | Type::Bool) => {
                 Some(self.pointer_step(op, a, b, span))
-            }
-            // Bits of an address are a number.
-            (_, Type::Ptr(..), Type::Int(_)) | (_, Type::Int(_), Type::Ptr(..)) => {
-                let kind = ExprKind::Arith(op, number(a), number(b));
-                Some(expr(kind, Type::U64, span))
             }
             _ => self.bad_operands(written, &a, &b, span),
         }
@@ -171,6 +184,11 @@ impl Cx<'_> {
                 diagnostic.help("compare values of one type; text at an address is read with `str(address)`")
             }
             (Some(_), true) => diagnostic.help("strings can be compared with `==` and `!=`"),
+            (None, _) if matches!(a.ty, Type::Ptr(..)) || matches!(b.ty, Type::Ptr(..)) => {
+                let address = if matches!(a.ty, Type::Ptr(..)) { a } else { b };
+                let address = self.source_text(address.span);
+                diagnostic.help(format!("the address as a number is `(uint64){address}`"))
+            }
             _ => diagnostic,
         })
     }
@@ -189,7 +207,7 @@ impl Cx<'_> {
             (Type::Int(_) | Type::Bool | Type::Enum(_), Type::Int(_) | Type::Bool | Type::Enum(_)) => {
                 let (int_a, int_b) = (int_type(&a.ty)?, int_type(&b.ty)?);
                 self.warn_constant(op, &a, &b, span);
-                let (joined, _) = join_int(int_a, is_flexible(&a), int_b, is_flexible(&b));
+                let (joined, _) = join_int(int_a, self.is_flexible(&a), int_b, self.is_flexible(&b));
                 let unsigned = |int: IntType| int == IntType::U64;
                 let constant = const_value(&a).is_some() || const_value(&b).is_some();
                 if !equality && !constant && joined.signed && (unsigned(int_a) || unsigned(int_b)) {
@@ -213,7 +231,8 @@ impl Cx<'_> {
                 let ty = Type::Int(joined);
                 compare(as_type(a, &ty), as_type(b, &ty))
             }
-            (Type::Ptr(..), Type::Ptr(..) | Type::Int(_)) | (Type::Int(_), Type::Ptr(..)) => {
+            (Type::Ptr(..), Type::Ptr(..) | Type::Int(_) | Type::Bool)
+            | (Type::Int(_) | Type::Bool, Type::Ptr(..)) => {
                 compare(as_type(a, &Type::U64), as_type(b, &Type::U64))
             }
             (Type::Str(_), Type::Str(_)) if equality => compare(a, b),
@@ -299,6 +318,10 @@ impl Cx<'_> {
     pub(super) fn unary(&mut self, op: ast::UnaryOp, of: &ast::Expr, span: Span) -> Option<Expr> {
         match op {
             ast::UnaryOp::Not => {
+                if let ast::ExprKind::Str(_) = of.kind {
+                    let message = "`!` cannot take string";
+                    return self.report(Diagnostic::error(&codes::BAD_OPERANDS, of.span, message));
+                }
                 let of = self.condition(of)?;
                 Some(expr(
                     ExprKind::Unary(UnaryOp::Not, Box::new(of)),
@@ -308,20 +331,28 @@ impl Cx<'_> {
             }
             ast::UnaryOp::Neg | ast::UnaryOp::BitNot => {
                 let value = self.value(of)?;
-                let Some(int) = int_type(&value.ty) else {
+                let int = int_type(&value.ty).filter(|_| value.ty != Type::Bool);
+                let Some(int) = int else {
                     let sign = if op == ast::UnaryOp::Neg { "-" } else { "~" };
                     let message = format!("`{sign}` cannot take {}", described(&value.ty));
                     return self.report(Diagnostic::error(&codes::BAD_OPERANDS, span, message));
                 };
-                let (op, ty) = match op {
-                    ast::UnaryOp::Neg => (UnaryOp::Neg, Type::I64),
-                    _ => (UnaryOp::BitNot, Type::Int(int)),
+                let op = if op == ast::UnaryOp::Neg {
+                    UnaryOp::Neg
+                } else {
+                    UnaryOp::BitNot
                 };
-                let value = as_type(value, &ty);
                 Some(match (&value.kind, op) {
                     // A negative literal is a constant like any other.
-                    (ExprKind::Const(n), UnaryOp::Neg) => expr(ExprKind::Const(n.wrapping_neg()), ty, span),
-                    _ => expr(ExprKind::Unary(op, Box::new(value)), ty, span),
+                    (ExprKind::Const(n), UnaryOp::Neg) => {
+                        expr(ExprKind::Const(n.wrapping_neg()), Type::I64, span)
+                    }
+                    // As bpftrace folds it.
+                    (ExprKind::Const(n), _) if *n >= 0 => expr(ExprKind::Const(!n), Type::U64, span),
+                    _ => {
+                        let ty = if int.signed { Type::I64 } else { Type::U64 };
+                        expr(ExprKind::Unary(op, Box::new(as_type(value, &ty))), ty, span)
+                    }
                 })
             }
             ast::UnaryOp::Deref => self.deref(of, span),
@@ -400,7 +431,7 @@ impl Cx<'_> {
         let joined = if a.ty == b.ty {
             Some((a.ty.clone(), false))
         } else {
-            join(&a.ty, is_flexible(&a), &b.ty, is_flexible(&b))
+            join(&a.ty, self.is_flexible(&a), &b.ty, self.is_flexible(&b))
         };
         let Some((ty, _)) = joined.filter(|(ty, _)| converts(&a.ty, ty) && converts(&b.ty, ty)) else {
             let message = format!(
@@ -470,9 +501,20 @@ impl Cx<'_> {
         }
     }
 
+    /// Whether an expression's type is flexible: a literal number that is not negative, or a place that holds nothing else.
+    pub(super) fn is_flexible(&self, expr: &Expr) -> bool {
+        match &expr.kind {
+            ExprKind::Var(var) => self.facts.vars[self.program.index][var.0 as usize].value.flexible,
+            ExprKind::MapValue { map, .. } => self.facts.maps[map.0 as usize].value.flexible,
+            ExprKind::Ternary(_, a, b) => self.is_flexible(a) && self.is_flexible(b),
+            ExprKind::Block { value, .. } => self.is_flexible(value),
+            _ => expr.ty == Type::I64 && const_value(expr).is_some_and(|value| value >= 0),
+        }
+    }
+
     /// Notes that a variable is assigned `value`.
     pub(super) fn learn_var(&mut self, var: VarId, value: &Expr) {
-        let (ty, flexible, span) = (value.ty.clone(), is_flexible(value), value.span);
+        let (ty, flexible, span) = (value.ty.clone(), self.is_flexible(value), value.span);
         self.learn_var_type(var, &ty, flexible, span);
     }
 

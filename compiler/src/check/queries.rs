@@ -3,7 +3,6 @@
 
 use super::convert::as_type;
 use super::cx::Cx;
-use super::memory::declared_type;
 use super::statements::described;
 use crate::builtin;
 use crate::codes;
@@ -213,7 +212,7 @@ impl Cx<'_> {
                 // A word can be the name of a type as well as of a value.
                 ast::ExprKind::Ident(name) => match self.type_by_name(name).filter(|_| !is_value(name)) {
                     Some(ty) => Some(ty),
-                    None => Some(declared_type(&self.value(e)?)),
+                    None => self.type_of(e),
                 },
                 ast::ExprKind::TypeCall { name, ty, path } if name.node == "typeof" && path.is_empty() => {
                     self.resolve_type(ty)
@@ -221,7 +220,7 @@ impl Cx<'_> {
                 ast::ExprKind::Call { name, args } if name.node == "typeof" && args.len() == 1 => {
                     self.asked_type(&args[0])
                 }
-                _ => Some(declared_type(&self.value(e)?)),
+                _ => self.type_of(e),
             },
         }
     }

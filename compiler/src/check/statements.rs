@@ -1,13 +1,14 @@
 //! Statements.
 
-use super::convert::{as_type, const_value, converts};
+use super::convert::{as_type, converts};
 use super::cx::Cx;
 use super::facts::Fact;
+use super::fit::{Fit, fit};
 use super::uses::{alike, alike_keys};
 use crate::codes;
-use crate::hir::{ArithOp, Expr, ExprKind, Stmt, StmtKind, VarId};
+use crate::hir::{Expr, ExprKind, Stmt, StmtKind, VarId};
 use crate::plan::{AfterPrint, EventId, EventKind, MapId};
-use crate::types::{IntType, Type};
+use crate::types::Type;
 use crate::visit::has_effects;
 use crumbs_grammar::ast::{self, BinaryOp};
 use crumbs_grammar::diagnostic::Diagnostic;
@@ -195,24 +196,30 @@ impl Cx<'_> {
             None => self.declare(&name.node, name.span),
         };
         if let Some(declared) = declared {
-            let fact = self.var_fact(var);
-            if !fact.value.fixed {
-                fact.value = Fact {
-                    ty: declared.clone(),
-                    span: name.span,
-                    fixed: true,
-                    ..Fact::default()
-                };
-                self.facts.grew = true;
-            }
-            if let Some(declared) = declared {
-                self.program.vars[var.0 as usize].ty = declared;
-            }
+            self.declare_type(var, declared, name.span);
         }
         if value.is_some() {
             self.var_fact(var).assigned = true;
         }
         self.set_var(var, value_expr?)
+    }
+
+    /// Gives a variable the type that the script declares; `None` where that is in error or not known yet.
+    pub(super) fn declare_type(&mut self, var: VarId, declared: Option<Type>, span: Span) {
+        let fact = self.var_fact(var);
+        // The type of another place, `typeof($y)`, is known later, and may grow.
+        if !fact.value.fixed || declared.is_some() && fact.value.ty != declared {
+            fact.value = Fact {
+                ty: declared.clone(),
+                span,
+                fixed: true,
+                ..Fact::default()
+            };
+            self.facts.grew = true;
+        }
+        if let Some(declared) = declared {
+            self.program.vars[var.0 as usize].ty = declared;
+        }
     }
 
     fn assignment(
@@ -311,19 +318,36 @@ impl Cx<'_> {
                     )),
             );
         }
-        if fact.fixed && !fits(&value, to) {
-            let message = format!(
-                "`{name}` is declared {to}, and this {} does not fit",
-                described(&value.ty)
+        if fact.fixed {
+            let help = format!(
+                "declare a greater type, or cut the value: `({to}){}`",
+                self.source_text(value.span)
             );
-            return self.report(
-                Diagnostic::error(&codes::DOES_NOT_FIT, value.span, message)
-                    .also(fact.span, "declared here")
-                    .help(format!(
-                        "declare a greater type, or cut the value: `({to}){}`",
-                        self.source_text(value.span)
-                    )),
-            );
+            match fit(&value, to) {
+                Fit::Whole => {}
+                Fit::Perhaps => {
+                    let message = format!(
+                        "`{name}` is declared {to}, and this {} may be cut",
+                        described(&value.ty)
+                    );
+                    self.report::<()>(
+                        Diagnostic::warning(&codes::MAY_BE_CUT, value.span, message)
+                            .also(fact.span, "declared here")
+                            .help(help),
+                    );
+                }
+                Fit::Never => {
+                    let message = format!(
+                        "`{name}` is declared {to}, and this {} does not fit",
+                        described(&value.ty)
+                    );
+                    return self.report(
+                        Diagnostic::error(&codes::DOES_NOT_FIT, value.span, message)
+                            .also(fact.span, "declared here")
+                            .help(help),
+                    );
+                }
+            }
         }
         Some(as_type(value, to))
     }
@@ -355,105 +379,6 @@ pub(super) fn described(ty: &Type) -> String {
         Type::Agg(agg) => format!("{}()", agg.aggregation().name()),
         other => other.to_string(),
     }
-}
-
-/// Whether a value that a place of declared type is given keeps its worth.
-fn fits(value: &Expr, to: &Type) -> bool {
-    match (&value.ty, to) {
-        (from, to) if from == to => true,
-        (Type::Enum(from), to) => {
-            let int = Type::Int(from.int);
-            fits(
-                &Expr {
-                    ty: int,
-                    ..value.clone()
-                },
-                to,
-            )
-        }
-        (Type::Int(from), Type::Int(int)) => match const_value(value) {
-            // A constant of unsigned type above the range of int64 reads as negative.
-            Some(n) if from.signed || n >= 0 => int.wrap(n) == n && (int.signed || n >= 0),
-            Some(_) => !int.signed && int.bits == 64,
-            None => natural(value).is_some_and(|natural| natural.fits(*int)),
-        },
-        (Type::Str(_), Type::Str(n)) => match &value.kind {
-            ExprKind::Str(text) => text.len() < *n as usize,
-            _ => true,
-        },
-        _ => true,
-    }
-}
-
-/// How many bits a number takes, and its sign where it has one, if literals are taken to be as narrow as their values:
-/// otherwise `$x + 1` would never fit the type of `$x`.
-#[derive(Clone, Copy)]
-struct Natural {
-    bits: u8,
-    signed: Option<bool>,
-}
-
-impl Natural {
-    fn fits(self, to: IntType) -> bool {
-        match self.signed {
-            Some(false) if to.signed => self.bits < to.bits,
-            Some(true) if !to.signed => false,
-            _ => self.bits <= to.bits,
-        }
-    }
-
-    fn join(self, other: Self) -> Self {
-        let bits = self.bits.max(other.bits);
-        match (self.signed, other.signed) {
-            (Some(a), Some(b)) if a != b => Self {
-                bits: bits.saturating_mul(2).min(64),
-                signed: Some(true),
-            },
-            (a, b) => Self {
-                bits,
-                signed: a.or(b),
-            },
-        }
-    }
-}
-
-fn natural(expr: &Expr) -> Option<Natural> {
-    let Type::Int(int) = expr.ty else {
-        return (expr.ty == Type::Bool).then_some(Natural {
-            bits: 8,
-            signed: None,
-        });
-    };
-    let own = Natural {
-        bits: int.bits,
-        signed: Some(int.signed),
-    };
-    Some(match &expr.kind {
-        ExprKind::Const(n) if int.signed || *n >= 0 => {
-            let fits = |bits: &u8| {
-                IntType {
-                    bits: *bits,
-                    signed: true,
-                }
-                .wrap(*n)
-                    == *n
-            };
-            Natural {
-                bits: [8, 16, 32].into_iter().find(fits).unwrap_or(64),
-                signed: (*n < 0).then_some(true),
-            }
-        }
-        ExprKind::Convert(of) => match natural(of) {
-            // What was widened for an operation is as narrow as it was.
-            Some(inner) if inner.bits <= int.bits => inner,
-            _ => own,
-        },
-        ExprKind::Arith(ArithOp::Shl | ArithOp::Shr, a, _) => natural(a)?,
-        ExprKind::Arith(_, a, b) => natural(a)?.join(natural(b)?),
-        ExprKind::Ternary(_, a, b) => natural(a)?.join(natural(b)?),
-        ExprKind::Block { value, .. } => natural(value)?,
-        _ => own,
-    })
 }
 
 /// The operation and operand of `@x = @x op e` and, where the operation commutes, `@x = e op @x`.

@@ -7,7 +7,7 @@ use crate::later;
 use crate::probe_kind::did_you_mean;
 use crate::similar::similar;
 use crate::types::{IntType, Type};
-use crumbs_grammar::ast::{Expr, TagKeyword, TypeExpr, TypeExprKind};
+use crumbs_grammar::ast::{Expr, ExprKind, TagKeyword, TypeExpr, TypeExprKind};
 use crumbs_grammar::diagnostic::Diagnostic;
 
 /// The names of integer types: those of the language, then those of C on the architectures that there are.
@@ -102,9 +102,20 @@ impl Cx<'_> {
                 let to = Box::new(self.written_type(to)?);
                 Some(Type::Ptr(to, self.memory()))
             }
-            TypeExprKind::TypeOf(of) => Some(declared_type(&self.value(of)?)),
+            TypeExprKind::TypeOf(of) => self.type_of(of),
             TypeExprKind::TypeOfType(of) => self.written_type(of),
         }
+    }
+
+    /// The type of an expression that is not evaluated.
+    pub(super) fn type_of(&mut self, of: &Expr) -> Option<Type> {
+        if let ExprKind::Map { name, key: None } = &of.kind {
+            return self.type_of_map(name, of.span);
+        }
+        self.program.asked += 1;
+        let value = self.value(of);
+        self.program.asked -= 1;
+        Some(declared_type(&value?))
     }
 
     fn array_type(&mut self, of: &TypeExpr, len: Option<&Expr>, ty: &TypeExpr) -> Option<Type> {

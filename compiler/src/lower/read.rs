@@ -113,7 +113,7 @@ impl BodyCx<'_> {
         let width = i64::from(bits.width.clamp(1, 64));
         let above = (64 - i64::from(bits.low) - width).max(0);
         let left = self.ir.bin_imm(BinOp::Shl, storage, above);
-        let shift = if super::value::is_signed(ty) {
+        let shift = if bits.is_signed(ty) {
             BinOp::AShr
         } else {
             BinOp::LShr

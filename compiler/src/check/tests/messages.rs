@@ -146,8 +146,43 @@ fn messages() {
         ),
         (
             "begin { let $x: uint8 = pid; }",
-            "`$x` is declared uint8, and this uint32 does not fit".into(),
+            "`$x` is declared uint8, and this uint32 may be cut".into(),
             "`(uint8)pid`",
+        ),
+        (
+            "begin { let $x: uint8 = 300; }",
+            "`$x` is declared uint8, and this int64 does not fit".into(),
+            "`(uint8)300`",
+        ),
+        (
+            "begin { @n = count(); @x = @n; }",
+            "`@n` is an aggregation, which one map cannot take from another".into(),
+            "`(int64)@n`",
+        ),
+        (
+            "begin { print(sizeof({ @x = 1; 2 })); }",
+            "`@x` cannot be assigned where only a type is asked for".into(),
+            "",
+        ),
+        (
+            "begin { let $x; $y = &$x; }",
+            "nothing says which type `$x` has".into(),
+            "`let $x: int64;`",
+        ),
+        (
+            "begin { $p = (int32 *)8; print($p * 2); }",
+            "`*` cannot take int32* and int64".into(),
+            "`(uint64)$p`",
+        ),
+        (
+            "enum e { ONE = 1 } begin { print((enum e)2); }",
+            "enum e has no constant of the value 2".into(),
+            "",
+        ),
+        (
+            "begin { return \"x\"; }",
+            "a probe returns a number, and this is string".into(),
+            "",
         ),
         (
             "config = { max_strln = 3 } begin { }",
