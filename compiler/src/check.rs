@@ -10,7 +10,7 @@
 //! **Types of operations**, after bpftrace 0.26. Literals are int64, or uint64 above its range. Arithmetic gives 64 bits, so
 //! that nothing overflows for being narrow: int64 where an operand is signed and for every `-`, else uint64. A literal that
 //! is not negative, or a place that holds nothing else, takes the sign of what it meets ([`facts`]). Arithmetic on booleans
-//! keeps the lowest bit. Unary minus of a literal gives int64, `~` of one uint64; of anything else they keep the sign.
+//! keeps the lowest bit. Unary minus gives int64; `~` gives uint64 of a literal, else the type of its operand.
 //! Comparisons are done in the type that holds both; where that is int64 for lack of a wider one, values of 2^63 and
 //! above count as negative, and orders of such are warned about. `@x++`, `@x--` and `@x op= n` make `@x` a number of 64
 //! bits unless other assignments say more.

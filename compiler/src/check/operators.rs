@@ -348,9 +348,15 @@ impl Cx<'_> {
                         expr(ExprKind::Const(n.wrapping_neg()), Type::I64, span)
                     }
                     // As bpftrace folds it.
-                    (ExprKind::Const(n), _) if *n >= 0 => expr(ExprKind::Const(!n), Type::U64, span),
+                    (ExprKind::Const(n), _) if *n >= 0 && value.ty == Type::I64 => {
+                        expr(ExprKind::Const(!n), Type::U64, span)
+                    }
                     _ => {
-                        let ty = if int.signed { Type::I64 } else { Type::U64 };
+                        let ty = if op == UnaryOp::Neg {
+                            Type::I64
+                        } else {
+                            Type::Int(int)
+                        };
                         expr(ExprKind::Unary(op, Box::new(as_type(value, &ty))), ty, span)
                     }
                 })

@@ -28,11 +28,10 @@ fn types_of_maps() {
         ("@x = nsecs >> pid;", "@x: uint64"),
         ("@x = nsecs >> (int32)1;", "@x: int64"),
         ("@x = 1 << pid;", "@x: uint64"),
-        ("@x = -pid;", "@x: uint64"),
-        ("@x = -(int8)pid;", "@x: int64"),
+        ("@x = -pid;", "@x: int64"),
         ("@x = ~10;", "@x: uint64"),
         ("@x = true & false;", "@x: bool"),
-        ("@x = ~pid;", "@x: uint64"),
+        ("@x = ~pid;", "@x: uint32"),
         ("@x = pid > 1;", "@x: bool"),
         ("@x = pid ? 1 : nsecs;", "@x: uint64"),
         // Counting is done in 64 bits.
