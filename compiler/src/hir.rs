@@ -327,9 +327,9 @@ pub enum ExprKind {
         offset: u32,
     },
     /// What lies `offset` bytes behind an address, in the type's layout; where `bits` are given, those bits of the
-    /// integer there ([`Bits::is_signed`] says as which number). The pointer's space says which memory. What cannot be read is zeros, and counted
-    /// ([`crate::plan::LossKind::Read`]). `Str(n)` is a character array of `n - 1` bytes as text; that of an array which
-    /// cannot be read is as for [`ExprKind::ReadText`].
+    /// integer there ([`Bits::is_signed`] says as which number). The pointer's space says which memory. What cannot be
+    /// read is zeros, and counted ([`crate::plan::LossKind::Read`]). `Str(n)` is a character array of `n - 1` bytes as
+    /// text; that of an array which cannot be read is as for [`ExprKind::ReadText`].
     Read {
         /// A pointer.
         address: Box<Expr>,

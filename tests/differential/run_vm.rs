@@ -51,7 +51,7 @@ pub fn run(compiled: &Compiled, events: &[(Event, Context)], target: &dyn Target
 /// What was.
 pub fn no_losses(diagnostics: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(diagnostics);
-    let expected = |line: &&str| line.contains("could not be read") || line.contains(" by 0: 1 was taken");
+    let expected = |line: &&str| line.contains("could not be read") || line.contains(" by 0; 1 was used");
     match text.lines().find(|line| !expected(line)) {
         Some(line) => Err(line.to_owned()),
         None => Ok(()),
