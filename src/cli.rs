@@ -109,16 +109,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHOM", default_value = "child")]
     pub(crate) follow: Follow,
 
-    /// List what can be traced, by a pattern such as `uprobe:libc:*`; with -v also the arguments
-    #[arg(short = 'l', long, value_name = "PATTERN", num_args = 0..=1, conflicts_with_all = ["program", "command"])]
-    pub(crate) list: Option<Option<String>>,
+    /// List what can be traced, by a pattern such as `uprobe:libc:*`, or what a script traces; with -v also the arguments
+    #[arg(short = 'l', long, conflicts_with = "command")]
+    pub(crate) list: bool,
 
     /// Write results to this file instead of standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
     /// How results are written
-    #[arg(short = 'f', long, value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        short = 'f',
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        overrides_with = "format"
+    )]
     pub(crate) format: OutputFormat,
 
     /// Do not say how many probes are attached

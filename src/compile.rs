@@ -116,20 +116,7 @@ pub(crate) fn compile(
             out.write_all(crumbs_grammar::dump::dump(&parsed.script).as_bytes())
         });
     }
-    let options = Options {
-        params: source.params.positional.clone(),
-        named: source.params.named.clone(),
-        no_warnings: args.bpftrace.no_warnings,
-        pid: args.pid,
-        allow_unsafe: args.allow_unsafe,
-        command_pid,
-        follow_tree: args.follows_tree()?,
-        config: environment(),
-        library: crumbs_probe_library::MODULES,
-        include_dirs: args.bpftrace.include_dirs.clone(),
-        includes: args.bpftrace.includes.clone(),
-        ..Options::default()
-    };
+    let options = options(source, args, command_pid)?;
     let checked = match stages::check(&source.name, &source.text, target, &options) {
         Ok(checked) => checked,
         Err(mistaken) => return refuse(&mistaken.sources, Err(mistaken.diagnostics)),
@@ -164,6 +151,47 @@ pub(crate) fn compile(
             Ok(Outcome::Compiled(Box::new(compiled), object, sources))
         }
     }
+}
+
+/// What a command line says of compiling.
+///
+/// # Errors
+/// When it says nothing that makes sense.
+fn options(source: &Source, args: &Args, command_pid: Option<u32>) -> Result<Options, Stop> {
+    Ok(Options {
+        params: source.params.positional.clone(),
+        named: source.params.named.clone(),
+        no_warnings: args.bpftrace.no_warnings,
+        pid: args.pid,
+        allow_unsafe: args.allow_unsafe,
+        command_pid,
+        follow_tree: args.follows_tree()?,
+        config: environment(),
+        library: crumbs_probe_library::MODULES,
+        include_dirs: args.bpftrace.include_dirs.clone(),
+        includes: args.bpftrace.includes.clone(),
+        ..Options::default()
+    })
+}
+
+/// The names of all places that a script is attached to, in order, each once.
+///
+/// # Errors
+/// When the script has mistakes, which have been reported.
+pub(crate) fn places(source: &Source, args: &Args, target: &dyn Target) -> Result<Vec<String>, Stop> {
+    let options = options(source, args, None)?;
+    let checked = stages::check(&source.name, &source.text, target, &options);
+    let checked = checked.map_err(|mistaken| {
+        report::diagnostics(&mistaken.sources, &mistaken.diagnostics);
+        Stop::Failed
+    })?;
+    let mut names: Vec<String> = Vec::new();
+    for site in checked.script.sites {
+        if !names.contains(&site.probe) {
+            names.push(site.probe);
+        }
+    }
+    Ok(names)
 }
 
 /// Config variables from the environment: `CRUMBS_MAX_STRLEN`, or `BPFTRACE_MAX_STRLEN` as bpftrace users set it. What bpftrace

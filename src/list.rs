@@ -1,35 +1,93 @@
-//! `crumbs -l`: what can be traced.
+//! `crumbs -l`: what can be traced, and what a script traces.
 
 use crate::cli::{Args, Stop};
 use crate::compile;
 use crate::report;
 use crumbs_compiler::target::TargetError;
 use crumbs_runtime::host::{HostOptions, HostTarget};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
-/// Lists attach points that match a pattern.
+/// Indentation of what stands below a name.
+const INDENT: &str = "    ";
+/// The words that name a type.
+const TYPES: [&str; 2] = ["struct", "union"];
+
+/// Lists attach points: those that match a pattern, those of a script, or all.
 ///
 /// # Errors
 /// When nothing matches or something cannot be read, which has been reported.
-pub(crate) fn list(pattern: Option<&str>, args: &Args) -> Result<u8, Stop> {
+pub(crate) fn list(args: &Args) -> Result<u8, Stop> {
     let target = HostTarget::new(HostOptions {
         pid: args.pid,
         debug_directories: args.bpftrace.debug_directories(),
         ..HostOptions::from_environment()
     });
-    let pattern = pattern.unwrap_or("*");
+    let pattern = match args.words.as_slice() {
+        [] => "*",
+        [pattern] => pattern.as_str(),
+        [_, second, ..] => {
+            return Err(Stop::Usage(format!(
+                "-l takes one pattern or script; separate patterns by commas (what is `{second}`?)"
+            )));
+        }
+    };
+    if args.program.is_some() || is_script(pattern) {
+        let names = compile::places(&compile::source(args)?, args, &target)?;
+        return show(args, &target, &names);
+    }
+    if let Some((keyword, name)) = type_name(pattern) {
+        let members = match args.verbose {
+            true => target.list_type(keyword, name),
+            false => target.list_type(keyword, name).map(|_| Vec::new()),
+        };
+        let members = members.map_err(|error| failed(pattern, error))?;
+        return write(args, |out| {
+            if !args.verbose {
+                return writeln!(out, "{pattern}");
+            }
+            writeln!(out, "{keyword} {name} {{")?;
+            members
+                .iter()
+                .try_for_each(|member| writeln!(out, "{INDENT}{member};"))?;
+            writeln!(out, "}};")
+        });
+    }
+    if pattern.contains('.') && !pattern.contains([':', '*']) {
+        report::message(&format!(
+            "warning: there is no file `{pattern}`, so it is taken for a pattern"
+        ));
+    }
     let found = target.list(pattern).map_err(|error| failed(pattern, error))?;
-    let mut out = compile::output(args)?;
-    let mut lines = || -> std::io::Result<()> {
-        for name in &found {
+    show(args, &target, &found)
+}
+
+/// Whether a word names a script rather than a pattern.
+fn is_script(word: &str) -> bool {
+    word == "-" || Path::new(word).is_file()
+}
+
+/// The keyword and the name of `struct NAME`.
+fn type_name(pattern: &str) -> Option<(&str, &str)> {
+    let (keyword, name) = pattern.split_once(' ')?;
+    TYPES.contains(&keyword).then_some((keyword, name.trim()))
+}
+
+fn show(args: &Args, target: &HostTarget, names: &[String]) -> Result<u8, Stop> {
+    write(args, |out| {
+        for name in names {
             writeln!(out, "{name}")?;
-            for field in fields(&target, name, args.verbose) {
-                writeln!(out, "{field}")?;
+            for line in arguments(target, name, args.verbose) {
+                writeln!(out, "{INDENT}{line}")?;
             }
         }
-        out.flush()
-    };
-    match lines() {
+        Ok(())
+    })
+}
+
+fn write(args: &Args, lines: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8, Stop> {
+    let mut out = compile::output(args)?;
+    match lines(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             report::message(&format!("error: cannot write the list: {error}"));
             Err(Stop::Failed)
@@ -38,12 +96,18 @@ pub(crate) fn list(pattern: Option<&str>, args: &Args) -> Result<u8, Stop> {
     }
 }
 
-/// The arguments of a tracepoint, a line each.
-fn fields(target: &HostTarget, name: &str, wanted: bool) -> Vec<String> {
-    match name.split(':').collect::<Vec<_>>()[..] {
-        [_, category, event] if wanted => target.list_fields(category, event).unwrap_or_default(),
-        _ => Vec::new(),
-    }
+/// What programs find at a place, a line each.
+fn arguments(target: &HostTarget, name: &str, wanted: bool) -> Vec<String> {
+    let found = match name.split(':').collect::<Vec<_>>()[..] {
+        _ if !wanted => return Vec::new(),
+        ["tracepoint", category, event] => target.list_fields(category, event),
+        [kind @ ("fentry" | "fexit"), module, function] => {
+            target.list_parameters(module, function, kind == "fexit")
+        }
+        ["kprobe", function] => target.list_parameters("vmlinux", function, false),
+        _ => return Vec::new(),
+    };
+    found.unwrap_or_default()
 }
 
 fn failed(pattern: &str, error: TargetError) -> Stop {

@@ -6,6 +6,7 @@
 mod bpftrace_options;
 mod cli;
 mod compile;
+mod fmt;
 mod info;
 mod list;
 mod parameters;
@@ -52,8 +53,11 @@ fn run(args: &cli::Args) -> Result<u8, cli::Stop> {
     if args.bpftrace.info {
         return info::write(args);
     }
-    if let Some(pattern) = &args.list {
-        return list::list(pattern.as_deref(), args);
+    if args.bpftrace.fmt {
+        return fmt::write(args);
+    }
+    if args.list {
+        return list::list(args);
     }
     run::run(args)
 }

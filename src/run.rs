@@ -131,8 +131,15 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
     };
     let start = sys_time::boot_clock_ns();
     if args.bench {
-        session::bench(plan, backend, &mut host, &mut report, start).map_err(failed)?;
-        return Ok(0);
+        let measured = session::bench(plan, backend, &mut host, start).map_err(failed)?;
+        let write = match args.format {
+            OutputFormat::Text => session::write_benchmarks,
+            OutputFormat::Json => session::write_benchmarks_as_json,
+        };
+        return write(&mut report, &measured).map(|()| 0).map_err(|error| {
+            report::message(&format!("error: cannot write the results: {error}"));
+            Stop::Failed
+        });
     }
     let passed = session::test(plan, backend, &mut host, &mut report, start).map_err(failed)?;
     Ok(u8::from(!passed))

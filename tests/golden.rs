@@ -23,6 +23,8 @@ use crumbs_compiler::options::Options;
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{KernelVersion, Target};
 use crumbs_grammar::diagnostic::Diagnostic;
+use crumbs_grammar::dump::dump;
+use crumbs_grammar::format::format;
 use crumbs_grammar::source::Sources;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::session::{self, Host};
@@ -325,6 +327,35 @@ fn samples_of_bpftrace() {
 #[test]
 fn diagnostics() {
     check(|file| file.starts_with("diagnostics"));
+}
+
+/// Formatting a script changes neither its tree nor, done again, its text.
+#[test]
+fn formatting_keeps_the_meaning() {
+    let examples: PathBuf = [env!("CARGO_MANIFEST_DIR"), "examples"].iter().collect();
+    // In a guest there are none.
+    let examples = fs::read_dir(examples).into_iter().flatten();
+    let examples = examples.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let goldens = files().into_iter().flat_map(|(_, file)| file.cases);
+    let scripts = goldens.map(|case| case.script().to_owned()).chain(examples);
+    let mut count = 0;
+    for script in scripts {
+        let parsed = crumbs_grammar::parse(&script);
+        if !parsed.diagnostics.is_empty() {
+            continue;
+        }
+        let once = format(&script).unwrap();
+        assert_eq!(format(&once).unwrap(), once, "of {script}");
+        let again = crumbs_grammar::parse(&once);
+        assert_eq!(dump(&again.script), dump(&parsed.script), "of {script}");
+        assert_eq!(
+            again.script.comments.len(),
+            parsed.script.comments.len(),
+            "of {script}"
+        );
+        count += 1;
+    }
+    assert!(count > 300, "{count} scripts");
 }
 
 #[test]

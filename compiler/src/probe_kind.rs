@@ -141,6 +141,10 @@ pub trait ProbeKind: Sync {
     }
     /// What its programs can ask for.
     fn offers(&self) -> Offers;
+    /// What its attach points begin with, behind the kind, where that does not depend on the machine: `hz`, `page-faults`.
+    fn fixed_names(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
     /// The places that an attach point stands for; at least one.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ mod context;
 pub mod diagnostic;
 pub mod dump;
 mod explain;
+pub mod format;
 pub mod lexer;
 mod literal;
 mod place;

@@ -108,6 +108,11 @@ pub trait Backend {
     fn next_record(&mut self, ring: Ring) -> Option<Vec<u8>>;
     /// Waits until a ring has a record, a watched thing happened (see [`Wake`]), or `timeout` is over.
     fn wait(&mut self, timeout: Option<Duration>) -> Wake;
+    /// Whether the user wants the run to end by now, which [`Backend::wait`] tells as well. Asked between actions that take
+    /// long.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
     /// Returns once every run of a program that had begun before the call has ended.
     fn quiesce(&mut self);
     /// Detaches every program, and waits for those that still run. Afterwards only [`Backend::run_once`] runs any.

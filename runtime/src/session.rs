@@ -22,7 +22,7 @@ use crumbs_compiler::plan::{
 use crumbs_compiler::view::MapView;
 use inbox::{Inbox, Record};
 use rates::Rates;
-pub use requests::{bench, test};
+pub use requests::{Benchmark, bench, test, write_benchmarks, write_benchmarks_as_json};
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -110,6 +110,9 @@ struct Session<'a> {
     /// Whether `exit` was called.
     exiting: bool,
     code: i32,
+    /// How many commands of `system` were left out because the user had ended the run: they can be any number, and each takes
+    /// its time.
+    not_run: u64,
     /// Lost events that were reported, and when that was last looked at.
     reported: (u64, Option<Instant>),
     rates: Rates,
@@ -124,6 +127,7 @@ impl<'a> Session<'a> {
             output,
             exiting: false,
             code: 0,
+            not_run: 0,
             reported: (0, None),
             rates: Rates::new(start),
         }
@@ -218,6 +222,10 @@ impl<'a> Session<'a> {
                 self.output.warning(&text).map_err(unwritable)?;
             }
         }
+        if self.not_run > 0 {
+            let text = losses::not_run(self.not_run);
+            self.output.warning(&text).map_err(unwritable)?;
+        }
         self.output.end().map_err(unwritable)?;
         if self.plan.settings.print_maps_on_exit {
             let maps = &self.plan.maps;
@@ -248,18 +256,60 @@ impl<'a> Session<'a> {
     }
 
     fn handle_all<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<(), Error> {
+        // All records had been sent before the first is handled, and so had the updates that came before them. So what was
+        // emptied meanwhile is empty for the rest of them: to take it again would cost another wait for programs, and
+        // events that come faster than that would never be through.
+        let mut emptied = BTreeSet::new();
         loop {
             let records: Vec<Record> = std::iter::from_fn(|| self.inbox.next()).take(AT_ONCE).collect();
             if records.is_empty() {
                 return Ok(());
             }
             for (at, record) in records.iter().enumerate() {
-                if self.map_of(record).is_some_and(|(_, taken)| taken) {
+                let on_map = self.map_of(record);
+                if let Some((map, _)) = on_map
+                    && emptied.contains(&map)
+                {
+                    self.print_emptied(record, map)?;
+                    continue;
+                }
+                if on_map.is_some_and(|(_, taken)| taken) {
                     let retiring = self.taken_next(&records[at..]);
                     self.maps.retire(backend, &retiring);
                 }
                 self.handle(backend, host, record)?;
+                emptied.extend(self.emptied_by(record));
             }
+        }
+    }
+
+    /// The map that an event leaves empty.
+    fn emptied_by(&self, record: &Record) -> Option<MapId> {
+        match self.plan.events.get(record.event)?.kind {
+            EventKind::Clear(map)
+            | EventKind::PrintMap {
+                map,
+                then: AfterPrint::Clear,
+                ..
+            } => Some(map),
+            _ => None,
+        }
+    }
+
+    /// Does what an event asks for of a map that has just been emptied.
+    fn print_emptied(&mut self, record: &Record, map: MapId) -> Result<(), Error> {
+        let plan = self.plan;
+        let EventKind::PrintMap { view, .. } = &plan.events[record.event].kind else {
+            return Ok(());
+        };
+        match self.maps.unset(map) {
+            Some(unset) => {
+                let name = plan.maps[map.0 as usize].display_name();
+                self.output
+                    .map(&name, &[unset], &view.measure)
+                    .map_err(unwritable)
+            }
+            None => Ok(()),
         }
     }
 
@@ -315,6 +365,10 @@ impl<'a> Session<'a> {
                 .message(*level, place, &printf::fill(format, &args))
                 .map_err(unwritable),
             EventKind::Cat(format) => self.cat(&printf::fill(format, &args)),
+            EventKind::System(_) if backend.is_interrupted() => {
+                self.not_run += 1;
+                Ok(())
+            }
             EventKind::System(format) => {
                 // What was printed before stands before what the command prints itself.
                 self.output.flush().map_err(unwritable)?;

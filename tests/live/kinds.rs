@@ -160,6 +160,22 @@ fn tests_pass_or_fail() {
 }
 
 #[test]
+fn benchmarks_are_a_record_in_json() {
+    needs!(no_tracing());
+    let outcome = Crumbs::script("bench:one { @x = count(); } bench:two { @y++; }")
+        .args(&["--bench", "-f", "json"])
+        .run();
+    let line = outcome.stdout.strip_suffix("}}\n").unwrap_or_default();
+    let times = line.strip_prefix("{\"type\": \"benchmark_results\", \"data\": {\"one\": ");
+    let times: Vec<&str> = times.unwrap_or_default().split(", \"two\": ").collect();
+    assert_eq!(times.len(), 2, "{outcome:?}");
+    assert!(
+        times.iter().all(|time| time.parse::<u64>().is_ok()),
+        "{outcome:?}"
+    );
+}
+
+#[test]
 fn benchmarks_are_timed() {
     needs!(no_tracing());
     let outcome = Crumbs::script("bench:count { @x = count(); }")

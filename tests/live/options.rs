@@ -204,6 +204,42 @@ fn lists_tracepoints_with_their_fields() {
 }
 
 #[test]
+fn lists_by_kind_script_and_type() {
+    needs!(no_tracing());
+    let list = |arguments: &[&str]| Crumbs::new().arg("-l").args(arguments).run();
+    let has = |arguments: &[&str], lines: &[&str]| {
+        let outcome = list(arguments);
+        assert_eq!(outcome.status, 0, "{outcome:?}");
+        for wanted in lines {
+            let found = outcome.stdout.lines().any(|line| line == *wanted);
+            assert!(found, "{arguments:?}: no `{wanted}` in {}", outcome.stdout);
+        }
+    };
+    has(
+        &["*ware:*"],
+        &["software:cpu:", "software:page-faults:", "hardware:cpu-cycles:"],
+    );
+    has(
+        &["interval:*,profile:h*"],
+        &["interval:ms:", "interval:hz:", "profile:hz:"],
+    );
+    has(&["*vfs_read"], &["kprobe:vfs_read", "kretprobe:vfs_read"]);
+    has(&["*sched_switch"], &["tracepoint:sched:sched_switch"]);
+    has(
+        &["-e", "interval:s:7 { } kprobe:vfs_rea* { }"],
+        &["interval:s:7", "kprobe:vfs_read", "kprobe:vfs_readv"],
+    );
+    assert!(!list(&["-e", "interval:s:7 { }"]).stdout.contains("vfs"));
+    has(
+        &["-v", "struct task_struct"],
+        &["struct task_struct {", "    int32 exit_code;", "};"],
+    );
+    assert_eq!(list(&["struct task_struct"]).stdout, "struct task_struct\n");
+    list(&["struct no_such_struct"]).refuses(&["no_such_struct"]);
+    list(&["-e", "interval:s:0 { }"]).refuses(&["E0110"]);
+}
+
+#[test]
 fn help_teaches_by_example() {
     for option in ["--help", "-h"] {
         let outcome = Crumbs::new().arg(option).run();
@@ -262,7 +298,7 @@ fn wrong_usage_has_status_2() {
         (&["-e", "begin { }", "-p", "1", "-c", "true"], "-c"),
         (&["-e", "begin { }", "--ready-fd", "-1"], "-"),
         (&["-e", "begin { }", "-e", "end { }"], "-e"),
-        (&["-l", "x", "-e", "begin { }"], "-e"),
+        (&["-l", "x", "y"], "y"),
     ] {
         Crumbs::new().args(arguments).run().is_wrong_usage(part);
     }

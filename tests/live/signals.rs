@@ -42,6 +42,36 @@ fn interrupt_ends_the_run() {
     ends_in_order("INT", "sig_int");
 }
 
+/// Commands that come faster than they can be run do not keep the user waiting.
+#[test]
+fn interrupt_ends_a_flood_of_commands() {
+    needs!(no_tracing());
+    let program = program();
+    let mut server = Server::start(&program);
+    let pid = server.pid().to_string();
+    let mut run = Crumbs::script(
+        "uprobe:PROGRAM:value { system(\"sleep 0.01; echo done\"); } end { printf(\"end\\n\"); }",
+    )
+    .on(&program)
+    .args(&["-p", &pid, "--unsafe"])
+    .start();
+    run.attached();
+    server.run("range 0 5000");
+    run.until("a command's output", |run| run.stdout().contains("done\n"));
+    let interrupted = std::time::Instant::now();
+    run.signal("INT");
+    let outcome = run.wait();
+    assert!(
+        interrupted.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        interrupted.elapsed()
+    );
+    assert!(outcome.stdout.ends_with("end\n\n\n"), "{outcome:?}");
+    let ran = outcome.stdout.matches("done\n").count();
+    let warning = format!("{} commands of system() were not run", 5000 - ran);
+    assert!(outcome.stderr.contains(&warning), "{ran}: {}", outcome.stderr);
+}
+
 #[test]
 fn terminate_ends_the_run() {
     needs!(no_tracing());

@@ -138,7 +138,10 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         (Type::Bool, Some(text)) => truth(text).ok_or("true or false"),
         (Type::Str(_), Some(text)) => return cx.text(text.as_bytes(), call.span),
         (Type::Str(_), None) => Err("a text"),
-        (_, Some(text)) => crate::options::number(text).map(|(n, _)| n).ok_or("a number"),
+        (_, Some(text)) => crate::options::number(text)
+            .map(|(n, _)| n)
+            .or_else(|| truth(text))
+            .ok_or("a number"),
         (_, None) => Err("a number"),
     };
     match value {

@@ -126,6 +126,11 @@ impl ProbeKind for Counter {
         }
     }
 
+    fn fixed_names(&self) -> Vec<&'static str> {
+        let names = self.events.iter().flat_map(|row| [row.name, row.alias]);
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
     fn expand(&self, point: &Point<'_>, _target: &dyn Target) -> Result<Vec<Place>, Failure> {
         expand(self, self.source, self.events, point)
     }

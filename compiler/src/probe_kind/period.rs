@@ -20,6 +20,9 @@ static UNITS: &[(&str, u64)] = &[
 /// The unit that counts firings a second.
 const HERTZ: &str = "hz";
 
+/// What is listed in front of the number.
+pub(super) static FORMS: &[&str] = &[HERTZ, "ms", "s", "us"];
+
 /// The period that the parts of an attach point state.
 pub(super) fn parse(kind: &dyn ProbeKind, point: &Point<'_>) -> Result<Period, Failure> {
     match point.parts {

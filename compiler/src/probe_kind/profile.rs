@@ -39,6 +39,10 @@ impl ProbeKind for Profile {
         }
     }
 
+    fn fixed_names(&self) -> Vec<&'static str> {
+        period::FORMS.to_vec()
+    }
+
     fn expand(&self, point: &Point<'_>, _target: &dyn Target) -> Result<Vec<Place>, Failure> {
         let every = period::parse(self, point)?;
         let attach = Attach::Profile { every, cookie: 0 };

@@ -8,7 +8,7 @@ mod robustness;
 use std::fmt::Write;
 
 use crate::diagnostic::Diagnostic;
-use crate::{codes, dump, lexer, parse};
+use crate::{codes, dump, format, lexer, parse};
 
 const END: &str = "\n----\n";
 
@@ -170,4 +170,33 @@ fn spans_cover_the_construct() {
     };
     assert_eq!(source(value.span), "(1 + 2) * 3");
     assert_eq!(source(probe.body.value.as_ref().unwrap().span), "@[a, b]++");
+}
+
+/// Formats a script; doing it again must change nothing.
+fn formatted(script: &str) -> String {
+    let once = format::format(script).unwrap_or_else(|mistakes| panic!("{script}\n{mistakes:#?}"));
+    let twice = format::format(&once).unwrap_or_else(|mistakes| panic!("{once}\n{mistakes:#?}"));
+    assert_eq!(once, twice, "of {script}");
+    once
+}
+
+#[test]
+fn formats() {
+    check("format.txt", include_str!("format.txt"), formatted);
+}
+
+/// Whatever parses can be formatted.
+#[test]
+fn all_scripts_can_be_formatted() {
+    let files = [
+        include_str!("syntax.txt"),
+        include_str!("tokens.txt"),
+        include_str!("recovery.txt"),
+    ];
+    let scripts = files
+        .iter()
+        .flat_map(|text| text.split(END))
+        .filter_map(|case| case.split_once("\n=>\n"));
+    let valid = scripts.filter(|(script, _)| parse(script).diagnostics.is_empty());
+    assert!(valid.map(|(script, _)| formatted(script)).count() > 30);
 }

@@ -1,11 +1,12 @@
 //! What can be traced: the listing behind `crumbs -l`.
 //!
-//! In: a probe pattern. Out: full probe names, sorted, and the fields of tracepoints as C declarations. Kinds whose
-//! probes do not depend on the machine are not listed here.
+//! In: a probe pattern. Out: full probe names, sorted, and on request what their programs find there.
 
 use super::HostTarget;
 use crumbs_compiler::glob::Glob;
+use crumbs_compiler::probe_kind::{self, ProbeKind};
 use crumbs_compiler::target::{FieldLocation, Target, TargetError, TracepointField};
+use crumbs_compiler::types::Type;
 
 impl HostTarget {
     /// The tracepoints that match, as `tracepoint:CATEGORY:EVENT`.
@@ -20,31 +21,34 @@ impl HostTarget {
             .collect())
     }
 
-    /// Lists a pattern such as `tracepoint:sched:*`, `t:sched:*`, `uprobe:libc:mem*` or `*:libc:mem*`, sorted.
+    /// Lists patterns such as `tracepoint:sched:*`, `t:sched:*`, `uprobe:libc:mem*`, `*:libc:mem*` or `*sched_switch*`,
+    /// separated by commas; each one's matches sorted.
     ///
     /// # Errors
     /// When nothing matches, or what it names cannot be read; with several kinds, only when none of them has a match.
-    pub fn list(&self, pattern: &str) -> Result<Vec<String>, TargetError> {
-        let (kind, rest) = pattern.split_once(':').unwrap_or((pattern, "*"));
-        // A path may hold no colon, a C++ function may.
-        let (first, last) = rest.split_once(':').unwrap_or((rest, "*"));
+    pub fn list(&self, patterns: &str) -> Result<Vec<String>, TargetError> {
+        let mut names = Vec::new();
+        for pattern in patterns.split(',') {
+            names.extend(self.list_one(pattern.trim())?);
+        }
+        Ok(names)
+    }
+
+    fn list_one(&self, pattern: &str) -> Result<Vec<String>, TargetError> {
+        let (kind, rest) = match pattern.split_once(':') {
+            Some(parts) => parts,
+            None if pattern == "*" || probe_kind::by_name(pattern).is_some() => (pattern, "*"),
+            None => ("*", pattern),
+        };
         let mut names = Vec::new();
         let mut failure = None;
-        for (name, short) in KINDS {
-            let kinds = Glob::new(kind);
-            if kind != short && !kinds.matches(name) {
+        let glob = Glob::new(kind);
+        for row in probe_kind::ALL {
+            let is_named = probe_kind::by_name(kind).is_some_and(|named| named.name() == row.name());
+            if !is_named && (glob.is_literal() || !glob.matches(row.name())) {
                 continue;
             }
-            let found = match name {
-                "tracepoint" => self.list_tracepoints(first, last),
-                // Without a binary there is no end of functions, unless it is that of a process.
-                _ if !kinds.is_literal() && !self.is_for_process() && first.chars().all(|c| c == '*') => {
-                    continue;
-                }
-                "usdt" => self.list_static_probes(rest),
-                _ => self.list_functions(name, rest),
-            };
-            match found {
+            match self.list_kind(*row, rest, is_named) {
                 Ok(found) => names.extend(found),
                 Err(error) => {
                     failure.get_or_insert(error);
@@ -62,6 +66,100 @@ impl HostTarget {
         }
     }
 
+    /// What matches of one kind. `is_named` says that the pattern is for this kind alone.
+    fn list_kind(
+        &self,
+        kind: &dyn ProbeKind,
+        rest: &str,
+        is_named: bool,
+    ) -> Result<Vec<String>, TargetError> {
+        let name = kind.name();
+        // A path may hold no colon, a C++ function may.
+        let (first, last) = rest.split_once(':').unwrap_or((rest, "*"));
+        let fixed = kind.fixed_names();
+        if !fixed.is_empty() {
+            let glob = Glob::new(first);
+            let found = fixed.into_iter().filter(|fixed| glob.matches(fixed));
+            return Ok(found.map(|fixed| format!("{name}:{fixed}:")).collect());
+        }
+        // `*sched_switch*` is a pattern for what is traced, whichever group it is in.
+        let (group, member) = match rest.split_once(':') {
+            None if !is_named => ("*", rest),
+            _ => (first, last),
+        };
+        match name {
+            "tracepoint" => self.list_tracepoints(group, member),
+            "rawtracepoint" => {
+                let event = rest.rsplit(':').next().unwrap_or(rest);
+                let found = self.tracepoints("*", event)?;
+                // System calls share two events, which are in a group of their own.
+                let raw = found.iter().filter(|(category, _)| category != "syscalls");
+                Ok(raw.map(|(_, event)| format!("{name}:{event}")).collect())
+            }
+            "kprobe" | "kretprobe" | "fentry" | "fexit" => self.list_kernel_functions(name, rest),
+            "uprobe" | "uretprobe" | "usdt"
+                // Without a binary there is no end of functions, unless it is that of a process.
+                if !is_named && !self.is_for_process() && first.chars().all(|c| c == '*') =>
+            {
+                Ok(Vec::new())
+            }
+            "uprobe" | "uretprobe" if !is_named && !rest.contains(':') => Ok(Vec::new()),
+            "usdt" => self.list_static_probes(rest),
+            "uprobe" | "uretprobe" => self.list_functions(name, rest),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The kernel's functions that match `[MODULE:]FUNCTION`. Those of modules are shown with it, and all of them for kinds
+    /// whose attach points have one.
+    fn list_kernel_functions(&self, kind: &str, rest: &str) -> Result<Vec<String>, TargetError> {
+        let (module, function) = rest.split_once(':').unwrap_or(("*", rest));
+        let always = kind.starts_with('f');
+        let found = self.traceable_functions(module, function)?;
+        let names = found.into_iter().map(|(module, function)| {
+            if module == VMLINUX && !always {
+                format!("{kind}:{function}")
+            } else {
+                format!("{kind}:{module}:{function}")
+            }
+        });
+        Ok(names.collect())
+    }
+
+    /// The members of the kernel's `struct NAME` or `union NAME`: type and name of each.
+    ///
+    /// # Errors
+    /// When there is no such type or BTF cannot be read.
+    pub fn list_type(&self, keyword: &str, name: &str) -> Result<Vec<String>, TargetError> {
+        let ty = self.types.named(keyword, name)?;
+        let Type::Struct(of) = ty else {
+            return Ok(Vec::new());
+        };
+        let fields = self.types.fields(of.id)?;
+        let lines = fields.iter().map(|field| format!("{} {}", field.ty, field.name));
+        Ok(lines.collect())
+    }
+
+    /// The parameters of a kernel function, and for `fexit` what it returns, as `-lv` shows them.
+    ///
+    /// # Errors
+    /// When BTF does not describe it.
+    pub fn list_parameters(
+        &self,
+        module: &str,
+        function: &str,
+        with_result: bool,
+    ) -> Result<Vec<String>, TargetError> {
+        let found = self.types.functions(Some(module), function)?;
+        let Some(function) = found.first() else {
+            return Ok(Vec::new());
+        };
+        let params = function.params.iter().map(|(name, ty)| format!("{ty} {name}"));
+        let result =
+            (with_result && function.result != Type::Void).then(|| format!("{} retval", function.result));
+        Ok(params.chain(result).collect())
+    }
+
     /// The fields of a tracepoint as `-lv` shows them, one declaration each: `const char * filename`.
     ///
     /// # Errors
@@ -76,13 +174,8 @@ impl HostTarget {
     }
 }
 
-/// The kinds listed here, with their short names.
-const KINDS: [(&str, &str); 4] = [
-    ("tracepoint", "t"),
-    ("uprobe", "u"),
-    ("uretprobe", "ur"),
-    ("usdt", "U"),
-];
+/// What the kernel proper is called among its modules.
+const VMLINUX: &str = "vmlinux";
 
 /// A field as its format file declares it.
 fn declaration(field: &TracepointField) -> String {

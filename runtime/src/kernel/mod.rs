@@ -361,6 +361,10 @@ impl Backend for KernelBackend {
         }
     }
 
+    fn is_interrupted(&self) -> bool {
+        self.signals.as_ref().is_some_and(Signals::is_ending)
+    }
+
     fn quiesce(&mut self) {
         // `run_once` returns when its program has.
         if self.cannot_run() {

@@ -103,6 +103,12 @@ pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
     })
 }
 
+/// What to say of commands that `system` did not run any more.
+pub(super) fn not_run(count: u64) -> String {
+    let (s, were) = if count == 1 { ("", "was") } else { ("s", "were") };
+    format!("{count} command{s} of system() {were} not run: the run was interrupted")
+}
+
 /// How many keys a map has room for, where the plan says.
 fn capacity(plan: &Plan, map: &MapPlan) -> Option<u32> {
     let generations = match map.storage {

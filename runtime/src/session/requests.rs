@@ -5,6 +5,7 @@
 
 use super::{Host, Session, programs, unwritable};
 use crate::backend::{Backend, Error};
+use crate::show::json::quoted;
 use crate::show::text::TextOutput;
 use crate::snapshot::Maps;
 use crumbs_compiler::plan::{Attach, MemoryPlan, Occasion, Plan, Request};
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// A benchmark runs until its runs together take so long.
 const ENOUGH: Duration = Duration::from_millis(100);
+/// A benchmark that is over sooner than the system calls that run it ends after so long in any case.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// The most runs of a benchmark.
 const MOST_RUNS: u64 = 1 << 20;
 
@@ -112,42 +115,76 @@ fn run_test<B: Backend>(
     Ok(Verdict { passed, took, output })
 }
 
-/// Runs every benchmark of a script and reports how long one run takes.
+/// What a benchmark measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Benchmark {
+    /// Its name.
+    pub name: String,
+    /// How long a run takes on average, nanoseconds.
+    pub average: u64,
+    /// How many runs that was found from.
+    pub runs: u64,
+}
+
+/// Runs every benchmark of a script and finds how long one run takes.
 ///
 /// # Errors
-/// When a program cannot be run or the report cannot be written.
+/// When a program cannot be run.
 pub fn bench<B: Backend>(
     plan: &Plan,
     backend: &mut B,
     host: &mut dyn Host<B>,
-    report: &mut dyn Write,
     start: u64,
-) -> Result<(), Error> {
-    let benches = requested(plan, Request::Bench);
-    let width = benches
-        .iter()
-        .map(|(_, name)| name.len())
-        .max()
-        .unwrap_or(0)
-        .max(40)
-        + 1;
-    let head = format!("{:<width$}{:<15}{}", "Benchmark", "Time(ns)", "Iterations");
-    let rule = "-".repeat(head.len());
-    writeln!(report, "{head}\n{rule}").map_err(unwritable)?;
-    for (program, name) in &benches {
+) -> Result<Vec<Benchmark>, Error> {
+    let mut all = Vec::new();
+    for (program, name) in requested(plan, Request::Bench) {
         let mut runs = 1;
+        let begun = Instant::now();
         let took = loop {
-            let took = backend.run_often(*program, runs)?;
+            let took = backend.run_often(program, runs)?;
             discard(plan, backend, host, start)?;
-            if took >= ENOUGH || runs >= MOST_RUNS {
+            if took >= ENOUGH || runs >= MOST_RUNS || begun.elapsed() >= PATIENCE {
                 break took;
             }
             runs *= 2;
         };
-        let average = took.as_nanos() / u128::from(runs);
-        writeln!(report, "{name:<width$}{average:<15}{runs}").map_err(unwritable)?;
+        let average = (took.as_nanos() / u128::from(runs)) as u64;
+        all.push(Benchmark { name, average, runs });
     }
-    report.flush().map_err(unwritable)
+    Ok(all)
+}
+
+/// Writes what benchmarks measured as a table.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_benchmarks(report: &mut dyn Write, all: &[Benchmark]) -> io::Result<()> {
+    let longest = all.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let width = longest.max(40) + 1;
+    let head = format!("{:<width$}{:<15}{}", "Benchmark", "Time(ns)", "Iterations");
+    let rule = "-".repeat(head.len());
+    writeln!(report, "{head}\n{rule}")?;
+    for Benchmark { name, average, runs } in all {
+        writeln!(report, "{name:<width$}{average:<15}{runs}")?;
+    }
+    report.flush()
+}
+
+/// Writes what benchmarks measured as a JSON record: the average of each.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_benchmarks_as_json(report: &mut dyn Write, all: &[Benchmark]) -> io::Result<()> {
+    let averages: Vec<String> = all
+        .iter()
+        .map(|row| format!("{}: {}", quoted(row.name.as_bytes()), row.average))
+        .collect();
+    let data = averages.join(", ");
+    writeln!(
+        report,
+        "{{\"type\": \"benchmark_results\", \"data\": {{{data}}}}}"
+    )?;
+    report.flush()
 }
 
 /// Takes what a benchmark has sent.

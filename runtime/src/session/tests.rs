@@ -219,6 +219,43 @@ fn maps_follow_two_newlines_in_the_order_of_their_names() {
 }
 
 #[test]
+fn a_map_is_emptied_once_for_all_that_was_sent_before() {
+    let mut plan = with_programs(vec![begin()]);
+    plan.bpf_maps.push(plan.bpf_maps[2].clone());
+    plan.maps[2].storage = Storage::Hash(Generations::Two {
+        maps: [BpfMapId(2), BpfMapId(3)],
+        selector: 48,
+    });
+    let map = MapId(2);
+    let (view, then) = (MapView::default(), AfterPrint::Clear);
+    let take = plan.events.len() as u32;
+    plan.events
+        .push(event(EventKind::PrintMap { map, view, then }, &[]));
+    plan.events.push(event(EventKind::Clear(map), &[]));
+    let text = |text: &[u8; 8]| [u64::from_ne_bytes(*text), 0];
+    let mut fake = Fake::new();
+    fake.programs.insert(
+        0,
+        Box::new(move |state| {
+            state.put(2, &[0; 4], &[&text(b"first\0\0\0")]);
+            for event in [take, take + 1, take] {
+                control(state, event, None);
+            }
+        }),
+    );
+    // What comes while the first is handled is left for those who ask later.
+    *fake.before.get_mut() = Some(Box::new(move |state, step| {
+        if step == "quiesce" {
+            state.put(3, &[0; 4], &[&text(b"second\0\0")]);
+        }
+    }));
+    let outcome = run_in(&plan, &mut fake, &mut Notes::default());
+    assert_eq!(outcome.results, "@s: first\n@s: \n\n\n@s: second\n");
+    let log = fake.state.get_mut().log.clone();
+    assert_eq!(log.iter().filter(|step| *step == "quiesce").count(), 1, "{log:?}");
+}
+
+#[test]
 fn unset_maps_are_not_printed_nor_any_when_told_so() {
     let mut plan = with_programs(vec![begin()]);
     assert_eq!(run_begin(&plan, |_| {}).results, "\n\n");

@@ -7,7 +7,7 @@
 //! | `map`, `stats`, `hist` | `{"@name": contents}`, contents by key where there are keys, in the order of text |
 //! | `lost_events` | `{"events": N}` |
 //!
-//! Integers that a double cannot hold exactly (2^53 and beyond) are strings, since most readers parse numbers as doubles.
+//! Integers that a double cannot hold exactly (many beyond 2^53) are strings, since most readers parse numbers as doubles.
 //! Enums and pointers are numbers as values and text as keys. Text that is no UTF-8 has replacement characters.
 
 use super::{Content, Entry, Output, measure, write_message};
@@ -16,9 +16,6 @@ use crumbs_compiler::aggregation::Bucket;
 use crumbs_compiler::plan::MessageLevel;
 use crumbs_compiler::view::Measure;
 use std::io::{self, Write};
-
-/// Integers of at least this magnitude are not exact as doubles.
-const EXACT: u128 = 1 << 53;
 
 /// The JSON form of [`Output`].
 #[derive(Debug)]
@@ -181,10 +178,11 @@ fn bucket(bucket: &Bucket) -> String {
 }
 
 fn integer(number: i128) -> String {
-    if number.unsigned_abs() >= EXACT {
-        format!("\"{number}\"")
-    } else {
+    let is_exact = number as f64 as i128 == number;
+    if is_exact {
         number.to_string()
+    } else {
+        format!("\"{number}\"")
     }
 }
 
@@ -238,7 +236,7 @@ fn nested_key(key: &Value) -> Vec<u8> {
 }
 
 /// A JSON string (RFC 8259, section 7).
-fn quoted(text: &[u8]) -> String {
+pub(crate) fn quoted(text: &[u8]) -> String {
     let mut out = String::from("\"");
     for c in String::from_utf8_lossy(text).chars() {
         match c {
@@ -335,7 +333,9 @@ mod tests {
     #[test]
     fn values() {
         assert_eq!(json(&Value::Int(-1)), "-1");
-        assert_eq!(json(&Value::Int(1 << 53)), "\"9007199254740992\"");
+        assert_eq!(json(&Value::Int(1 << 53)), "9007199254740992");
+        assert_eq!(json(&Value::Int((1 << 53) + 1)), "\"9007199254740993\"");
+        assert_eq!(json(&Value::UInt(u64::MAX)), "\"18446744073709551615\"");
         assert_eq!(json(&Value::UInt((1 << 53) - 1)), "9007199254740991");
         assert_eq!(json(&Value::Enum(2, Some("TWO".into()))), "2");
         assert_eq!(json(&Value::Pointer(16)), "16");

@@ -165,6 +165,11 @@ impl Signals {
         std::os::fd::AsFd::as_fd(&self.pipe)
     }
 
+    /// Whether SIGINT or SIGTERM has come, told or not.
+    pub fn is_ending(&self) -> bool {
+        FIRST_SIGNAL.load(Ordering::Relaxed) != 0
+    }
+
     /// The next signal that has come, in order.
     pub fn next(&mut self) -> Option<Caught> {
         let mut bytes = [0; 1];
