@@ -51,6 +51,7 @@ mod expressions;
 mod facts;
 mod fit;
 mod functions;
+mod hoist;
 mod loops;
 mod maps;
 mod memory;
@@ -193,6 +194,7 @@ impl<'a> Cx<'a> {
     fn build(&mut self, index: usize, planned: &Planned<'a>) -> hir::Probe {
         self.program = ProgramCx::new(index, planned);
         self.types.set_binary(planned.binary());
+        self.declare_hoisted();
         let predicate = planned
             .probe
             .predicate

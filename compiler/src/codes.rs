@@ -79,7 +79,7 @@ codes! {
     UNDEFINED_VARIABLE = "E0117", "a variable is not defined here",
         "A variable exists from its first assignment or `let` to the end of the block that this stands in. To keep a value \
          from one probe to another, use a map.",
-        "begin { if (1) { $x = 1; } print($x); }";
+        "begin { if (1) { let $x = 1; } print($x); }";
     SHADOWED = "E0118", "a variable of this name exists already",
         "`let` declares a new variable; one of the same name is visible here. Assign without `let`, or choose another name.",
         "begin { $x = 1; if ($x) { let $x = 2; print($x); } }";
@@ -216,6 +216,10 @@ codes! {
     MAY_BE_CUT = "W0205", "a number may be cut",
         "The type that was declared is too small for some of the values. They are cut to it; a cast says that this is meant.",
         "begin { let $x: uint8 = nsecs; print($x); }";
+    HOISTED = "W0206", "a variable is used behind its block",
+        "A variable exists to the end of the block that assigns it first. One that is used behind that block exists in all of \
+         the probe instead, as in scripts of old; `let $x;` before the block says so.",
+        "begin { if (pid) { $x = 1; } print($x); }";
     BAD_LOOP = "E0320", "a loop cannot be made",
         "Loops are `for $i : a..b`, `for ($kv : @map)` over a map with keys, `while (condition)` and `unroll(n)` with a literal \
          from 1 to 100. Seven can stand in each other.",

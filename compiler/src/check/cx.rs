@@ -84,6 +84,8 @@ pub(super) struct ProgramCx {
     names: HashMap<String, VarId>,
     /// The names that each open block declares.
     scopes: Vec<Vec<String>>,
+    /// The names that the program's own blocks have declared so far, and whether by assignments alone.
+    pub by_assignment: HashMap<String, bool>,
     /// Names of variables that have been reported as undefined: once is enough.
     pub undefined: HashSet<String>,
     /// The loops that are being read.

@@ -150,6 +150,9 @@ impl Cx<'_> {
         if let Some(var) = self.program.lookup(name) {
             return Some(var);
         }
+        if self.hoist(name, span) {
+            return None;
+        }
         if self.is_silent() || !self.program.undefined.insert(name.to_owned()) {
             return None;
         }

@@ -86,6 +86,15 @@ pub(super) struct VarFact {
     pub assigned: bool,
 }
 
+/// Variables that are declared before a program's first statement.
+#[derive(Debug, Default)]
+pub(super) struct Hoisted {
+    /// Their names, in the order of their numbers, and where each is used that it would not be visible.
+    pub vars: Vec<(String, Span)>,
+    /// How many there were when the program was last read.
+    pub read: usize,
+}
+
 /// All facts of a script.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -94,6 +103,9 @@ pub(super) struct Facts {
     ids: HashMap<String, u32>,
     /// The variables of each program, in the order of their declarations.
     pub vars: Vec<Vec<VarFact>>,
+    /// The variables of each program that live as long as it, because they are used behind the block that assigns them
+    /// first, with the place of that use.
+    pub hoisted: HashMap<usize, Hoisted>,
     /// Whether anything was learned since this was last reset.
     pub grew: bool,
 }

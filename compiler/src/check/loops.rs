@@ -234,6 +234,7 @@ impl Cx<'_> {
                 .help("give the loop's variable another name"),
             );
         }
+        self.note_declared(&name.node, false);
         let var = self.declare(&name.node, name.span);
         self.var_fact(var).assigned = true;
         if let Some(ty) = ty

@@ -163,6 +163,7 @@ impl<'a> PlaceCx<'a, '_> {
         let mut groups: Vec<Group> = Vec::new();
         let mut first_kind = None;
         let mut failed = false;
+        let said = self.out.diagnostics.len();
         for point in &probe.attach_points {
             match self.point(point) {
                 Ok(places) => {
@@ -190,6 +191,9 @@ impl<'a> PlaceCx<'a, '_> {
                 probe_name: Naming::Constant(0),
             });
         }
+        if !groups.is_empty() {
+            self.skip_alternatives(said);
+        }
         for group in groups {
             self.group(probe, group, &uses);
         }
@@ -204,6 +208,17 @@ impl<'a> PlaceCx<'a, '_> {
         let binary = Binary { path: path.clone() };
         let offset = places.first()?.offset;
         (is_asked && kind.is_described()).then(|| self.target.signature(&binary, offset))
+    }
+
+    /// Lets a probe do without wildcards that match nothing and tracepoints that there are not, as other attach points of
+    /// its list exist: such lists name alternatives. `said` is how much had been reported before the list.
+    fn skip_alternatives(&mut self, said: usize) {
+        for diagnostic in &mut self.out.diagnostics[said..] {
+            if [codes::NO_MATCH.id, codes::NO_TRACEPOINT.id].contains(&diagnostic.code.id) {
+                diagnostic.code = &codes::MISSING_PROBE;
+                diagnostic.severity = Severity::Warning;
+            }
+        }
     }
 
     /// The places of one attach point.

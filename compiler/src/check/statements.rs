@@ -193,7 +193,10 @@ impl Cx<'_> {
                 );
                 var
             }
-            None => self.declare(&name.node, name.span),
+            None => {
+                self.note_declared(&name.node, false);
+                self.declare(&name.node, name.span)
+            }
         };
         if let Some(declared) = declared {
             self.declare_type(var, declared, name.span);
@@ -277,7 +280,10 @@ impl Cx<'_> {
         };
         let var = match self.program.lookup(name) {
             Some(var) => var,
-            None => self.declare(name, target.span),
+            None => {
+                self.note_declared(name, true);
+                self.declare(name, target.span)
+            }
         };
         self.var_fact(var).assigned = true;
         self.set_var(var, value?)

@@ -85,7 +85,7 @@ fn messages() {
             "did you mean `$abc`?",
         ),
         (
-            "begin { if (1) { $x = 1; } print($x); }",
+            "begin { if (1) { let $x = 1; } print($x); }",
             "`$x` is not defined here".into(),
             "declare it before the block: `let $x;`",
         ),
