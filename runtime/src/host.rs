@@ -331,6 +331,35 @@ impl HostTarget {
     }
 }
 
+/// The functions called `name` of the file at `path`, if the short name `library` can mean that file. Empty where it is no
+/// library of this machine.
+pub(crate) fn functions_of_library(path: &Path, library: &str, name: &str) -> Vec<Function> {
+    let arch = if cfg!(target_arch = "aarch64") {
+        Arch::Aarch64
+    } else {
+        Arch::X86_64
+    };
+    let is_meant = library_name::closeness(library, file_name(path)).is_some();
+    let image = path
+        .to_str()
+        .filter(|_| is_meant)
+        .map(|path| Image::open(path, arch));
+    image
+        .and_then(Result::ok)
+        .and_then(|image| image.functions_named(name).ok())
+        .unwrap_or_default()
+}
+
+/// The files that a process has mapped executable, as paths of this process's file system; empty where it does not show them.
+pub(crate) fn mapped_by(pid: u32) -> Vec<PathBuf> {
+    libraries::mapped_by(pid).unwrap_or_default()
+}
+
+/// A file as a process names it, as a path of this process's file system.
+pub(crate) fn seen_from_here(pid: u32, path: &Path) -> PathBuf {
+    libraries::foreign_root(pid).map_or(path.to_owned(), |root| libraries::beneath(&root, path))
+}
+
 fn file_name(path: &Path) -> &str {
     path.file_name()
         .and_then(|name| name.to_str())

@@ -177,7 +177,10 @@ impl<'a> Session<'a> {
             let timeout = if self.inbox.is_waiting() { GAP } else { IDLE };
             host.look_around();
             match backend.wait(Some(timeout)) {
-                Wake::Poll => self.report_lost_events(backend)?,
+                Wake::Poll => {
+                    self.report_skipped(backend)?;
+                    self.report_lost_events(backend)?;
+                }
                 Wake::Signal(signal) => {
                     for program in programs(self.plan, |occasion| occasion == Occasion::Signal(signal)) {
                         backend.run_once(program)?;
@@ -194,7 +197,8 @@ impl<'a> Session<'a> {
         for skipped in backend.skipped() {
             places += skipped.places;
             if let Some(reason) = skipped.reason
-                && self.plan.settings.missing_probes == MissingProbes::Warn
+                // Where they are errors, only what shows up during the run is left to tell.
+                && self.plan.settings.missing_probes != MissingProbes::Ignore
             {
                 self.output.warning(&reason.to_string()).map_err(unwritable)?;
             }
@@ -204,6 +208,7 @@ impl<'a> Session<'a> {
 
     /// What follows once everything is detached.
     fn finish<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<(), Error> {
+        self.report_skipped(backend)?;
         self.drain(backend, host)?;
         // A flag set by now is no news to the `end` programs, but its code counts unless they give another.
         if let Some(code) = self.exit_flag(backend) {

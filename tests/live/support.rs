@@ -150,6 +150,13 @@ pub(crate) fn program_with_library() -> (PathBuf, PathBuf) {
     (program, library)
 }
 
+/// A program that opens a library by its path (see `opens.c`), and the library, whose name no search finds.
+pub(crate) fn program_that_opens() -> (PathBuf, PathBuf) {
+    let library = directory().join("libcrumbslate.so.3");
+    compile("library.c", &library, &["-shared", "-fPIC"]);
+    (compiled("opens.c", &["-ldl"]), library)
+}
+
 /// How a run ended and what it printed.
 #[derive(Debug)]
 pub(crate) struct Outcome {

@@ -195,3 +195,77 @@ fn probes_without_a_binary_need_a_process() {
         .run()
         .maps("@: 1\n");
 }
+
+/// A library is attached to when the process opens it; where it was named by its path, before that.
+#[test]
+fn libraries_that_are_opened_later() {
+    needs!(no_tracing());
+    let (program, library) = program_that_opens();
+    let path = library.display().to_string();
+    let script = format!(
+        "uprobe:libcrumbslate:library_value {{ @entry[func] = count(); }}
+         uretprobe:libcrumbslate:library_value {{ @sum = sum(retval); }}
+         uprobe:{path}:library_value {{ @path = count(); }}"
+    );
+    for by_command in [false, true] {
+        let mut command = Crumbs::script(&script);
+        let mut target = None;
+        if by_command {
+            let words = format!("{} {path} 5", program.display());
+            command = command.args(&["-c", &words]).stdin(Stdio::piped());
+        } else {
+            target = Some(started(&program, &[&path, "5"]));
+            command = command.args(&["-p", &target.as_ref().unwrap().0.id().to_string()]);
+        }
+        let mut run = command.start();
+        run.attached();
+        let mut line = || {
+            let process = target.as_mut().map_or(&mut run.child, |target| &mut target.0);
+            std::io::Write::write_all(process.stdin.as_mut().unwrap(), b"\n").unwrap();
+        };
+        line();
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        line();
+        let outcome = run.wait();
+        let printed = outcome.stdout.trim_start_matches("opened\n");
+        assert_eq!(
+            printed, "\n\n@entry[library_value]: 5\n@path: 5\n@sum: 15\n",
+            "{outcome:?}"
+        );
+    }
+}
+
+#[test]
+fn libraries_that_never_come_are_told() {
+    needs!(no_tracing());
+    let script = "uprobe:libcrumbsnever:f { @ = count(); } uprobe:libc:exit { }";
+    let outcome = Crumbs::script(script).args(&["-c", "true"]).run();
+    assert!(
+        outcome.status == 0
+            && outcome
+                .stderr
+                .contains("no library `libcrumbsnever` with a function `f`"),
+        "{outcome:?}"
+    );
+    // Without a process to wait for, it is a mistake.
+    Crumbs::script(script)
+        .run()
+        .refuses(&["cannot find a program or library `libcrumbsnever`"]);
+}
+
+/// Probes whose arguments are not used share a program, wherever their arguments are.
+#[test]
+fn places_of_static_probes_share_programs() {
+    needs!(no_static_probes());
+    let (_, path) = static_probes();
+    let programs = |body: &str| {
+        let script = format!("usdt:{path}:* {{ {body} }}");
+        let listing = Crumbs::script(&script).args(&["-d", "asm"]).run().stdout;
+        listing
+            .lines()
+            .filter(|line| line.ends_with(" instructions"))
+            .count()
+    };
+    assert_eq!(programs("@[probe] = count();"), 1);
+    assert!(programs("@ = sum(arg0);") > 3);
+}

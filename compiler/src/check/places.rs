@@ -372,7 +372,7 @@ fn add(
         None => Vec::new(),
     };
     let same = |group: &Group| {
-        let alike = group.layout == layout && group.arguments == place.arguments;
+        let alike = group.layout == layout && same_arguments(&group.arguments, &place.arguments, uses);
         alike && group.signature == signature && group.kind.name() == kind.name()
     };
     let at = groups.iter().position(same).unwrap_or_else(|| {
@@ -405,6 +405,17 @@ fn add(
     }
 }
 
+/// Whether the arguments that a program uses are at the same places.
+fn same_arguments(a: &Option<Arc<[Argument]>>, b: &Option<Arc<[Argument]>>, uses: &Uses) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => uses
+            .arguments
+            .iter()
+            .all(|&n| a.get(n as usize) == b.get(n as usize)),
+        _ => a == b,
+    }
+}
+
 /// What two names for one place have in common; `None` where each mention is a place of its own.
 fn identity(attach: &Attach) -> Option<(String, u64, bool)> {
     match attach {
@@ -417,6 +428,12 @@ fn identity(attach: &Attach) -> Option<(String, u64, bool)> {
             places.first().map_or(0, |place| place.offset),
             *on_return,
         )),
+        Attach::Late {
+            library,
+            function,
+            on_return,
+            ..
+        } => Some((format!("{library}:{function}"), 0, *on_return)),
         Attach::Kprobe { on_return, places } => Some((places.first()?.at.to_string(), 0, *on_return)),
         Attach::Tracepoint {
             id, category, event, ..

@@ -14,6 +14,8 @@ pub(super) struct Uses {
     pub record: bool,
     /// Whether fields of what a function returns are.
     pub result: bool,
+    /// The numbers N of the `argN` that are.
+    pub arguments: BTreeSet<u32>,
     /// Whether `func` is.
     pub func: bool,
     /// Whether `probe` is.
@@ -126,10 +128,16 @@ impl Uses {
     }
 
     fn name(&mut self, name: &str) {
-        match probe_value::by_name(name).map(|(row, _)| row.role) {
-            Some(Role::Name(NameTable::Func)) => self.func = true,
-            Some(Role::Name(NameTable::Probe)) => self.probe = true,
-            Some(Role::Record) => self.record = true,
+        let Some((row, number)) = probe_value::by_name(name) else {
+            return;
+        };
+        match row.role {
+            Role::Argument => {
+                self.arguments.insert(number);
+            }
+            Role::Name(NameTable::Func) => self.func = true,
+            Role::Name(NameTable::Probe) => self.probe = true,
+            Role::Record => self.record = true,
             _ => {}
         }
     }

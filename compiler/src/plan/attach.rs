@@ -41,6 +41,17 @@ pub enum Attach {
         /// The places, by ascending offset; none twice.
         places: Vec<UprobePlace>,
     },
+    /// A function of a library that is neither installed nor loaded yet: attached when the traced process loads it.
+    Late {
+        /// The library's short name.
+        library: String,
+        /// The function's name.
+        function: String,
+        /// At the return rather than the entry.
+        on_return: bool,
+        /// Attach cookie.
+        cookie: u32,
+    },
     /// Functions or instructions of the kernel.
     Kprobe {
         /// At the return rather than the entry.
@@ -254,6 +265,7 @@ impl Attach {
             | Self::End { cookie }
             | Self::Signal { cookie, .. }
             | Self::Request { cookie, .. }
+            | Self::Late { cookie, .. }
             | Self::Tracepoint { cookie, .. }
             | Self::RawTracepoint { cookie, .. }
             | Self::Interval { cookie, .. }
@@ -272,6 +284,7 @@ impl Attach {
             | Self::End { cookie }
             | Self::Signal { cookie, .. }
             | Self::Request { cookie, .. }
+            | Self::Late { cookie, .. }
             | Self::Tracepoint { cookie, .. }
             | Self::RawTracepoint { cookie, .. }
             | Self::Interval { cookie, .. }
@@ -299,7 +312,7 @@ impl Attach {
 
     /// Whether it is on code of programs and libraries, whose runs the kernel does not keep from nesting.
     pub fn is_on_user_code(&self) -> bool {
-        matches!(self, Self::Uprobe { .. })
+        matches!(self, Self::Uprobe { .. } | Self::Late { .. })
     }
 }
 
@@ -352,6 +365,16 @@ impl std::fmt::Display for Attach {
                     write!(f, " {:#x}{counter} cookie {}", place.offset, place.cookie)
                 });
             }
+            Self::Late {
+                library,
+                function,
+                on_return: at_return,
+                ..
+            } => write!(
+                f,
+                "{library}{}: {function}, when it is loaded",
+                on_return(at_return)
+            )?,
             Self::Kprobe {
                 on_return: at_return,
                 places,

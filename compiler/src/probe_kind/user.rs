@@ -71,7 +71,13 @@ pub(super) fn expand(
             .help("name a function, without offset"),
         ));
     }
-    let binaries = binaries(binary.as_ref(), point, target)?;
+    let binaries = match (binaries(binary.as_ref(), point, target), &wanted) {
+        (Err(failure), Wanted::Function(function, 0)) if failure.missing && point.traced => {
+            let place = binary.and_then(|binary| late(kind, on_return, &binary.text, function));
+            return place.map(|place| vec![place]).ok_or(failure);
+        }
+        (binaries, _) => binaries?,
+    };
     let mut cx = Expansion {
         kind,
         on_return,
@@ -92,6 +98,27 @@ pub(super) fn expand(
         Some(failure) if cx.places.is_empty() => Err(failure),
         _ => Ok(cx.places),
     }
+}
+
+/// The place of a function in a library that the traced process may load later, where `library` is the short name of one.
+fn late(kind: &dyn ProbeKind, on_return: bool, library: &str, function: &str) -> Option<Place> {
+    let is_library = library.starts_with("lib") || library.contains(".so");
+    let place = || Place {
+        site: Site {
+            probe: format!("{}:{library}:{function}", kind.name()),
+            func: function.to_owned(),
+        },
+        ..Place::named(
+            String::new(),
+            Attach::Late {
+                library: library.to_owned(),
+                function: function.to_owned(),
+                on_return,
+                cookie: 0,
+            },
+        )
+    };
+    (is_library && !library.contains(['/', '*'])).then(place)
 }
 
 /// The files that `binary` means; `*` for all that the traced process has loaded, or any process where none is traced;

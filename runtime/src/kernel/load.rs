@@ -258,7 +258,7 @@ pub(super) fn attaches_by_multi_link(program: &ProgramPlan) -> bool {
     let mut functions = 0;
     for attach in &program.attach {
         match attach {
-            Attach::Uprobe { .. } => return probe::has(Feature::UprobeMulti),
+            Attach::Uprobe { .. } | Attach::Late { .. } => return probe::has(Feature::UprobeMulti),
             Attach::Kprobe { places, .. } => {
                 let whole = |place: &KprobePlace| matches!(place.at, KernelPlace::Symbol { offset: 0, .. });
                 if !places.iter().all(whole) {

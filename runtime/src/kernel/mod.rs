@@ -23,7 +23,7 @@ use crate::backend::{Backend, Error, RawEntry, Ring, Skipped, Wake};
 use crate::child::Watch;
 use crate::sys::bpf;
 use crate::sys::poll::{Caught, Epoll, Signals};
-use attach::{Link, Ticker};
+use attach::{Late, Link, Ticker};
 use crumbs_compiler::plan::{BpfMapId, Generations, Occasion, OwnSignal, Plan, ProgramPlan, Storage};
 use load::{LoadError, Loaded};
 use maps::KernelMap;
@@ -49,6 +49,7 @@ pub struct Options {
 const TOKEN_RING: u64 = 0;
 const TOKEN_SIGNAL: u64 = 1;
 const TOKEN_TARGET: u64 = 2;
+const TOKEN_LATE: u64 = 3;
 
 /// How often a target that has no descriptor is looked at.
 const TARGET_POLL: Duration = Duration::from_millis(50);
@@ -64,6 +65,8 @@ pub struct KernelBackend {
     links: Vec<Link>,
     /// What runs the programs of intervals.
     ticker: Option<Ticker>,
+    /// What is attached once a process loads it.
+    late: Option<Late>,
     skipped: Vec<Skipped>,
     quiescer: Option<Quiescer>,
     epoll: Epoll,
@@ -98,6 +101,7 @@ impl KernelBackend {
             rings,
             links: Vec::new(),
             ticker: None,
+            late: None,
             skipped: Vec::new(),
             quiescer,
             epoll,
@@ -111,11 +115,29 @@ impl KernelBackend {
     /// # Errors
     /// The first refusal, in the order of the plan.
     pub fn attach_all(&mut self) -> Result<(), Error> {
+        let late = Late::of(&self.plan, self.options.pid)?;
+        for descriptor in late.iter().flat_map(Late::descriptors) {
+            self.epoll
+                .add(descriptor, TOKEN_LATE)
+                .map_err(|error| machine("wait for libraries", &error))?;
+        }
         let attached = attach::attach_all(&self.plan, &self.loaded.programs, self.options.pid)?;
         self.links = attached.links;
         self.ticker = attached.ticker;
         self.skipped = attached.skipped;
+        self.late = late;
+        // What was loaded meanwhile.
+        self.attach_late();
         Ok(())
+    }
+
+    /// Attaches to the libraries that have been loaded since the last call.
+    fn attach_late(&mut self) {
+        if let Some(late) = &mut self.late {
+            let attached = late.attach(&self.plan, &self.loaded.programs);
+            self.links.extend(attached.links);
+            self.skipped.extend(attached.skipped);
+        }
     }
 
     /// Makes [`Backend::wait`] give [`Wake::TargetEnded`] once a process has ended.
@@ -144,7 +166,7 @@ impl KernelBackend {
 
     /// Whether no program can start but by [`Backend::run_once`].
     fn cannot_run(&self) -> bool {
-        self.links.is_empty() && self.ticker.is_none()
+        self.links.is_empty() && self.ticker.is_none() && self.late.is_none()
     }
 
     fn map(&self, id: BpfMapId) -> io::Result<&KernelMap> {
@@ -184,6 +206,9 @@ impl KernelBackend {
     /// One look at everything, waiting for `timeout` at most.
     fn look(&mut self, timeout: Option<Duration>) -> Option<Wake> {
         let tokens = self.epoll.wait(timeout).unwrap_or_default();
+        if tokens.contains(&TOKEN_LATE) {
+            self.attach_late();
+        }
         if tokens.contains(&TOKEN_SIGNAL) {
             match self.signals.as_mut().and_then(Signals::next) {
                 Some(Caught::End) => return Some(Wake::Interrupted),
@@ -383,6 +408,8 @@ impl Backend for KernelBackend {
             return;
         }
         drop(self.ticker.take());
+        self.skipped
+            .extend(self.late.take().iter().flat_map(Late::missed));
         attach::close_all(std::mem::take(&mut self.links));
         if let Some(quiescer) = &mut self.quiescer {
             quiescer.wait();

@@ -5,7 +5,7 @@ use super::mmap::{Mapping, page_size};
 use super::perf;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -65,7 +65,7 @@ pub struct MmapEvents {
 #[derive(Debug)]
 struct Cpu {
     /// The event, open for as long as its buffer is mapped.
-    _event: OwnedFd,
+    event: OwnedFd,
     buffer: Mapping,
 }
 
@@ -75,19 +75,33 @@ impl MmapEvents {
     /// # Errors
     /// The kernel's: `EACCES` without `CAP_PERFMON`.
     pub fn listen(cpus: u32) -> io::Result<Self> {
+        Self::open(cpus, false)
+    }
+
+    /// As [`Self::listen`]; after each event one of [`Self::descriptors`] is readable.
+    ///
+    /// # Errors
+    /// As [`Self::listen`].
+    pub fn await_each(cpus: u32) -> io::Result<Self> {
+        Self::open(cpus, true)
+    }
+
+    /// What becomes readable.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.cpus.iter().map(|cpu| cpu.event.as_fd())
+    }
+
+    fn open(cpus: u32, wakes: bool) -> io::Result<Self> {
         let mut opened = Vec::new();
         for cpu in 0..cpus {
-            let event = match perf::open_process_events(cpu) {
+            let event = match perf::open_process_events(cpu, wakes) {
                 Ok(event) => event,
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => continue,
                 Err(error) => return Err(error),
             };
             let buffer = Mapping::new(event.as_fd(), 0, (1 + DATA_PAGES) * page_size(), true)?;
             perf::enable(event.as_fd())?;
-            opened.push(Cpu {
-                _event: event,
-                buffer,
-            });
+            opened.push(Cpu { event, buffer });
         }
         Ok(Self { cpus: opened })
     }

@@ -32,6 +32,8 @@ const IOC_ENABLE: libc::c_ulong = 0x2400;
 const IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
 /// The bit `inherit` of the flags: threads and processes that a task starts are counted with it.
 const ATTR_INHERIT: u64 = 1 << 1;
+/// The bit `watermark` of the flags: `wakeup_events` counts bytes.
+const ATTR_WATERMARK: u64 = 1 << 14;
 /// The bit `freq` of the flags: `sample` is a frequency.
 const ATTR_FREQ: u64 = 1 << 10;
 
@@ -146,11 +148,11 @@ pub fn open(spec: &EventSpec<'_>) -> io::Result<OwnedFd> {
 }
 
 /// An event, not enabled yet, that reports executable mappings, forks and execs of all processes on a CPU into the
-/// buffer that is mapped from it (see [`super::mmap_events`]).
+/// buffer that is mapped from it (see [`super::mmap_events`]). Where it `wakes`, its descriptor is readable after each report.
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_process_events(cpu: u32) -> io::Result<OwnedFd> {
+pub fn open_process_events(cpu: u32, wakes: bool) -> io::Result<OwnedFd> {
     let attr = Attr {
         kind: TYPE_SOFTWARE,
         size: size_of::<Attr>() as u32,
@@ -158,8 +160,9 @@ pub fn open_process_events(cpu: u32) -> io::Result<OwnedFd> {
         sample: 0,
         sample_type: SAMPLE_TIME,
         read_format: 0,
-        flags: ATTR_PROCESS_EVENTS,
-        wakeup_events: 0,
+        flags: ATTR_PROCESS_EVENTS | if wakes { ATTR_WATERMARK } else { 0 },
+        // With a watermark: how many bytes.
+        wakeup_events: u32::from(wakes),
         bp_type: 0,
         config1: 0,
         config2: 0,

@@ -7,6 +7,7 @@
 mod counter;
 mod interval;
 mod kprobe_multi;
+mod late;
 mod perf_kprobe;
 mod perf_uprobe;
 mod raw_tracepoint;
@@ -23,6 +24,7 @@ use crumbs_compiler::plan::{Attach, MissingProbes, Plan, ProgramPlan};
 use crumbs_compiler::target::Feature;
 pub use interval::Ticker;
 use interval::Timer;
+pub(super) use late::Late;
 #[cfg(test)]
 pub(super) use perf_uprobe::attach as attach_by_perf;
 pub(super) use perf_uprobe::{PMU as UPROBE_PMU, pmu as uprobe_pmu};
@@ -111,7 +113,7 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
     }
     let failure = all.skipped.iter().position(|skipped| skipped.reason.is_some());
     match failure {
-        Some(first) if all.links.is_empty() && all.ticker.is_none() => Err(all
+        Some(first) if all.links.is_empty() && all.ticker.is_none() && !Late::is_wanted(plan) => Err(all
             .skipped
             .swap_remove(first)
             .reason
@@ -147,8 +149,9 @@ fn in_order<'a>(plan: &'a Plan, programs: &'a [OwnedFd]) -> Vec<Job<'a>> {
 fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
     let (program, probe) = (job.program, job.probe);
     let links = match job.attach {
-        // Run, not attached.
+        // Run, or attached later.
         Attach::Begin { .. }
+        | Attach::Late { .. }
         | Attach::End { .. }
         | Attach::Signal { .. }
         | Attach::Request { .. }
