@@ -24,6 +24,7 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Level of the verifier's log for `-d verifier`: every instruction (`BPF_LOG_LEVEL1`) and statistics
@@ -68,6 +69,7 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
             programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
             debug_directories: args.bpftrace.debug_directories(),
             attaching: is_run,
+            include_dirs: args.bpftrace.include_dirs.iter().map(PathBuf::from).collect(),
             ..HostOptions::from_environment()
         });
         compile::compile(source, args, command_pid, &target)

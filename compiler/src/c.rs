@@ -81,8 +81,13 @@ pub enum Constant {
 }
 
 /// Reads the C text of a script: what it declares, and what is wrong with it. `texts` are the pieces in order.
-pub fn declarations(texts: &[&Spanned<String>], target: &dyn Target) -> (Declarations, Vec<Diagnostic>) {
-    if texts.is_empty() {
+/// `includes` are headers that come first; one that is not there is taken for one of the system.
+pub fn declarations(
+    includes: &[String],
+    texts: &[&Spanned<String>],
+    target: &dyn Target,
+) -> (Declarations, Vec<Diagnostic>) {
+    if texts.is_empty() && includes.is_empty() {
         return (Declarations::default(), Vec::new());
     }
     let outside = Outside {
@@ -93,6 +98,13 @@ pub fn declarations(texts: &[&Spanned<String>], target: &dyn Target) -> (Declara
         keeps_functions: false,
     };
     let mut preprocessor = Preprocessor::new(&outside);
+    for name in includes {
+        let line = match target.header(name, None) {
+            Err(TargetError::NotFound { .. }) => format!("#include <{name}>\n"),
+            _ => format!("#include \"{name}\"\n"),
+        };
+        preprocessor.text(&line, Origin::Script(0));
+    }
     for text in texts {
         preprocessor.text(&text.node, Origin::Script(text.span.start as usize));
     }

@@ -69,7 +69,7 @@ mod uses;
 #[cfg(test)]
 mod tests;
 
-pub use cx::Cx;
+pub use cx::{Cx, UserPlace};
 pub use environment::Environment;
 
 /// Types that are not known after this many readings stay unknown, unless the script is short.
@@ -104,7 +104,7 @@ pub fn check(
     let functions = functions::functions(script, &mut diagnostics);
     diagnostics.extend(getopt::unknown(script, options));
     let texts: Vec<_> = script.items.iter().filter_map(c_text).collect();
-    let (declared, mistakes) = c::declarations(&texts, target);
+    let (declared, mistakes) = c::declarations(&options.includes, &texts, target);
     diagnostics.extend(mistakes);
     let places = places::plan(script, target, options, configured.settings.missing_probes);
     diagnostics.extend(places.diagnostics);

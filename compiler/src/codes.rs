@@ -156,6 +156,9 @@ codes! {
     BAD_AGGREGATION_PARAMETER = "E0139", "an aggregation cannot have this parameter",
         "The parameters of an aggregation are literal numbers within its limits.",
         "begin { @x = lhist(1, 10, 0, 1); }";
+    UNKNOWN_SYMBOL = "E0360", "the kernel or a binary has no such symbol",
+        "`kaddr` takes the names in /proc/kallsyms, `uaddr` those that `nm` and `nm -D` list for the traced binary.",
+        "begin { print(kaddr(\"no_such_symbol\")); }";
     BAD_C = "E0350", "a C declaration cannot be understood",
         "The text in front of the probes is C: struct, union, enum and typedef, `#define` of constants, `#if`, and \
          `#include \"header.h\"`. It is read by crumbs itself, so extensions of C compilers other than `packed` and `aligned` \

@@ -62,6 +62,8 @@ pub enum Specifier {
     RawHex,
     /// `%rh`: all bytes as two hex digits, separated by spaces.
     RawHexSpaced,
+    /// `%gr`: how the kernel is to get memory, as the names of the flags.
+    AllocationFlags,
 }
 
 impl Format {
@@ -204,6 +206,7 @@ impl Parser<'_> {
             Some(b'r') if self.eat(b"x") => Specifier::RawHex,
             Some(b'r') if self.eat(b"h") => Specifier::RawHexSpaced,
             Some(b'r') => Specifier::Raw,
+            Some(b'g') if self.eat(b"r") => Specifier::AllocationFlags,
             Some(b'e' | b'E' | b'f' | b'F' | b'g' | b'G' | b'a' | b'A') => {
                 return Err(FormatError {
                     message: format!("`%{}`", String::from_utf8_lossy(&self.text[start..self.at])),
@@ -255,6 +258,7 @@ mod tests {
             ("%r", Specifier::Raw),
             ("%rx", Specifier::RawHex),
             ("%rh", Specifier::RawHexSpaced),
+            ("%gr", Specifier::AllocationFlags),
         ] {
             assert_eq!(one(text).specifier, specifier, "{text}");
         }

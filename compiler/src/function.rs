@@ -29,6 +29,7 @@ mod printf;
 mod process;
 mod stacks;
 mod str;
+mod symbol;
 mod text;
 mod time;
 mod words;
@@ -41,6 +42,7 @@ pub static ALL: &[Function] = &[
     print::RATE,
     message::ERRORF,
     message::WARNF,
+    message::DEBUGF,
     time::FUNCTION,
     exit::FUNCTION,
     clear::FUNCTION,
@@ -52,6 +54,7 @@ pub static ALL: &[Function] = &[
     getopt::FUNCTION,
     compile_time::STATIC_ASSERT,
     compile_time::FAIL,
+    compile_time::IS_SCALAR,
     action::CAT,
     action::SYSTEM,
     action::JOIN,
@@ -83,6 +86,9 @@ pub static ALL: &[Function] = &[
     memory::BUF,
     memory::KPTR,
     memory::UPTR,
+    symbol::KADDR,
+    symbol::UADDR,
+    symbol::KFUNC_EXIST,
     numbers::BSWAP,
     numbers::IS_ERR,
     network::NTOP,

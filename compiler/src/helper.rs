@@ -85,6 +85,7 @@ helpers! {
     MapLookupElem = 1 "map_lookup_elem" since 3 . 19 Reads [Map, Key];
     MapUpdateElem = 2 "map_update_elem" since 3 . 19 Writes [Map, Key, MapValue, Scalar];
     MapDeleteElem = 3 "map_delete_elem" since 3 . 19 Writes [Map, Key];
+    TracePrintk = 6 "trace_printk" since 4 . 1 Writes [Mem, Scalar, Scalar, Scalar, Scalar];
     GetPrandomU32 = 7 "get_prandom_u32" since 4 . 1 Reads [];
     GetSmpProcessorId = 8 "get_smp_processor_id" since 4 . 1 Stable [];
     TailCall = 12 "tail_call" since 4 . 2 Writes [Ctx, Map, Scalar];

@@ -17,31 +17,14 @@ pub static PROBE_KINDS: &[&str] = &[
 ];
 
 /// Builtin values.
-pub static VALUES: &[&str] = &["ctx", "pcomm", "ppid", "leader_comm", "leader_tid"];
+pub static VALUES: &[&str] = &["ctx"];
 
 /// Functions.
-pub static FUNCTIONS: &[&str] = &[
-    "debugf",
-    "skboutput",
-    "is_scalar",
-    "path",
-    "dw_ustack",
-    "kaddr",
-    "percpu_kaddr",
-    "uaddr",
-    "socket_cookie",
-    "unwatch",
-    "kfunc_exist",
-    "kfunc_allowed",
-    "typeinfo",
-];
+pub static FUNCTIONS: &[&str] = &["skboutput", "dw_ustack", "unwatch", "kfunc_allowed", "typeinfo"];
 
 /// Types.
 pub static TYPES: &[&str] = &[
-    "inet",
-    "username_t",
     "timestamp",
-    "macaddr_t",
     "cgroup_path_t",
     "count_t",
     "sum_t",

@@ -114,6 +114,14 @@ pub fn signal_number(name: &str) -> Option<i64> {
     Some(at as i64 + 1)
 }
 
+/// The number of a system call by the name of its macro: `__NR_read`, `SYS_read`.
+pub fn syscall_number(macro_name: &str, arch: Arch) -> Option<i64> {
+    let name = macro_name
+        .strip_prefix("__NR_")
+        .or_else(|| macro_name.strip_prefix("SYS_"))?;
+    (0..SYSCALLS).find(|number| syscall(*number as u64, arch) == Some(name))
+}
+
 impl std::fmt::Display for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

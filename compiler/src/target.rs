@@ -164,6 +164,17 @@ pub struct Function {
     pub indirect: bool,
 }
 
+/// A symbol of a binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BinarySymbol {
+    /// Its virtual address in the file.
+    pub address: u64,
+    /// Size in bytes, 0 where unknown.
+    pub size: u64,
+    /// Whether the file is loaded elsewhere than its addresses say (`ET_DYN`).
+    pub moves: bool,
+}
+
 /// A script that another one imports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -269,6 +280,26 @@ pub trait Target {
     /// # Errors
     /// When the binary cannot be read or the address is in no executable segment.
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError>;
+    /// The symbol of data or a function that a binary defines by this name.
+    ///
+    /// # Errors
+    /// When there is none or the binary cannot be read.
+    fn binary_symbol(&self, _binary: &Binary, _name: &str) -> Result<BinarySymbol, TargetError> {
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: Vec::new(),
+        })
+    }
+    /// The virtual address of a file offset of a binary, the inverse of [`Target::file_offset`].
+    ///
+    /// # Errors
+    /// As there.
+    fn virtual_address(&self, _binary: &Binary, _offset: u64) -> Result<u64, TargetError> {
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: Vec::new(),
+        })
+    }
     /// The files that `import "path"` in the script `importer` means: one, or every script of a directory by ascending
     /// name. A relative path is looked up beside `importer`, which may also be the name of something that is no file.
     ///

@@ -8,6 +8,7 @@ mod btf;
 mod dwarf;
 mod elf;
 mod gnu_hash;
+mod headers;
 mod imports;
 mod instructions;
 mod kernel_symbols;
@@ -29,8 +30,8 @@ use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
 use crumbs_compiler::signature::Signature;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{
-    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
-    TracepointFormat, UsdtProbe,
+    Arch, Binary, BinarySymbol, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target,
+    TargetError, TracepointFormat, UsdtProbe,
 };
 use crumbs_compiler::types::Type;
 use dwarf::Lines;
@@ -67,6 +68,8 @@ pub struct HostOptions {
     pub tracefs: Option<PathBuf>,
     /// Directories with separate debug files, searched before the usual one.
     pub debug_directories: Vec<PathBuf>,
+    /// Where C headers are looked for that are not beside what includes them.
+    pub include_dirs: Vec<PathBuf>,
     /// Whether what is resolved will be attached to, so that the kernel can be told early.
     pub attaching: bool,
 }
@@ -92,6 +95,8 @@ pub struct HostTarget {
     images: RefCell<Images>,
     functions: RefCell<HashMap<String, Arc<[Function]>>>,
     usdt: RefCell<HashMap<String, Arc<[UsdtProbe]>>>,
+    /// By symbol: the kernel's list is long, and the compiler asks several times.
+    kernel_addresses: RefCell<HashMap<String, u64>>,
     /// By what was asked for.
     binaries: RefCell<HashMap<String, Vec<Binary>>>,
     /// The bytes of the dynamic loader's cache; empty where it cannot be read.
@@ -115,6 +120,7 @@ impl HostTarget {
             images: RefCell::default(),
             functions: RefCell::default(),
             usdt: RefCell::default(),
+            kernel_addresses: RefCell::default(),
             binaries: RefCell::default(),
             loader_cache: OnceCell::new(),
             loaded: OnceCell::new(),
@@ -468,7 +474,14 @@ impl Target for HostTarget {
     }
 
     fn kernel_address(&self, name: &str) -> Result<u64, TargetError> {
-        kernel_symbols::address(name)
+        if let Some(address) = self.kernel_addresses.borrow().get(name) {
+            return Ok(*address);
+        }
+        let address = kernel_symbols::address(name)?;
+        self.kernel_addresses
+            .borrow_mut()
+            .insert(name.to_owned(), address);
+        Ok(address)
     }
 
     fn binaries(&self, spec: &str) -> Result<Vec<Binary>, TargetError> {
@@ -544,6 +557,26 @@ impl Target for HostTarget {
                 .map(|(start, end)| format!("{} {start:#x}..{end:#x}", binary.path))
                 .collect(),
         })
+    }
+
+    fn binary_symbol(&self, binary: &Binary, name: &str) -> Result<BinarySymbol, TargetError> {
+        let found = self.image(binary)?.symbol(name)?;
+        found.ok_or_else(|| TargetError::NotFound {
+            similar: Vec::new(),
+            searched: vec![binary.path.clone()],
+        })
+    }
+
+    fn virtual_address(&self, binary: &Binary, offset: u64) -> Result<u64, TargetError> {
+        let found = self.image(binary)?.address_of(offset);
+        found.ok_or_else(|| TargetError::NotFound {
+            similar: Vec::new(),
+            searched: vec![binary.path.clone()],
+        })
+    }
+
+    fn header(&self, name: &str, from: Option<&str>) -> Result<(String, String), TargetError> {
+        headers::read(name, from, &self.options.include_dirs)
     }
 
     fn kernel_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {

@@ -3,7 +3,8 @@
 //! The session hands over contents in the order to show them, already merged, sorted, cut to the top and divided, so
 //! that formats differ in nothing but form.
 
-pub mod histogram;
+pub mod gfp_flags;
+mod histogram;
 pub mod json;
 pub mod measure;
 pub mod printf;

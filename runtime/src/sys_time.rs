@@ -9,6 +9,7 @@
 use crumbs_compiler::shown::EPOCH_FROM;
 use std::ffi::CString;
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 
 /// Nanoseconds of the boot clock: what `nsecs` counts and `elapsed` is measured from.
 pub fn boot_clock_ns() -> u64 {
@@ -34,11 +35,14 @@ const SECOND: u64 = 1_000_000_000;
 /// A time that a program took, by a strftime format in which `%f` is the microseconds, in the local time zone: nanoseconds
 /// of the boot clock or, from [`EPOCH_FROM`] on, of atomic time since 1970.
 pub fn strftime_at(format: &str, nanos: u64) -> Vec<u8> {
-    // What the clocks differ by is taken now: the kernel does not keep what it was when the program ran.
+    // The kernel does not keep what the clocks differed by when the program ran. It is taken once, so that times of one
+    // run differ by what the clock did.
+    static BOOTED: OnceLock<u64> = OnceLock::new();
     let since_1970 = if nanos >= EPOCH_FROM {
         wall_clock_of_tai(nanos)
     } else {
-        nanos.saturating_add(clock_ns(libc::CLOCK_REALTIME).saturating_sub(boot_clock_ns()))
+        let booted = || clock_ns(libc::CLOCK_REALTIME).saturating_sub(boot_clock_ns());
+        nanos.saturating_add(*BOOTED.get_or_init(booted))
     };
     let micros = format!("{:06}", since_1970 % SECOND / 1000);
     strftime(

@@ -1,10 +1,12 @@
 //! A machine with the running kernel and recorded places: for programs that are loaded here and attached nowhere.
 
+use crumbs_compiler::ctype::{Field, KernelFunction, StructId};
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{
-    Arch, Binary, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
-    TracepointFormat, UsdtProbe,
+    Arch, Binary, BinarySymbol, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target,
+    TargetError, TracepointFormat, UsdtProbe,
 };
+use crumbs_compiler::types::Type;
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use std::sync::Arc;
 
@@ -81,5 +83,25 @@ impl Target for Mixed {
 
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
         self.places.file_offset(binary, address)
+    }
+
+    fn virtual_address(&self, binary: &Binary, offset: u64) -> Result<u64, TargetError> {
+        self.places.virtual_address(binary, offset)
+    }
+
+    fn binary_symbol(&self, binary: &Binary, name: &str) -> Result<BinarySymbol, TargetError> {
+        self.places.binary_symbol(binary, name)
+    }
+
+    fn kernel_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {
+        self.places.kernel_type(keyword, name)
+    }
+
+    fn struct_fields(&self, id: StructId) -> Result<Arc<[Field]>, TargetError> {
+        self.places.struct_fields(id)
+    }
+
+    fn kernel_functions(&self, module: Option<&str>, name: &str) -> Result<Vec<KernelFunction>, TargetError> {
+        self.places.kernel_functions(module, name)
     }
 }

@@ -19,5 +19,6 @@ mod series;
 mod signals;
 mod stacks;
 mod support;
+mod symbols;
 mod user_code;
 mod words;

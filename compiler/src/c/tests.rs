@@ -37,7 +37,7 @@ fn spanned(text: &str) -> Spanned<String> {
 }
 
 fn read(text: &str) -> (Declarations, Vec<Diagnostic>) {
-    declarations(&[&spanned(text)], &target())
+    declarations(&[], &[&spanned(text)], &target())
 }
 
 /// What a text without mistakes declares.
@@ -300,7 +300,7 @@ fn the_scripts_struct_wins_over_the_kernels() {
 #[test]
 fn pieces_of_a_script_are_one_text() {
     let (one, two) = (spanned("#define N 3"), spanned("struct a { int v[N]; };"));
-    let (declared, diagnostics) = declarations(&[&one, &two], &target());
+    let (declared, diagnostics) = declarations(&[], &[&one, &two], &target());
     assert!(diagnostics.is_empty());
     assert_eq!(members(&declared, "struct", "a"), "struct a 12: int32[3] v@0");
 }
@@ -309,7 +309,7 @@ fn pieces_of_a_script_are_one_text() {
 fn semicolons_that_compilers_and_bpftrace_forgive() {
     let text = "struct a { int x } struct b { struct { short y } z; struct a v } __attribute__((packed)) \
                 typedef int num; enum e { ONE } struct c { num n }";
-    let (declared, diagnostics) = declarations(&[&spanned(text)], &target());
+    let (declared, diagnostics) = declarations(&[], &[&spanned(text)], &target());
     assert!(diagnostics.is_empty(), "{diagnostics:?}");
     assert_eq!(members(&declared, "struct", "a"), "struct a 4: int32 x@0");
     assert_eq!(members(&declared, "struct", "c"), "struct c 4: int32 n@0");

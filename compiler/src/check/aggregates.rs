@@ -2,10 +2,10 @@
 
 use super::convert::as_type;
 use super::cx::Cx;
-use super::statements::described;
+use super::statements::{described, truth};
 use crate::aggregation::{self, AggId, AggType, Aggregation};
 use crate::codes;
-use crate::hir::{Expr, StmtKind};
+use crate::hir::{Expr, Stmt, StmtKind};
 use crate::types::Type;
 use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
@@ -91,6 +91,28 @@ impl Cx<'_> {
             key: element.key,
             value: value.map(|value| as_type(value, &ty)),
             weight: weight.map(|weight| as_type(weight, &Type::U64)),
+        })
+    }
+
+    /// `@name[key] = { statements; call }`.
+    pub(super) fn aggregate_behind(
+        &mut self,
+        name: &str,
+        target: Span,
+        key: Option<&[ast::Expr]>,
+        block: &ast::Block,
+        call: &AggCall<'_>,
+    ) -> Option<StmtKind> {
+        self.program.open_scope();
+        let mut then = self.statements_of(block);
+        let kind = self.aggregate(name, target, key, call);
+        self.program.close_scope();
+        let span = call.span;
+        then.push(Stmt { kind: kind?, span });
+        Some(StmtKind::If {
+            cond: truth(span),
+            then,
+            otherwise: Vec::new(),
         })
     }
 

@@ -52,5 +52,9 @@ impl Cx<'_> {
 
 /// Whether an expression is the record of config variables.
 pub(super) fn is_config(expr: &ast::Expr) -> bool {
-    matches!(&expr.kind, ast::ExprKind::Ident(name) if name == RECORD)
+    match &expr.kind {
+        ast::ExprKind::Ident(name) => name == RECORD,
+        ast::ExprKind::Call { name, args } => name.node == RECORD && args.is_empty(),
+        _ => false,
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::declared_maps::DeclaredMap;
 use super::environment::Environment;
-use super::facts::{Facts, VarFact};
+use super::facts::{Facts, KeyFact, VarFact};
 use super::functions::CallCx;
 use super::loops::Nesting;
 use super::places::{Described, Naming, Planned};
@@ -11,10 +11,10 @@ use crate::config::Configured;
 use crate::expand::prelude;
 use crate::hir::{Expr, ExprKind, Var, VarId};
 use crate::options::Options;
-use crate::plan::{Event, EventArg, EventId, EventKind, MapId, ProgramKind, RECORD_HEADER, Site};
+use crate::plan::{Attach, Event, EventArg, EventId, EventKind, MapId, ProgramKind, RECORD_HEADER, Site};
 use crate::probe_kind::tracepoint::Record;
 use crate::probe_kind::{Offers, ProbeKind};
-use crate::target::{Arch, Target};
+use crate::target::{Arch, Binary, Target};
 use crate::types::{IntType, NameTable, Space, StackMode, Type, align_to};
 use crate::usdt::Argument;
 use crumbs_grammar::diagnostic::Diagnostic;
@@ -76,6 +76,8 @@ pub(super) struct ProgramCx {
     pub arguments: Option<Arc<[Argument]>>,
     /// What debug information says of its functions, where the text asks for that.
     pub signature: Option<Described>,
+    /// The binary that it is placed in, where that is one.
+    pub user_place: Option<UserPlace>,
     pub func: Option<Naming>,
     pub probe_name: Option<Naming>,
     /// The variables declared so far.
@@ -98,6 +100,36 @@ pub(super) struct ProgramCx {
     pub asked: u32,
 }
 
+/// The binary that a program is placed in.
+#[derive(Clone, Debug)]
+pub struct UserPlace {
+    /// The binary.
+    pub binary: Binary,
+    /// The file offset that the program runs at; `None` where there are several, or it runs where a function returns to.
+    pub offset: Option<u64>,
+}
+
+impl UserPlace {
+    fn of(attach: &[Attach]) -> Option<Self> {
+        let [
+            Attach::Uprobe {
+                path,
+                on_return,
+                places,
+            },
+        ] = attach
+        else {
+            return None;
+        };
+        let offset = match places[..] {
+            [ref only] if !on_return => Some(only.offset),
+            _ => None,
+        };
+        let binary = Binary { path: path.clone() };
+        Some(Self { binary, offset })
+    }
+}
+
 /// Variables that are not visible for now.
 pub(super) struct Hidden {
     names: HashMap<String, VarId>,
@@ -112,6 +144,7 @@ impl ProgramCx {
             record: planned.record.clone(),
             arguments: planned.arguments.clone(),
             signature: planned.signature.clone(),
+            user_place: UserPlace::of(&planned.attach),
             func: Some(planned.func.clone()),
             probe_name: Some(planned.probe_name.clone()),
             ..Self::default()
@@ -354,6 +387,28 @@ impl Cx<'_> {
         let offers = self.program.offers()?;
         let is_kprobe = self.program_kind()? == ProgramKind::Kprobe;
         Some(is_kprobe && offers.arguments && offers.memory == Space::Kernel)
+    }
+
+    /// Whether crumbs runs the program itself, rather than the kernel where something happens.
+    pub fn is_run_by_crumbs(&self) -> bool {
+        let offers = self.program.offers();
+        self.program_kind() == Some(ProgramKind::RawTracepoint)
+            && offers.is_some_and(|offers| !offers.arguments)
+    }
+
+    /// Whether it is known that a map has no keys.
+    pub fn has_no_key(&self, map: MapId) -> bool {
+        matches!(self.facts.maps[map.0 as usize].key, KeyFact::None(_))
+    }
+
+    /// The binary that the program is placed in, where that is one.
+    pub fn user_place(&self) -> Option<&UserPlace> {
+        self.program.user_place.as_ref()
+    }
+
+    /// The machine that is traced.
+    pub fn target(&self) -> &dyn Target {
+        self.target
     }
 
     /// The greatest length of text and buffers that are read.

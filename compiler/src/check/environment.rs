@@ -84,7 +84,9 @@ impl<'a> Environment<'a> {
         if let Some((of, value)) = self.target.kernel_constant(name) {
             return Some(Constant::Enum(of, value));
         }
-        let well_known = || crate::c::well_known::constant(name);
+        let arch = self.target.arch();
+        let well_known =
+            || crate::c::well_known::constant(name).or_else(|| crate::shown::syscall_number(name, arch));
         let value = self.declared.has_system_headers.then(well_known).flatten()?;
         Some(Constant::Int(value, Type::I64))
     }

@@ -57,6 +57,7 @@ impl Cx<'_> {
         if meant.is_empty() {
             let values = builtin::ALL.iter().map(|row| row.name);
             let values = values.chain(probe_value::ALL.iter().map(|row| row.name));
+            let values = values.chain(prelude::ALL.iter().map(|row| row.name));
             meant = similar(name, values.chain(later::VALUES.iter().copied()), 3);
         }
         let diagnostic = Diagnostic::error(&codes::UNKNOWN_NAME, span, format!("`{name}` is not known"));
@@ -181,7 +182,7 @@ impl Cx<'_> {
             return self.query(query, args, span);
         }
         let is_value = builtin::by_name(&name.node).is_some() || probe_value::by_name(&name.node).is_some();
-        if is_value && args.is_empty() {
+        if (is_value || name.node == RECORD) && args.is_empty() {
             return self.ident(&name.node, span);
         }
         let text = &name.node;

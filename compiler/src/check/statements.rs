@@ -242,6 +242,12 @@ impl Cx<'_> {
                 if let Some(call) = self.as_aggregation(value) {
                     return self.aggregate(name, target.span, key, &call);
                 }
+                if let ast::ExprKind::Block(block) = &value.kind
+                    && let Some(last) = &block.value
+                    && let Some(call) = self.as_aggregation(last)
+                {
+                    return self.aggregate_behind(name, target.span, key, block, &call);
+                }
                 if let Some((op, operand)) = self_update(target, value) {
                     return self.update_map(name, target.span, key, op, operand, span);
                 }
@@ -365,7 +371,7 @@ impl Statements {
     }
 }
 
-fn truth(span: Span) -> Expr {
+pub(super) fn truth(span: Span) -> Expr {
     Expr {
         kind: ExprKind::Const(1),
         ty: Type::Bool,

@@ -5,6 +5,7 @@ use super::memory::declared_type;
 use crate::codes;
 use crate::later;
 use crate::probe_kind::did_you_mean;
+use crate::shown::Shown;
 use crate::similar::similar;
 use crate::types::{IntType, Type};
 use crumbs_grammar::ast::{Expr, ExprKind, TagKeyword, TypeExpr, TypeExprKind};
@@ -62,6 +63,12 @@ const STRING: &str = "string";
 
 /// The name of the type of raw bytes.
 const BUFFER: &str = "buffer";
+
+/// The name of the type of internet addresses.
+const INET: &str = "inet";
+
+/// Numbers shown in words whose type a script can write.
+static SHOWN: [Shown; 2] = [Shown::User, Shown::Mac];
 
 /// The name of what an address of anything points to.
 const VOID: &str = "void";
@@ -168,7 +175,11 @@ impl Cx<'_> {
             VOID => Some(Type::Void),
             STRING => Some(self.text_type()),
             BUFFER => Some(Type::Bytes(self.configured.config.max_strlen)),
-            _ => None,
+            INET => Some(Type::Inet),
+            _ => SHOWN
+                .iter()
+                .find(|shown| shown.to_string() == name)
+                .map(|shown| Type::Shown(shown.clone())),
         }
     }
 

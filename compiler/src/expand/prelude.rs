@@ -1,6 +1,7 @@
 //! Functions that are macros: every script has them without an import.
 //!
-//! A macro of the script that takes the same arguments comes before one of these.
+//! A macro of the script that takes the same arguments comes before one of these. One that uses another stands in front of
+//! it.
 
 use crumbs_grammar::ast::{Item, Macro};
 
@@ -29,7 +30,7 @@ pub static ALL: &[Prelude] = &[
         doc: "ends the run with exit status 1 and a message unless a condition holds",
         syntax: "assert(condition, message)",
         example: "begin { @x = 1; assert(@x == 1, \"a map keeps what it is given\"); }",
-        text: "macro assert(cond, msg) { if (!(cond)) { errorf(\"%s\", msg); exit(1); } }",
+        text: "macro assert(cond, msg) { if (!(cond)) { errorf(\"assert failed: %s\", msg); exit(1); } }",
     },
     Prelude {
         name: "find",
@@ -39,6 +40,134 @@ pub static ALL: &[Prelude] = &[
                   uretprobe:libc:write { let $size; if (find(@size, tid, $size)) { print($size); } }",
         text: "macro find(@map, key, $value) { \
                let $key = key; if (has_key(@map, $key)) { $value = @map[$key]; true } else { false } }",
+    },
+    Prelude {
+        name: "ppid",
+        doc: "process id of the parent of the current process",
+        syntax: "ppid([task])",
+        example: "begin { print(ppid); }",
+        text: "macro ppid() { ppid(curtask) }",
+    },
+    Prelude {
+        name: "ppid",
+        doc: "process id of the parent of a task's process",
+        syntax: "ppid(task)",
+        example: "begin { print(ppid(curtask)); }",
+        text: "macro ppid(task) { (uint32)(task).real_parent.tgid }",
+    },
+    Prelude {
+        name: "pcomm",
+        doc: "name of the parent of the current process",
+        syntax: "pcomm([task])",
+        example: "begin { print(pcomm); }",
+        text: "macro pcomm() { pcomm(curtask) }",
+    },
+    Prelude {
+        name: "pcomm",
+        doc: "name of the parent of a task's process",
+        syntax: "pcomm(task)",
+        example: "begin { print(pcomm(curtask)); }",
+        text: "macro pcomm(task) { (task).real_parent.comm }",
+    },
+    Prelude {
+        name: "leader_comm",
+        doc: "name of the current process: that of its first thread",
+        syntax: "leader_comm([task])",
+        example: "begin { print(leader_comm); }",
+        text: "macro leader_comm() { leader_comm(curtask) }",
+    },
+    Prelude {
+        name: "leader_comm",
+        doc: "name of a task's process: that of its first thread",
+        syntax: "leader_comm(task)",
+        example: "begin { print(leader_comm(curtask)); }",
+        text: "macro leader_comm(task) { (task).group_leader.comm }",
+    },
+    Prelude {
+        name: "leader_tid",
+        doc: "thread id of the current process's first thread",
+        syntax: "leader_tid([task])",
+        example: "begin { print(leader_tid); }",
+        text: "macro leader_tid() { leader_tid(curtask) }",
+    },
+    Prelude {
+        name: "leader_tid",
+        doc: "thread id of the first thread of a task's process",
+        syntax: "leader_tid(task)",
+        example: "begin { print(leader_tid(curtask)); }",
+        text: "macro leader_tid(task) { (uint32)(task).group_leader.pid }",
+    },
+    Prelude {
+        name: "percpu_kaddr",
+        doc: "address of a variable of the kernel that every CPU has one of: the current CPU's",
+        syntax: "percpu_kaddr(\"symbol\"[, cpu])",
+        example: "begin { print(*percpu_kaddr(\"process_counts\")); }",
+        text: "macro percpu_kaddr(symbol) { percpu_kaddr(symbol, cpu) }",
+    },
+    Prelude {
+        name: "percpu_kaddr",
+        doc: "address of a CPU's variable of the kernel; 0 where there cannot be such a CPU",
+        syntax: "percpu_kaddr(\"symbol\", cpu)",
+        example: "begin { print(*percpu_kaddr(\"process_counts\", 0)); }",
+        // The kernel keeps in this array how far each CPU's variables are from their symbols (include/asm-generic/percpu.h).
+        text: "macro percpu_kaddr(symbol, number) { let $number: uint64 = (uint64)(number); \
+               $number < ncpus ? kptr((uint64*)((uint64)kaddr(symbol) + *(kaddr(\"__per_cpu_offset\") + $number))) \
+               : kptr((uint64*)0) }",
+    },
+    Prelude {
+        name: "socket_cookie",
+        doc: "the number by which the kernel knows a `struct sock`; 0 where nobody has asked for it yet",
+        syntax: "socket_cookie(socket)",
+        example: "kprobe:tcp_sendmsg { @[socket_cookie((struct sock *)arg0)] = count(); }",
+        text: "macro socket_cookie(socket) { (uint64)((struct sock *)(socket)).__sk_common.skc_cookie.counter }",
+    },
+    Prelude {
+        name: "abs_path",
+        doc: "a path as seen from the root directory: relative ones behind the current process's working directory, of \
+              which at most so many levels are looked at",
+        syntax: "abs_path(path, levels)",
+        example: "tracepoint:syscalls:sys_enter_openat { print(abs_path(str(args.filename), 32)); }",
+        text: "macro abs_path(path, levels) { let $path = path; if (strncmp($path, \"/\", 1) == 0) { $path } else { \
+               let $cwd = path_of(curtask.fs.pwd.mnt, curtask.fs.pwd.dentry, levels); \
+               if ($path == \"\") { $cwd } else { \
+               str_concat($cwd == \"/\" ? \"/\" : str_concat($cwd, \"/\"), $path) } } }",
+    },
+    Prelude {
+        name: "cwd",
+        doc: "path of the current process's working directory",
+        syntax: "cwd",
+        example: "begin { print(cwd); }",
+        text: "macro cwd() { path_of(curtask.fs.pwd.mnt, curtask.fs.pwd.dentry, 32) }",
+    },
+    Prelude {
+        name: "path",
+        doc: "the same; how much room the path may take need not be said",
+        syntax: "path(path, size)",
+        example: "kprobe:vfs_read { print(path(((struct file *)arg0).f_path, 64)); }",
+        text: "macro path(of, size) { path(of) }",
+    },
+    Prelude {
+        name: "path",
+        doc: "path of a file that the kernel has as a `struct path` or a pointer to one",
+        syntax: "path(path[, size])",
+        example: "kprobe:vfs_read { print(path(((struct file *)arg0).f_path)); }",
+        text: "macro path(of) { path_of((of).mnt, (of).dentry, 64) }",
+    },
+    Prelude {
+        name: "path_of",
+        doc: "path of a directory entry of the kernel below a mount, of which at most so many levels are looked at",
+        syntax: "path_of(struct vfsmount *, struct dentry *, levels)",
+        example: "begin { print(path_of(curtask.fs.pwd.mnt, curtask.fs.pwd.dentry, 8)); }",
+        text: "macro path_of(mount, entry, levels) { \
+               let $mount = container_of(mount, struct mount, mnt); let $entry = entry; let $path = \"\"; \
+               for $level : 0..(levels) { \
+               if ($entry == $mount.mnt.mnt_root) { \
+               if ($mount == $mount.mnt_parent) { break; } \
+               $entry = $mount.mnt_mountpoint; $mount = $mount.mnt_parent; continue; } \
+               if ($entry == $entry.d_parent) { break; } \
+               $path = str_concat(str_concat(\"/\", str($entry.d_name.name)), $path); \
+               $entry = $entry.d_parent; } \
+               $path == \"\" ? \"/\" : $path }",
     },
 ];
 

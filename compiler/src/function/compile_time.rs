@@ -1,10 +1,11 @@
 //! `static_assert` and `fail`: mistakes that a script finds in itself when it is compiled.
 
-use super::{Call, Function, literal_text, printf};
+use super::{Call, Function, literal_text, printf, whole_map};
 use crate::check::Cx;
 use crate::codes;
 use crate::format::Piece;
 use crate::hir::Expr;
+use crate::types::Type;
 use crumbs_grammar::diagnostic::Diagnostic;
 
 pub(super) const STATIC_ASSERT: Function = Function {
@@ -23,6 +24,18 @@ pub(super) const FAIL: Function = Function {
     example: "begin { if comptime ($# > 3) { fail(\"%d parameters are too many\", $#); } }",
     arity: (1, usize::MAX),
     check: fail,
+};
+
+pub(super) const IS_SCALAR: Function = Function {
+    name: "is_scalar",
+    doc: "whether a map has no keys",
+    syntax: "is_scalar(@map)",
+    example: "begin { @x = 1; print(is_scalar(@x)); }",
+    arity: (1, 1),
+    check: |cx, call| {
+        let map = whole_map(cx, call, call.args[0])?;
+        Some(call.constant(i64::from(cx.has_no_key(map)), Type::Bool))
+    },
 };
 
 fn static_assert(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {

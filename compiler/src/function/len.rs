@@ -2,9 +2,11 @@
 
 use super::{Call, Function, whole_map};
 use crate::check::Cx;
+use crate::codes;
 use crate::hir::{Expr, ExprKind, Intrinsic};
 use crate::types::Type;
 use crumbs_grammar::ast;
+use crumbs_grammar::diagnostic::Diagnostic;
 
 pub(super) const FUNCTION: Function = Function {
     name: "len",
@@ -23,6 +25,19 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         }
     }
     let map = whole_map(cx, call, call.args[0])?;
+    if cx.has_no_key(map) {
+        return cx.report(
+            Diagnostic::error(
+                &codes::KEY_IN_CALL,
+                call.args[0].span,
+                format!(
+                    "`@{}` has no keys, and `len` counts those that a map has",
+                    cx.map_name(map)
+                ),
+            )
+            .help("it is always one value"),
+        );
+    }
     if cx.evicts(cx.map_name(map)) {
         // Nobody is told of what the kernel drops.
         return cx.counted_elements(call.args[0], call.span);

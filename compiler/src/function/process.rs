@@ -8,7 +8,7 @@ use crate::hir::{Expr, ExprKind, Intrinsic};
 use crate::plan::ProgramKind;
 use crate::shown::Shown;
 use crate::target::Arch;
-use crate::types::{IntType, Type};
+use crate::types::{IntType, Space, Type};
 use crumbs_grammar::diagnostic::Diagnostic;
 
 pub(super) const CPID: Function = Function {
@@ -34,7 +34,7 @@ pub(super) const HAS_CPID: Function = Function {
 
 pub(super) const USERMODE: Function = Function {
     name: "usermode",
-    doc: "1 where the probe interrupted a program in user mode, else 0",
+    doc: "1 where the probe interrupted a program in user mode, or crumbs runs it itself, else 0",
     syntax: "usermode",
     example: "profile:hz:99 { @[usermode] = count(); }",
     arity: (0, 0),
@@ -57,23 +57,21 @@ fn usermode(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
             Diagnostic::error(&codes::NOT_OFFERED, call.span, "`usermode` exists on x86-64 only");
         return cx.report(diagnostic);
     }
-    match cx.program_kind()? {
-        ProgramKind::Kprobe | ProgramKind::PerfEvent => {
-            let byte = Type::Int(IntType {
-                bits: 8,
-                signed: false,
-            });
-            Some(call.intrinsic(Intrinsic::UserMode, Vec::new(), byte))
-        }
-        _ => cx.report(
-            Diagnostic::error(
-                &codes::NOT_OFFERED,
-                call.span,
-                "`usermode` does not exist in probes of this kind",
-            )
-            .help("it exists where a probe interrupts a program: in timers, user and kernel probes"),
-        ),
-    }
+    // As bpftrace has it: what crumbs runs itself counts as user mode, as do user probes; all that the kernel's code
+    // comes past does not.
+    let known = match cx.program_kind()? {
+        ProgramKind::PerfEvent => None,
+        ProgramKind::Kprobe => Some(i64::from(cx.memory() == Space::User)),
+        _ => Some(i64::from(cx.is_run_by_crumbs())),
+    };
+    let byte = Type::Int(IntType {
+        bits: 8,
+        signed: false,
+    });
+    Some(match known {
+        Some(known) => call.constant(known, byte),
+        None => call.intrinsic(Intrinsic::UserMode, Vec::new(), byte),
+    })
 }
 
 fn comm(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {

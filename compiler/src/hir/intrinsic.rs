@@ -59,6 +59,8 @@ pub enum Intrinsic {
     OverrideReturn,
     /// `[address, buffer[n]] → nothing`: writes the buffer's `n` bytes to the process's memory.
     WriteUser,
+    /// `[format, up to 3 scalars or texts] → nothing`: writes formatted text to the kernel's trace.
+    TracePrintk,
 }
 
 /// A clock of the kernel other than the boot clock, which is the builtin `nsecs`.
@@ -98,6 +100,7 @@ impl Intrinsic {
             Self::SendSignalThread => "send signal to thread",
             Self::OverrideReturn => "override return",
             Self::WriteUser => "write user",
+            Self::TracePrintk => "trace printk",
         }
     }
 
@@ -105,7 +108,11 @@ impl Intrinsic {
     pub fn has_effects(self) -> bool {
         matches!(
             self,
-            Self::SendSignal | Self::SendSignalThread | Self::OverrideReturn | Self::WriteUser
+            Self::SendSignal
+                | Self::SendSignalThread
+                | Self::OverrideReturn
+                | Self::WriteUser
+                | Self::TracePrintk
         )
     }
 }

@@ -69,6 +69,7 @@ impl BodyCx<'_> {
             (Intrinsic::FindText, [text, part]) => self.find_text(text, part),
             (Intrinsic::CompareBytes, [a, b, n]) => self.compare_bytes(a, b, n),
             (Intrinsic::WriteUser, [address, bytes]) => self.write_user(address, bytes),
+            (Intrinsic::TracePrintk, [format, values @ ..]) => self.trace_printk(format, values),
             (Intrinsic::Register(offset), _) => self.ir.emit(Op::CtxLoad {
                 offset,
                 width: Width::B8,
@@ -149,6 +150,26 @@ impl BodyCx<'_> {
             offset: 0,
             size,
         }
+    }
+
+    fn trace_printk(&mut self, format: &Expr, values: &[Expr]) -> Value {
+        let address = |cx: &mut Self, text: &Expr| {
+            let prepared = cx.prepare(text);
+            let (addr, offset, _) = cx.placed(&prepared, &text.ty);
+            cx.address_at(addr, offset)
+        };
+        let text = address(self, format);
+        let size = self.ir.iconst(i64::from(format.ty.size()));
+        let mut args = vec![text, size];
+        for value in values {
+            args.push(match value.ty {
+                Type::Str(_) => address(self, value),
+                _ => self.value(value),
+            });
+        }
+        let zero = self.ir.iconst(0);
+        args.resize(5, zero);
+        self.ir.call(Helper::TracePrintk, &args)
     }
 
     fn user_mode(&mut self) -> Value {

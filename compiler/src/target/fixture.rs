@@ -15,6 +15,7 @@
 //! binary /usr/lib/libc.so.6 aka libc libc.so    # its path and the short names that mean it
 //! segment 0x26000 0x1550fc 0x26000              # of that binary, executable: address, size, file offset
 //! function write 0xf8340 157                    # of that binary: name, file offset, size
+//! object environ 0x1e8600 8                     # data of that binary: name, virtual address, size
 //! ifunc strlen 0x9f1c0 129                      # the same for an indirect function
 //!
 //! usdt app start 0x1234 0 -4@%edi 8@$5         # of that binary: provider, name, file offset, semaphore, arguments
@@ -39,8 +40,8 @@
 //! (A comment stands on its own line; those beside the lines above are this page's.)
 
 use super::{
-    Arch, Binary, FEATURES, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target, TargetError,
-    TracepointFormat, UsdtProbe, tracepoint_format,
+    Arch, Binary, BinarySymbol, FEATURES, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target,
+    TargetError, TracepointFormat, UsdtProbe, tracepoint_format,
 };
 use crate::c::{self, Constant, Declarations};
 use crate::ctype::{EnumType, Field, KernelFunction, StructId};
@@ -90,6 +91,7 @@ struct RecordedBinary {
     aliases: Vec<String>,
     segments: Vec<Segment>,
     functions: Arc<[Function]>,
+    objects: BTreeMap<String, BinarySymbol>,
     usdt: Vec<UsdtProbe>,
 }
 
@@ -315,6 +317,21 @@ impl Target for FixtureTarget {
         Ok(files)
     }
 
+    fn binary_symbol(&self, binary: &Binary, name: &str) -> Result<BinarySymbol, TargetError> {
+        let objects = &self.recorded(binary)?.objects;
+        let found = objects.get(name).copied();
+        found.ok_or_else(|| not_found(name, objects.keys().map(String::as_str)))
+    }
+
+    fn virtual_address(&self, binary: &Binary, offset: u64) -> Result<u64, TargetError> {
+        let segments = &self.recorded(binary)?.segments;
+        let inside = |s: &&Segment| offset >= s.offset && offset - s.offset < s.size;
+        let found = segments.iter().find(inside);
+        found
+            .map(|segment| offset - segment.offset + segment.address)
+            .ok_or_else(|| not_found(&binary.path, std::iter::empty()))
+    }
+
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
         let segments = &self.recorded(binary)?.segments;
         let inside = |s: &&Segment| address >= s.address && address - s.address < s.size;
@@ -464,6 +481,16 @@ impl Parser {
                     size,
                     indirect: keyword == "ifunc",
                 });
+            }
+            ("object", [name, address, size]) => {
+                let symbol = BinarySymbol {
+                    address: number(address)?,
+                    size: number(size)?,
+                    moves: true,
+                };
+                let (path, _) = self.current.as_ref().ok_or("an object before any binary")?;
+                let binary = self.binaries.entry(path.clone()).or_default();
+                binary.objects.insert((*name).to_owned(), symbol);
             }
             ("usdt", [provider, name, offset, semaphore, arguments @ ..]) => {
                 let arch = self.arch.ok_or("a static probe before `arch`")?;

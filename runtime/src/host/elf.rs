@@ -4,6 +4,8 @@
 //! Only the parts that are asked for are read. Files are not trusted: counts, offsets and lengths are checked against
 //! the length of the file, so that a damaged or hostile one costs bounded time and memory and gives an error.
 
+mod data;
+
 use super::gnu_hash;
 use super::refusal::{NAME_A_PROGRAM, check_kind, damaged, io_error, not_elf, read_error, unreadable};
 use crumbs_compiler::target::{Arch, Binary, Function, TargetError};
@@ -41,6 +43,8 @@ pub(crate) struct Image {
     /// Which of the sections holds their names.
     names: usize,
     exported: OnceCell<Option<SymbolTable>>,
+    /// Whether it can be loaded anywhere.
+    moves: bool,
 }
 
 /// What the dynamic section says to the loader.
@@ -118,6 +122,7 @@ impl Image {
             sections,
             names: usize::from(header.e_shstrndx),
             exported: OnceCell::new(),
+            moves: header.e_type == header::ET_DYN,
         })
     }
 

@@ -284,6 +284,7 @@ fn names_that_overlap_beyond_reason_are_refused() {
         segments: Vec::new(),
         sections: Vec::new(),
         exported: OnceCell::from(Some(table)),
+        moves: true,
     };
     let start = Instant::now();
     assert!(

@@ -117,7 +117,8 @@ pub(super) fn traceable(
 /// See [`crumbs_compiler::target::Target::kernel_address`].
 pub(super) fn address(name: &str) -> Result<u64, TargetError> {
     let text = read()?;
-    let found = text.lines().filter_map(parse).find(|symbol| symbol.name == name);
+    let named = text.lines().filter(|line| line.contains(name));
+    let found = named.filter_map(parse).find(|symbol| symbol.name == name);
     match found {
         None => Err(not_found(name)),
         // What `kernel.kptr_restrict` hides.

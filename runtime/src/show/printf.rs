@@ -1,5 +1,6 @@
 //! Fills a parsed `printf` format with values, by C's rules for flags, width and precision.
 
+use super::gfp_flags;
 use crate::value::{Value, escape};
 use crumbs_compiler::format::{Conversion, Format, Piece, Specifier};
 
@@ -72,6 +73,7 @@ fn convert(conversion: &Conversion, value: &Value, out: &mut Vec<u8>) {
             integer(conversion, "", &digits, out);
         }
         Specifier::Char => pad(conversion, &[bits as u8], out),
+        Specifier::AllocationFlags => pad(conversion, gfp_flags::names(bits).as_bytes(), out),
         Specifier::Pointer => pad(conversion, format!("{bits:#x}").as_bytes(), out),
         Specifier::Text | Specifier::Raw | Specifier::RawHex | Specifier::RawHexSpaced => {
             pad(conversion, &textual(conversion, value), out);

@@ -154,7 +154,8 @@ impl Machine {
             Helper::RingbufReserve => self.ring_reserve(run, args)?,
             Helper::RingbufSubmit => self.ring_submit(run, args),
             Helper::RingbufOutput => self.ring_output(run, args)?,
-            Helper::Loop | Helper::ForEachMapElem => 0,
+            // There is no trace to write to.
+            Helper::TracePrintk | Helper::Loop | Helper::ForEachMapElem => 0,
         })
     }
 
