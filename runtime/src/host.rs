@@ -21,6 +21,7 @@ mod paths;
 mod refusal;
 #[cfg(test)]
 mod scratch;
+mod stripped;
 mod tracefs;
 mod usdt;
 
@@ -512,7 +513,9 @@ impl Target for HostTarget {
         if let Some(functions) = self.functions.borrow().get(&binary.path) {
             return Ok(Arc::clone(functions));
         }
-        let functions: Arc<[Function]> = self.image(binary)?.functions()?.into();
+        let image = self.image(binary)?;
+        stripped::complete(&image, &self.debug, self.arch());
+        let functions: Arc<[Function]> = image.functions()?.into();
         self.functions
             .borrow_mut()
             .insert(binary.path.clone(), Arc::clone(&functions));
@@ -521,7 +524,10 @@ impl Target for HostTarget {
 
     fn functions_named(&self, binary: &Binary, name: &str) -> Result<Vec<Function>, TargetError> {
         let image = self.image(binary)?;
-        let found = image.functions_named(name)?;
+        let mut found = image.functions_named(name)?;
+        if found.is_empty() && stripped::complete(&image, &self.debug, self.arch()) {
+            found = image.functions_named(name)?;
+        }
         if !found.is_empty() {
             return Ok(found);
         }

@@ -45,6 +45,8 @@ pub(crate) struct Image {
     exported: OnceCell<Option<SymbolTable>>,
     /// Whether it can be loaded anywhere.
     moves: bool,
+    /// What was stripped from it, once somebody has found that ([`Image::complete`]).
+    stripped: OnceCell<SymbolTable>,
 }
 
 /// What the dynamic section says to the loader.
@@ -123,6 +125,7 @@ impl Image {
             names: usize::from(header.e_shstrndx),
             exported: OnceCell::new(),
             moves: header.e_type == header::ET_DYN,
+            stripped: OnceCell::new(),
         })
     }
 
@@ -145,7 +148,11 @@ impl Image {
     pub(crate) fn functions(&self) -> Result<Vec<Function>, TargetError> {
         let local = self.table(section_header::SHT_SYMTAB)?;
         let mut symbols: Vec<Symbol<'_>> = Vec::new();
-        for (table, exported) in [(self.exported()?, true), (local.as_ref(), false)] {
+        for (table, exported) in [
+            (self.exported()?, true),
+            (local.as_ref(), false),
+            (self.stripped.get(), false),
+        ] {
             let Some(table) = table else { continue };
             let budget = table.name_budget();
             symbols.extend(table.functions(self.ctx, exported, None, &budget));
@@ -185,8 +192,9 @@ impl Image {
                 return Ok(found);
             }
         }
-        match self.table(section_header::SHT_SYMTAB)? {
-            Some(table) => self.best_named(&table, false, name),
+        let table = self.table(section_header::SHT_SYMTAB)?;
+        match table.as_ref().or(self.stripped.get()) {
+            Some(table) => self.best_named(table, false, name),
             None => Ok(Vec::new()),
         }
     }
@@ -253,6 +261,19 @@ impl Image {
         }
     }
 
+    /// Whether somebody may find symbols that were stripped from it.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.is_stripped() && self.stripped.get().is_none()
+    }
+
+    /// Adds the symbols that `other`, a file with what was stripped from this one, has of it.
+    pub(crate) fn complete(&self, other: &Self) -> Result<(), TargetError> {
+        if let Some(table) = other.table(section_header::SHT_SYMTAB)? {
+            self.stripped.get_or_init(|| table);
+        }
+        Ok(())
+    }
+
     /// Whether it has no symbols but those it exports.
     pub(crate) fn is_stripped(&self) -> bool {
         !self
@@ -294,16 +315,24 @@ impl Image {
 
     /// The address of the section of this name.
     pub(crate) fn section_address(&self, name: &str) -> Result<Option<u64>, TargetError> {
+        Ok(self.section(name)?.map(|section| section.sh_addr))
+    }
+
+    /// The bytes of the section of this name.
+    pub(crate) fn section_contents(&self, name: &str) -> Result<Option<Vec<u8>>, TargetError> {
+        let section = self.section(name)?;
+        section.map(|section| self.contents(section, name)).transpose()
+    }
+
+    fn section(&self, name: &str) -> Result<Option<&SectionHeader>, TargetError> {
         let Some(names) = self.sections.get(self.names) else {
             return Ok(None);
         };
         let names = self.contents(names, "the names of its sections")?;
         let budget = Cell::new(names.len().saturating_mul(16));
-        let found = self
-            .sections
-            .iter()
-            .find(|section| string_at(&names, section.sh_name, &budget) == Some(name.as_bytes()));
-        Ok(found.map(|section| section.sh_addr))
+        let is_meant =
+            |section: &&SectionHeader| string_at(&names, section.sh_name, &budget) == Some(name.as_bytes());
+        Ok(self.sections.iter().find(is_meant))
     }
 
     /// `size` bytes of the file, or as many as there are.

@@ -285,6 +285,7 @@ fn names_that_overlap_beyond_reason_are_refused() {
         sections: Vec::new(),
         exported: OnceCell::from(Some(table)),
         moves: true,
+        stripped: OnceCell::new(),
     };
     let start = Instant::now();
     assert!(

@@ -15,7 +15,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The most files one program is followed through.
 const MAX_LOADED: usize = 2_000;
@@ -165,10 +165,14 @@ pub(crate) fn closest(spec: &str, files: impl Iterator<Item = PathBuf>) -> Vec<P
     };
     let mut known = BTreeSet::new();
     let alike = found.into_iter().take_while(|(close, _)| *close == best);
-    alike
-        .map(|(_, path)| path)
-        .filter(|path| resolve(path.clone()).is_ok_and(|file| known.insert(file)))
-        .collect()
+    let files = alike.filter_map(|(_, path)| {
+        let file = resolve(path.clone()).ok()?;
+        let goes_up = path.components().any(|part| part == Component::ParentDir);
+        known
+            .insert(file.clone())
+            .then_some(if goes_up { file } else { path })
+    });
+    files.collect()
 }
 
 /// The executable files mapped into a process, in the order of their addresses, as paths of this process's file

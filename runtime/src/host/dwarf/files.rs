@@ -110,6 +110,12 @@ impl DebugFiles {
         })
     }
 
+    /// The file that the debug information of the program at `path` was split off into; `None` where there is none.
+    pub(in crate::host) fn separate(&self, path: &str) -> Option<PathBuf> {
+        let (_, file) = self.find(path).ok()??;
+        (file != Path::new(path)).then_some(file)
+    }
+
     fn add(&self, file: DebugFile) -> u32 {
         let mut files = self.files.borrow_mut();
         files.push(Rc::new(file));
