@@ -170,7 +170,6 @@ fn options(source: &Source, args: &Args, command_pid: Option<u32>) -> Result<Opt
         library: crumbs_probe_library::MODULES,
         include_dirs: args.bpftrace.include_dirs.clone(),
         includes: args.bpftrace.includes.clone(),
-        ..Options::default()
     })
 }
 

@@ -377,7 +377,7 @@ impl<'a> Printer<'a> {
 
     fn finish(mut self) -> String {
         self.continues = false;
-        self.comments_before(usize::MAX.min(self.text.len()));
+        self.comments_before(self.text.len());
         if !self.out.is_empty() && !self.out.ends_with('\n') {
             self.out.push('\n');
         }

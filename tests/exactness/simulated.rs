@@ -58,10 +58,12 @@ fn simulate_in(
 
 /// The texts that a run showed.
 fn texts(report: &Report) -> Vec<&str> {
-    let text = |seen| match seen {
-        &Seen::Text(ref text) => text.trim_end(),
-        other => panic!("{other:?}"),
-    };
+    fn text(seen: &Seen) -> &str {
+        match seen {
+            Seen::Text(text) => text.trim_end(),
+            other => panic!("{other:?}"),
+        }
+    }
     report.seen.iter().map(text).collect()
 }
 

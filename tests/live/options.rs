@@ -378,7 +378,7 @@ fn imports_are_looked_up_beside_the_script() {
         std::fs::write(directory.join(name), text).unwrap();
     }
     Crumbs::new()
-        .arg(&directory.join("main.bt"))
+        .arg(directory.join("main.bt"))
         .run()
         .prints("42\n\n\n");
 }

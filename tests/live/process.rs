@@ -233,7 +233,11 @@ fn processes_that_cannot_be_traced() {
     needs!(no_tracing());
     let mut gone = Command::new("true").spawn().unwrap();
     let zombie = gone.id();
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    // Until it is a zombie.
+    let stat = || std::fs::read_to_string(format!("/proc/{zombie}/stat")).unwrap();
+    while !stat().contains(") Z ") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     let trace = |pid: u32| {
         Crumbs::script("interval:s:100 { }")
             .args(&["-p", &pid.to_string()])

@@ -143,8 +143,8 @@ impl Lexer<'_> {
             let rest = self.rest();
             let skipped = if rest.starts_with("//") {
                 rest.find('\n').unwrap_or(rest.len())
-            } else if rest.starts_with("/*") {
-                rest[2..].find("*/").map_or(rest.len(), |end| end + 4)
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                comment.find("*/").map_or(rest.len(), |end| end + 4)
             } else if rest.starts_with("\\\n") {
                 2
             } else if rest.starts_with("\\\r\n") {

@@ -170,11 +170,7 @@ impl ParamUses {
             };
             let data = &func.blocks[block.0 as usize];
             for inst in &data.insts {
-                func.insts[inst.0 as usize]
-                    .op
-                    .operands()
-                    .into_iter()
-                    .for_each(&mut add);
+                func.insts[inst.0 as usize].op.operands().for_each(&mut add);
             }
             if let Some(terminator) = &data.terminator {
                 for_each_operand(terminator, &mut add);

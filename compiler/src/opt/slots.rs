@@ -170,7 +170,7 @@ impl Slots {
                 self.escape(*new);
             }
             Op::Call(helper, args) | Op::CallBounded { helper, args, .. } => self.call(*helper, args),
-            op => op.operands().into_iter().for_each(|v| self.escape(v)),
+            op => op.operands().for_each(|v| self.escape(v)),
         }
         None
     }

@@ -34,6 +34,9 @@ const VMLINUX: &str = "vmlinux";
 /// How many names a "did you mean" lists.
 const SIMILAR: usize = 5;
 
+/// The enumeration that a constant belongs to, and its number.
+type Constant = (Arc<EnumType>, i64);
+
 /// The types of the kernel and its modules.
 pub(super) struct KernelTypes {
     directory: PathBuf,
@@ -43,7 +46,7 @@ pub(super) struct KernelTypes {
     loaded: RefCell<HashMap<u16, Option<Rc<Object>>>>,
     types: RefCell<HashMap<(String, String), Result<Type, TargetError>>>,
     fields: RefCell<HashMap<StructId, Arc<[Field]>>>,
-    constants: RefCell<HashMap<String, Option<(Arc<EnumType>, i64)>>>,
+    constants: RefCell<HashMap<String, Option<Constant>>>,
 }
 
 impl KernelTypes {

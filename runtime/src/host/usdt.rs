@@ -62,8 +62,11 @@ pub(super) fn probes(image: &Image, arch: Arch) -> Result<Vec<UsdtProbe>, Target
     Ok(found)
 }
 
-/// The first note of a section: owner, type, description, and what follows it. Each part is padded to 4 bytes.
-fn next_note(bytes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
+/// Owner, type and description of a note, and what follows it.
+type Split<'a> = (&'a [u8], u32, &'a [u8], &'a [u8]);
+
+/// The first note of a section. Each part is padded to 4 bytes.
+fn next_note(bytes: &[u8]) -> Option<Split<'_>> {
     let word = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     let (owner_size, size, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
     let owner_end = 12usize.checked_add(owner_size)?;

@@ -210,7 +210,7 @@ impl KernelBackend {
             self.attach_late();
         }
         if tokens.contains(&TOKEN_SIGNAL) {
-            match self.signals.as_mut().and_then(Signals::next) {
+            match self.signals.as_mut().and_then(Signals::take) {
                 Some(Caught::End) => return Some(Wake::Interrupted),
                 Some(Caught::Usr1) => return Some(Wake::Signal(OwnSignal::Usr1)),
                 None => {}

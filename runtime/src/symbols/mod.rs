@@ -202,6 +202,8 @@ impl Names for Symbols {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::print_stdout, reason = "a skipped test must be seen")]
+
     use super::*;
 
     #[test]

@@ -201,6 +201,8 @@ fn parse(record: &[u8]) -> Option<(u64, ProcessEvent)> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::print_stdout, reason = "a skipped test must be seen")]
+
     use super::*;
 
     #[test]

@@ -160,7 +160,7 @@ impl Signals {
         })
     }
 
-    /// Readable while a signal has come that [`Signals::next`] has not told.
+    /// Readable while a signal has come that [`Signals::take`] has not told.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         std::os::fd::AsFd::as_fd(&self.pipe)
     }
@@ -171,7 +171,7 @@ impl Signals {
     }
 
     /// The next signal that has come, in order.
-    pub fn next(&mut self) -> Option<Caught> {
+    pub fn take(&mut self) -> Option<Caught> {
         let mut bytes = [0; 1];
         match retry(|| self.pipe.read(&mut bytes)) {
             Ok(1..) if bytes == [USR1] => Some(Caught::Usr1),

@@ -54,7 +54,7 @@ impl Maker {
     }
 
     fn int(&mut self, name: &str, size: u32, encoding: u32) -> u32 {
-        self.add(1, name, false, 0, size, &[encoding << 24 | size * 8])
+        self.add(1, name, false, 0, size, &[(encoding << 24) | (size * 8)])
     }
 
     /// Members: name, type, and the word that says where.

@@ -139,8 +139,8 @@ fn tick(timers: &mut [Timer], stop: &Stop) {
         let done = if now.saturating_duration_since(next.due) < LATE {
             next.fire()
         } else {
-            let due = timers.iter_mut().filter(|timer| timer.due <= now);
-            due.map(Timer::fire).collect()
+            let mut due = timers.iter_mut().filter(|timer| timer.due <= now);
+            due.try_for_each(Timer::fire)
         };
         if done.is_err() && stop.wait_until(now + REFUSED) {
             return;
@@ -150,6 +150,8 @@ fn tick(timers: &mut [Timer], stop: &Stop) {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]

@@ -46,7 +46,8 @@ pub(super) fn attach(
     let mut attached = Attached::default();
     let mut refusal = None;
     // What is still to be attached, the next at the end.
-    let mut parts = vec![0..places.len()];
+    let whole = 0..places.len();
+    let mut parts = vec![whole];
     while let Some(part) = parts.pop() {
         match bpf::link_uprobe_multi(program, &target(part.clone())) {
             Ok(link) => attached.links.push(Link {

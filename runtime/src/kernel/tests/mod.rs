@@ -276,19 +276,28 @@ fn intervals_fire_once_a_period() {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 * super::probe::online_cpus().len() {
-            scope.spawn(|| while !over.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let started = Instant::now();
         let ticker = attach_all(&plan, &[program], None).unwrap().ticker;
         let attached = Instant::now();
         std::thread::sleep(Duration::from_millis(300));
-        let (least, fired) = (attached.elapsed().as_millis() as u64, word(&mapping, 0));
+        // The thread may have to wait for a CPU, but makes up for it.
+        let deadline = attached + Duration::from_secs(30);
+        let on_time = || word(&mapping, 0) + 100 >= attached.elapsed().as_millis() as u64;
+        while !on_time() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let is_on_time = on_time();
         drop(ticker);
         over.store(true, Ordering::Relaxed);
         let most = started.elapsed().as_millis() as u64;
-        // The thread may be waiting for a CPU just now.
-        assert!(fired + 100 >= least, "{fired} of at least {least}");
         let last = word(&mapping, 0);
+        assert!(is_on_time, "{last} of about {most}");
         assert!(last <= most + most / 10, "{last} of at most {most}");
         std::thread::sleep(Duration::from_millis(20));
         assert_eq!(word(&mapping, 0), last);
