@@ -33,6 +33,13 @@ pub(crate) enum StageName {
     Verifier,
 }
 
+/// What the first word can ask for instead of running a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// What these words of the language mean.
+    Doc(Vec<String>),
+}
+
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputFormat {
@@ -72,6 +79,10 @@ Examples:
 
   What does a line become? (needs no root)
     crumbs -d asm -e 'begin { printf(\"%d\\n\", 6 * 7); }'
+
+In place of a script (a script of that name is given as ./NAME):
+  crumbs list [PATTERN]    as -l                 crumbs doc [NAME]       what a word of the language means
+  crumbs fmt SCRIPT        as --fmt              crumbs explain CODE     what an error such as E0111 is about
 
 Exit status: 0, or the script's exit(code); 1 for a mistake in the script or its run; 2 for wrong usage.";
 
@@ -195,6 +206,21 @@ impl Args {
             Some(Mode::Format) => self.bpftrace.fmt = true,
             Some(Mode::Codegen | Mode::CompilerBench) | None => {}
         }
+    }
+
+    /// Takes over what the first word asks for, unless the script is given with -e or the word names one by a path.
+    pub(crate) fn take_command(&mut self) -> Option<Command> {
+        if self.program.is_some() || self.help {
+            return None;
+        }
+        match self.words.first()?.as_str() {
+            "list" => self.list = true,
+            "fmt" => self.bpftrace.fmt = true,
+            "doc" | "explain" => return Some(Command::Doc(self.words.split_off(1))),
+            _ => return None,
+        }
+        self.words.remove(0);
+        None
     }
 
     /// The stage to show.

@@ -6,6 +6,7 @@
 mod bpftrace_options;
 mod cli;
 mod compile;
+mod doc;
 mod fmt;
 mod info;
 mod list;
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
     process::share_heap();
     let mut args = cli::Args::parse();
     args.obey_mode();
-    match run(&args) {
+    let command = args.take_command();
+    match run(&args, command) {
         Ok(code) => ExitCode::from(code),
         Err(cli::Stop::Usage(message)) => {
             report::message(&format!("{message}\n\nFor more, try `crumbs --help`."));
@@ -37,7 +39,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &cli::Args) -> Result<u8, cli::Stop> {
+fn run(args: &cli::Args, command: Option<cli::Command>) -> Result<u8, cli::Stop> {
+    if let Some(cli::Command::Doc(words)) = command {
+        return doc::write(&words, args);
+    }
     if args.help {
         cli::write_help(&parameters::help(args));
         return Ok(0);

@@ -35,6 +35,7 @@ pub mod place;
 pub mod plan;
 pub mod probe_kind;
 pub mod probe_value;
+pub mod reference;
 pub mod shown;
 pub mod signature;
 pub mod similar;

@@ -240,6 +240,53 @@ fn lists_by_kind_script_and_type() {
 }
 
 #[test]
+fn words_of_the_language_are_explained() {
+    let run = |arguments: &[&str]| Crumbs::new().args(arguments).run();
+    let says = |arguments: &[&str], parts: &[&str]| {
+        let outcome = run(arguments);
+        assert_eq!(outcome.status, 0, "{outcome:?}");
+        for part in parts {
+            assert!(
+                outcome.stdout.contains(part),
+                "{arguments:?}: no `{part}` in {}",
+                outcome.stdout
+            );
+        }
+    };
+    says(&["doc", "hist"], &["hist: aggregation", "hist(value", "Example:"]);
+    says(&["doc", "i"], &["interval: kind of probe (also i)"]);
+    says(&["doc", "max_strlen"], &["config variable, 1024 unless set"]);
+    says(&["explain", "E0111"], &["E0111: a name is not known"]);
+    says(&["doc"], &["aggregations: count sum", "probes: begin end"]);
+    run(&["doc", "histt"]).refuses(&["histt", "hist"]);
+    // A script may have a parameter of that name.
+    Crumbs::script("begin { print($1); }")
+        .arg("doc")
+        .run()
+        .prints("doc\n\n\n");
+}
+
+#[test]
+fn scripts_are_formatted() {
+    let path = std::env::temp_dir().join(format!("crumbs-format-{}.bt", std::process::id()));
+    let name = path.to_str().unwrap();
+    std::fs::write(&path, "begin{print(1);// one\n}").unwrap();
+    let expected = "begin {\n    print(1); // one\n}\n";
+    let outcome = Crumbs::new().args(&["fmt", name]).run();
+    assert_eq!((outcome.stdout.as_str(), outcome.status), (expected, 0));
+    let outcome = Crumbs::new().args(&["--fmt", name, "-o", name]).run();
+    assert_eq!((outcome.stdout.as_str(), outcome.status), ("", 0));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+    std::fs::write(&path, "begin { print(1 }").unwrap();
+    Crumbs::new()
+        .args(&["fmt", name, "-o", name])
+        .run()
+        .refuses(&["E00"]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "begin { print(1 }");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
 fn help_teaches_by_example() {
     for option in ["--help", "-h"] {
         let outcome = Crumbs::new().arg(option).run();
