@@ -43,12 +43,12 @@ pub struct StructType {
 }
 
 impl StructType {
-    /// Alignment in bytes where values of it are kept: the greatest power of two up to 8 that divides the size. The
-    /// source's own alignment divides it or is greater than 8, and is not needed to copy bytes.
+    /// Alignment in bytes where values of it are kept: the greatest power of two up to 4 that divides the size, so
+    /// that a tuple has no gap before most structs. The source's own alignment is not needed to copy bytes.
     pub fn align(&self) -> u32 {
         match self.size {
             0 => 1,
-            size => 1 << size.trailing_zeros().min(3),
+            size => 1 << size.trailing_zeros().min(2),
         }
     }
 }

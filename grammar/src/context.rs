@@ -215,14 +215,18 @@ fn closing(tokens: &Tokens<'_>, at: usize) -> Option<usize> {
     None
 }
 
-/// The words that are read as types where a value could stand, by their spelling alone: the sized integers, C's words,
-/// and names that end in `_t`. What they mean is the compiler's business.
+/// The words that are read as types where a value could stand, by their spelling alone: the sized integers, those of the
+/// kernel too, C's words, and names that end in `_t`. What they mean is the compiler's business.
 pub(crate) fn is_type_word(word: &str) -> bool {
     let sized = |word: &str| matches!(word, "8" | "16" | "32" | "64");
     word.ends_with("_t")
         || word
             .strip_prefix("uint")
             .or_else(|| word.strip_prefix("int"))
+            .is_some_and(sized)
+        || word
+            .trim_start_matches("__")
+            .strip_prefix(['u', 's'])
             .is_some_and(sized)
         || matches!(
             word,

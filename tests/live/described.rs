@@ -44,7 +44,7 @@ fn parameters_have_names_and_types() {
             uprobe:PROGRAM:make { print(args); }"#
             .replace("print(*args.node.next)", "print(args.node.next.inner)");
         run(&script, &described(options)).prints(
-            "13 x\n13\n123 first 2\n[1,2,3]\n(67305985, 3, 5, -3)\n{ .first = 1, .second = 2 }\n0x0\n{ .count = 21 }\n\n\n",
+            "13 x\n13\n123 first 2\n[1,2,3]\n(67305985, 3, 5, 29)\n{ .first = 1, .second = 2 }\n0x0\n{ .count = 21 }\n\n\n",
         );
     }
 }

@@ -16,6 +16,7 @@ mod options;
 mod probes;
 mod process;
 mod series;
+mod shapes;
 mod signals;
 mod stacks;
 mod support;
