@@ -306,7 +306,9 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("src/cli.rs", &["pid"], "an option of the command line"),
     (
         "runtime/src/vm/event/parse.rs",
-        &["pid", "tid", "uid", "gid", "comm", "cpu", "cgroup"],
+        &[
+            "pid", "tid", "uid", "gid", "comm", "cpu", "cgroup", "kstack", "ustack",
+        ],
         "attributes of a synthetic event",
     ),
     ("runtime/src/words.rs", &["cgroup"], "a type of file system"),
@@ -321,6 +323,55 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
         "what an error says could not be done",
     ),
     (
+        "runtime/src/show/json.rs",
+        &[
+            "min", "max", "stats", "hist", "tseries", "printf", "time", "cat", "join",
+        ],
+        "names within the records of JSON",
+    ),
+    (
+        "compiler/src/aggregation/series.rs",
+        &["sum", "min", "max", "avg", "interval"],
+        "parameters of tseries, and what they can be",
+    ),
+    (
+        "compiler/src/aggregation/percentiles.rs",
+        &["count", "max"],
+        "names of the numbers that are shown",
+    ),
+    (
+        "compiler/src/probe_kind/own_signal.rs",
+        &["signal"],
+        "what the probe is of",
+    ),
+    (
+        "compiler/src/probe_kind/counter.rs",
+        &["cpu"],
+        "the other name of an event",
+    ),
+    ("compiler/src/config.rs", &["strlen"], "a name that was given up"),
+    (
+        "runtime/src/host/libraries.rs",
+        &["self"],
+        "the own process in /proc",
+    ),
+    (
+        "compiler/src/plan/attach.rs",
+        &["begin", "end", "test", "bench"],
+        "occasions, as the plan's dump writes them",
+    ),
+    (
+        "runtime/src/session/requests.rs",
+        &["test"],
+        "a word of the summary",
+    ),
+    ("src/cli.rs", &["test"], "an option of the command line"),
+    (
+        "runtime/src/kernel/attach/mod.rs",
+        &["interval"],
+        "what an error says could not be attached",
+    ),
+    (
         "compiler/src/aggregation/hist.rs",
         &["min", "max"],
         "parameters of lhist",
@@ -333,12 +384,12 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "compiler/src/target/fixture.rs",
-        &["end", "tracepoint"],
+        &["end", "tracepoint", "cgroup", "usdt"],
         "keywords of a recorded target",
     ),
     (
         "compiler/src/layout.rs",
-        &["uprobe", "tracepoint"],
+        &["uprobe", "kprobe", "tracepoint"],
         "names of ELF sections",
     ),
     (
@@ -349,7 +400,7 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("grammar/src/dump.rs", &["probe"], "a node of the syntax tree"),
     (
         "runtime/src/host/list.rs",
-        &["tracepoint", "uprobe", "uretprobe"],
+        &["tracepoint", "uprobe", "uretprobe", "usdt"],
         "the kinds whose places the host can enumerate",
     ),
 ];

@@ -20,7 +20,7 @@ mod numeric;
 mod percentiles;
 mod series;
 
-pub use percentiles::{at_share, quantiles};
+pub use percentiles::{COUNT, at_share, quantiles};
 
 /// Words in one chunk of a large keyed state: 64 bytes, the largest per-CPU value that the kernel's allocator does not
 /// refuse in bursts (measured on 6.12 to 7.2).

@@ -109,9 +109,14 @@ pub fn check(
     let places = places::plan(script, target, options, configured.settings.missing_probes);
     diagnostics.extend(places.diagnostics);
     let limits = [
-        ("max_probes", configured.max_probes, places.sites.len(), "places"),
         (
-            "max_bpf_progs",
+            config::MAX_PROBES,
+            configured.max_probes,
+            places.sites.len(),
+            "places",
+        ),
+        (
+            config::MAX_PROGRAMS,
             configured.max_programs,
             places.programs.len(),
             "programs",

@@ -196,7 +196,7 @@ pub static ALL: &[Variable] = &[
         "accepted for bpftrace scripts; the verifier's log is never cut"
     ),
     Variable {
-        name: "max_bpf_progs",
+        name: MAX_PROGRAMS,
         doc: "how many BPF programs a script may become; no limit unless it is set",
         default: "1024",
         set: |to, value| {
@@ -214,7 +214,7 @@ pub static ALL: &[Variable] = &[
         },
     },
     Variable {
-        name: "max_probes",
+        name: MAX_PROBES,
         doc: "how many places a script may be attached to; no limit unless it is set",
         default: "1024",
         set: |to, value| {
@@ -318,6 +318,11 @@ pub static ALL: &[Variable] = &[
         "accepted for old bpftrace scripts; decides nothing"
     ),
 ];
+
+/// How many places a script may be attached to.
+pub const MAX_PROBES: &str = "max_probes";
+/// How many BPF programs a script may become.
+pub const MAX_PROGRAMS: &str = "max_bpf_progs";
 
 /// Names that bpftrace has given up, and what they are now.
 pub static RENAMED: &[(&str, &str)] = &[

@@ -22,6 +22,7 @@ mod intrinsic;
 mod loops;
 mod maps;
 mod memory;
+mod outside;
 mod read;
 mod shared;
 mod text;

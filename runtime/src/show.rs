@@ -12,7 +12,7 @@ pub mod series;
 pub mod text;
 
 use crate::value::Value;
-use crumbs_compiler::aggregation::{Bucket, Presentation, Shown, Suffix, at_share};
+use crumbs_compiler::aggregation::{Bucket, COUNT, Presentation, Shown, Suffix, at_share};
 use crumbs_compiler::plan::MessageLevel;
 use crumbs_compiler::view::{MapView, Measure, Quantile};
 use std::cmp::Ordering;
@@ -159,7 +159,7 @@ impl Content {
             return;
         };
         let count = buckets.iter().map(|bucket| i128::from(bucket.count)).sum();
-        let mut fields = vec![("count".to_owned(), count)];
+        let mut fields = vec![(COUNT.to_owned(), count)];
         fields.extend(
             quantiles
                 .iter()

@@ -21,6 +21,9 @@ const SHOWN: [(u64, &str); 5] = [
     (9_990, "p99.9"),
 ];
 
+/// What the number of numbers is called. It has no unit.
+pub const COUNT: &str = "count";
+
 fn histogram(ty: &AggType) -> AggType {
     AggType {
         params: vec![5],
@@ -50,7 +53,7 @@ pub fn at_share(buckets: &[Bucket], share: u64) -> i128 {
 /// What is shown of a histogram: how many numbers, the quantiles, and the greatest.
 pub fn quantiles(buckets: &[Bucket]) -> Vec<(String, i128)> {
     let count: u64 = buckets.iter().map(|bucket| bucket.count).sum();
-    let mut fields = vec![("count".to_owned(), i128::from(count))];
+    let mut fields = vec![(COUNT.to_owned(), i128::from(count))];
     fields.extend(SHOWN.map(|(share, name)| (name.to_owned(), at_share(buckets, share))));
     fields.push(("max".to_owned(), at_rank(buckets, count.max(1))));
     fields

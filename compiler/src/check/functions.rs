@@ -72,29 +72,7 @@ impl Cx<'_> {
             let message = format!("more than {MAX_CALLS} calls of functions in one probe");
             return self.report(Diagnostic::error(&codes::BAD_FUNCTION, span, message));
         }
-        let values: Vec<Option<Expr>> = args
-            .iter()
-            .map(|arg| match arg {
-                ast::Arg::Expr(arg) => self.value(arg),
-                ast::Arg::Type(ty) => self.report(Diagnostic::error(
-                    &codes::BAD_FUNCTION,
-                    ty.span,
-                    "a type is no value to call a function with",
-                )),
-            })
-            .collect();
-        if args.len() != function.params.len() {
-            let message = format!(
-                "`{name}` takes {} argument{} and gets {}",
-                function.params.len(),
-                if function.params.len() == 1 { "" } else { "s" },
-                args.len()
-            );
-            return self.report(
-                Diagnostic::error(&codes::BAD_FUNCTION, span, message)
-                    .also(function.name.span, "defined here"),
-            );
-        }
+        let values = self.own_arguments(function, args, span)?;
         let first = self.program.vars.len() as u32;
         let visible = self.program.hide_variables();
         let nesting = self.program.nesting;
@@ -153,6 +131,37 @@ impl Cx<'_> {
             value,
         };
         Some(Expr { kind, ty, span })
+    }
+
+    /// As many values as the function takes.
+    fn own_arguments(
+        &mut self,
+        function: &ast::Function,
+        args: &[ast::Arg],
+        span: Span,
+    ) -> Option<Vec<Option<Expr>>> {
+        let value = |arg: &ast::Arg| match arg {
+            ast::Arg::Expr(arg) => self.value(arg),
+            ast::Arg::Type(ty) => self.report(Diagnostic::error(
+                &codes::BAD_FUNCTION,
+                ty.span,
+                "a type is no value to call a function with",
+            )),
+        };
+        let values: Vec<Option<Expr>> = args.iter().map(value).collect();
+        let wanted = function.params.len();
+        if args.len() == wanted {
+            return Some(values);
+        }
+        let message = format!(
+            "`{}` takes {wanted} argument{} and gets {}",
+            function.name.node,
+            if wanted == 1 { "" } else { "s" },
+            args.len()
+        );
+        self.report(
+            Diagnostic::error(&codes::BAD_FUNCTION, span, message).also(function.name.span, "defined here"),
+        )
     }
 
     /// A variable that always counts as assigned.

@@ -362,7 +362,7 @@ impl Cx<'_> {
 /// The type of the number that an aggregation shows.
 pub(super) fn reduced_type(agg: &AggType) -> Type {
     // A count is below 2^63, and its users mix it with literals.
-    if agg.signed || agg.aggregation().name() == "count" {
+    if agg.signed || !agg.aggregation().signature().takes_value {
         Type::I64
     } else {
         Type::U64

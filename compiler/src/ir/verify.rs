@@ -395,12 +395,7 @@ impl Checker<'_> {
             Op::MapPtr(map) => self.map_exists(map.0),
             Op::MapSelect { maps, .. } => maps.iter().for_each(|m| self.map_exists(m.0)),
             Op::SlotAddr(slot, offset) => self.slot(*slot, *offset),
-            Op::ElementAddr { count, stride, .. } => {
-                let bytes = u64::from(*count) * u64::from(*stride);
-                if !count.is_power_of_two() || *stride == 0 || bytes > i32::MAX as u64 {
-                    self.fault(format!("an array of {count} elements of {stride} bytes"));
-                }
-            }
+            Op::ElementAddr { count, stride, .. } => self.array(*count, *stride),
             Op::Call(helper, args) => self.call(helper.row().name, helper.row().args, args),
             Op::CallBounded {
                 helper,
@@ -415,6 +410,13 @@ impl Checker<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn array(&mut self, count: u32, stride: u32) {
+        let bytes = u64::from(count) * u64::from(stride);
+        if !count.is_power_of_two() || stride == 0 || bytes > i32::MAX as u64 {
+            self.fault(format!("an array of {count} elements of {stride} bytes"));
         }
     }
 

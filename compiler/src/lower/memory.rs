@@ -9,17 +9,14 @@
 
 use super::{BodyCx, VarHome};
 use crate::helper::Helper;
-use crate::hir::{Expr, ExprKind};
-use crate::ir::{BinOp, Cond, Op, Value, Width};
-use crate::plan::{LossKind, UNREADABLE};
+use crate::hir::{Expr, ExprKind, VarId};
+use crate::ir::{BinOp, Op, Slot, Value, Width};
 use crate::types::{Space, Type};
 
 /// Above this many bytes, memory is copied and zeroed by a helper instead of word by word.
 const INLINE_BYTES: u32 = 128;
 /// The same for memory that is not aligned to at least 4 bytes.
 const INLINE_UNALIGNED_BYTES: u32 = 24;
-/// Size of the pages that user memory is faulted in by. Larger pages only make the second touch superfluous.
-const PAGE: i64 = 4096;
 
 /// Where the bytes of a value come from.
 #[derive(Clone, Debug)]
@@ -135,26 +132,7 @@ impl BodyCx<'_> {
         match &expr.kind {
             ExprKind::Str(text) => Prepared::Text(text.clone()),
             ExprKind::Bytes(bytes) => Prepared::Bytes(bytes.clone()),
-            ExprKind::Var(var) => match self.var_value(*var) {
-                VarHome::Slot(slot) => {
-                    let now = Prepared::Memory {
-                        addr: self.ir.slot_addr(slot, 0),
-                        offset: 0,
-                        size,
-                    };
-                    self.kept(now, &expr.ty)
-                }
-                VarHome::Shared => {
-                    let slot = self.shared_var(*var);
-                    let now = Prepared::Memory {
-                        addr: self.ir.slot_addr(slot, 0),
-                        offset: 0,
-                        size,
-                    };
-                    self.kept(now, &expr.ty)
-                }
-                VarHome::Value(_) | VarHome::Zeros => Prepared::Zeros,
-            },
+            ExprKind::Var(var) => self.prepare_variable(*var, &expr.ty),
             ExprKind::MapValue { map, key } => {
                 let now = self.map_memory(*map, key.as_deref(), &expr.ty);
                 self.kept(now, &expr.ty)
@@ -204,26 +182,7 @@ impl BodyCx<'_> {
                 self.inlined(*locals, body);
                 self.prepare(value)
             }
-            ExprKind::Ternary(cond, a, b) => {
-                let slot = self.ir.slot(size);
-                let (yes, no) = (self.ir.block(), self.ir.block());
-                self.branch_on(cond, yes, no);
-                let write = |e| {
-                    let ty = &expr.ty;
-                    move |cx: &mut Self| {
-                        let prepared = cx.prepare(e);
-                        let addr = cx.ir.slot_addr(slot, 0);
-                        cx.fill(&prepared, ty, addr, 0, true);
-                        Vec::new()
-                    }
-                };
-                self.join((yes, write(&**a)), (no, write(&**b)));
-                Prepared::Memory {
-                    addr: self.ir.slot_addr(slot, 0),
-                    offset: 0,
-                    size,
-                }
-            }
+            ExprKind::Ternary(cond, a, b) => self.prepare_choice(cond, a, b, &expr.ty),
             _ => {
                 self.effect(expr);
                 Prepared::Zeros
@@ -247,6 +206,40 @@ impl BodyCx<'_> {
             addr,
             offset: 0,
             size,
+        }
+    }
+
+    fn prepare_variable(&mut self, var: VarId, ty: &Type) -> Prepared {
+        let slot = match self.var_value(var) {
+            VarHome::Slot(slot) => slot,
+            VarHome::Shared => self.shared_var(var),
+            VarHome::Value(_) | VarHome::Zeros => return Prepared::Zeros,
+        };
+        let now = self.slot_memory(slot, ty);
+        self.kept(now, ty)
+    }
+
+    fn prepare_choice(&mut self, cond: &Expr, a: &Expr, b: &Expr, ty: &Type) -> Prepared {
+        let slot = self.ir.slot(ty.size());
+        let (yes, no) = (self.ir.block(), self.ir.block());
+        self.branch_on(cond, yes, no);
+        let write = |e| {
+            move |cx: &mut Self| {
+                let prepared = cx.prepare(e);
+                let addr = cx.ir.slot_addr(slot, 0);
+                cx.fill(&prepared, ty, addr, 0, true);
+                Vec::new()
+            }
+        };
+        self.join((yes, write(a)), (no, write(b)));
+        self.slot_memory(slot, ty)
+    }
+
+    fn slot_memory(&mut self, slot: Slot, ty: &Type) -> Prepared {
+        Prepared::Memory {
+            addr: self.ir.slot_addr(slot, 0),
+            offset: 0,
+            size: ty.size(),
         }
     }
 
@@ -408,14 +401,8 @@ impl BodyCx<'_> {
                 offset: from_offset,
                 size: available,
             } => {
-                self.copy(*from, *from_offset, addr, offset, size.min(*available));
-                if size < *available && matches!(ty, Type::Str(_)) {
-                    let nul = self.ir.iconst(0);
-                    self.store_at(addr, offset + size - 1, Width::B1, nul);
-                }
-                if canonical && size > *available {
-                    self.zero(addr, offset + available, size - available);
-                }
+                let from = (*from, *from_offset, *available);
+                self.fill_from_memory(from, ty, addr, offset, canonical);
                 None
             }
             Prepared::ReadText {
@@ -451,19 +438,43 @@ impl BodyCx<'_> {
                 None
             }
             Prepared::Tuple(parts) => {
-                let mut end = 0;
-                for ((part, member), at) in parts.iter().zip(ty.members()).zip(ty.member_offsets()) {
-                    self.zero(addr, offset + end, at - end);
-                    self.fill(part, member, addr, offset + at, canonical);
-                    end = at + member.size();
-                }
-                self.zero(addr, offset + end, size - end);
+                self.fill_tuple(parts, ty, addr, offset, canonical);
                 None
             }
         }
     }
 
-    fn fill_text(&mut self, text: &[u8], size: u32, addr: Value, offset: u32, canonical: bool) {
+    /// From memory of the program: its address, an offset to it and how many bytes there are.
+    fn fill_from_memory(
+        &mut self,
+        (from, from_offset, available): (Value, u32, u32),
+        ty: &Type,
+        addr: Value,
+        offset: u32,
+        canonical: bool,
+    ) {
+        let size = ty.size();
+        self.copy(from, from_offset, addr, offset, size.min(available));
+        if size < available && matches!(ty, Type::Str(_)) {
+            let nul = self.ir.iconst(0);
+            self.store_at(addr, offset + size - 1, Width::B1, nul);
+        }
+        if canonical && size > available {
+            self.zero(addr, offset + available, size - available);
+        }
+    }
+
+    fn fill_tuple(&mut self, parts: &[Prepared], ty: &Type, addr: Value, offset: u32, canonical: bool) {
+        let mut end = 0;
+        for ((part, member), at) in parts.iter().zip(ty.members()).zip(ty.member_offsets()) {
+            self.zero(addr, offset + end, at - end);
+            self.fill(part, member, addr, offset + at, canonical);
+            end = at + member.size();
+        }
+        self.zero(addr, offset + end, ty.size() - end);
+    }
+
+    pub(super) fn fill_text(&mut self, text: &[u8], size: u32, addr: Value, offset: u32, canonical: bool) {
         let length = text.len().min(size as usize - 1);
         let mut bytes = text[..length].to_vec();
         bytes.push(0);
@@ -483,151 +494,6 @@ impl BodyCx<'_> {
             let value = self.ir.iconst(i64::from_le_bytes(word));
             self.store_at(addr, offset + at, width, value);
         }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "source and destination of one read")]
-    fn read_text(
-        &mut self,
-        address: Value,
-        length: Option<Value>,
-        space: Space,
-        size: u32,
-        addr: Value,
-        offset: u32,
-        canonical: bool,
-    ) -> Value {
-        if canonical {
-            self.zero(addr, offset, size);
-        } else {
-            // Empty text where nothing is read.
-            let nul = self.ir.iconst(0);
-            self.store_at(addr, offset, Width::B1, nul);
-        }
-        let (somewhere, failed, done) = (self.ir.block(), self.ir.block(), self.ir.block());
-        let result = self.ir.param(done);
-        let zero = self.ir.iconst(0);
-        let one = self.ir.iconst(1);
-        self.ir
-            .branch_with(Cond::Ne, address, zero, (somewhere, &[]), (done, &[one]));
-        self.ir.switch_to(somewhere);
-        let destination = self.address_at(addr, offset);
-        let helper = match space {
-            Space::User => Helper::ProbeReadUserStr,
-            Space::Kernel => Helper::ProbeReadKernelStr,
-        };
-        let first = self.read_str(helper, destination, length, size, address);
-        if self.sleepable && space == Space::User {
-            let retry = self.ir.block();
-            self.ir
-                .branch_with(Cond::SGe, first, zero, (done, &[first]), (retry, &[]));
-            self.ir.switch_to(retry);
-            self.fault_in(address);
-            let second = self.read_str(helper, destination, length, size, address);
-            self.ir
-                .branch_with(Cond::SGe, second, zero, (done, &[second]), (failed, &[]));
-        } else {
-            self.ir
-                .branch_with(Cond::SGe, first, zero, (done, &[first]), (failed, &[]));
-        }
-        self.ir.switch_to(failed);
-        self.count_loss(LossKind::Read);
-        self.fill_text(UNREADABLE.as_bytes(), size, addr, offset, canonical);
-        let length = self.ir.iconst(i64::from(size.min(UNREADABLE.len() as u32 + 1)));
-        self.ir.jump(done, &[length]);
-        self.ir.switch_to(done);
-        result
-    }
-
-    fn read_str(
-        &mut self,
-        helper: Helper,
-        to: Value,
-        length: Option<Value>,
-        size: u32,
-        from: Value,
-    ) -> Value {
-        match length {
-            Some(length) => self.ir.emit(Op::CallBounded {
-                helper,
-                args: vec![to, length, from],
-                bounded: 1,
-                max: size,
-            }),
-            None => {
-                let size = self.ir.iconst(i64::from(size));
-                self.ir.call(helper, &[to, size, from])
-            }
-        }
-    }
-
-    /// Waits for the page of an address and the one behind it.
-    pub(super) fn fault_in(&mut self, address: Value) {
-        let slot = self.ir.slot(8);
-        let to = self.ir.slot_addr(slot, 0);
-        let one = self.ir.iconst(1);
-        self.ir.call_effect(Helper::CopyFromUser, &[to, one, address]);
-        let last = self.ir.bin_imm(BinOp::Or, address, PAGE - 1);
-        let next = self.ir.bin_imm(BinOp::Add, last, 1);
-        self.ir.call_effect(Helper::CopyFromUser, &[to, one, next]);
-    }
-
-    pub(super) fn ctx_addr(&mut self, offset: u32) -> Value {
-        let ctx = self.ir.emit(Op::Ctx);
-        self.ir.bin_imm(BinOp::Add, ctx, i64::from(offset))
-    }
-
-    /// What a locator (`offset | size << 16`, include/trace/trace_events.h) at `at` points to.
-    fn dynamic_addr(&mut self, at: u32, relative: bool) -> Value {
-        let locator = self.record_field_u32(at);
-        let within = self.ir.bin_imm(BinOp::And, locator, 0xffff);
-        let base = self.ctx_addr(if relative { at + 4 } else { 0 });
-        self.ir.bin(BinOp::Add, base, within)
-    }
-
-    fn record_field_u32(&mut self, at: u32) -> Value {
-        match i16::try_from(at) {
-            Ok(offset) => self.ir.emit(Op::CtxLoad {
-                offset,
-                width: Width::B4,
-                signed: false,
-            }),
-            Err(_) => self.record_bytes(at, 4, false),
-        }
-    }
-
-    /// A scalar of the record that cannot be loaded at once, read by helper.
-    pub(super) fn record_bytes(&mut self, offset: u32, width: u8, signed: bool) -> Value {
-        let slot = self.ir.slot(8);
-        let to = self.ir.slot_addr(slot, 0);
-        let size = self.ir.iconst(i64::from(width));
-        let from = self.ctx_addr(offset);
-        self.zero(to, 0, 8);
-        self.ir.call_effect(Helper::ProbeReadKernel, &[to, size, from]);
-        let value = self.ir.load(to, 0, Width::B8);
-        let bits = width.saturating_mul(8);
-        if bits < 64 {
-            self.ir.emit(Op::Extend { bits, signed, value })
-        } else {
-            value
-        }
-    }
-
-    pub(super) fn read_record_text(
-        &mut self,
-        source: Value,
-        most: u32,
-        size: u32,
-        addr: Value,
-        offset: u32,
-        canonical: bool,
-    ) -> Value {
-        if canonical {
-            self.zero(addr, offset, size);
-        }
-        let destination = self.address_at(addr, offset);
-        let most = self.ir.iconst(i64::from(most));
-        self.ir
-            .call(Helper::ProbeReadKernelStr, &[destination, most, source])
     }
 
     /// The address, offset and size of canonical memory that holds a value.

@@ -13,15 +13,7 @@ impl BodyCx<'_> {
     pub(super) fn value(&mut self, expr: &Expr) -> Value {
         match &expr.kind {
             ExprKind::Const(value) => self.ir.iconst(*value),
-            ExprKind::Var(var) => match self.var_value(*var) {
-                VarHome::Value(value) => value,
-                VarHome::Shared => self.load_shared(*var),
-                VarHome::Slot(slot) => {
-                    let addr = self.ir.slot_addr(slot, 0);
-                    self.load_scalar(addr, 0, &expr.ty)
-                }
-                VarHome::Zeros => self.no_scalar(),
-            },
+            ExprKind::Var(var) => self.variable(*var, &expr.ty),
             ExprKind::Read {
                 address,
                 offset,
@@ -34,14 +26,7 @@ impl BodyCx<'_> {
             ExprKind::Builtin(id) => (id.row().lower)(self),
             ExprKind::Arg(n) => self.argument(*n),
             ExprKind::Context(offset) => self.context_word(*offset),
-            ExprKind::ReturnValue => {
-                let offset = self.target.arch().convention().result;
-                self.ir.emit(Op::CtxLoad {
-                    offset,
-                    width: Width::B8,
-                    signed: false,
-                })
-            }
+            ExprKind::ReturnValue => self.return_value(),
             ExprKind::RecordField {
                 offset,
                 width,
@@ -49,19 +34,7 @@ impl BodyCx<'_> {
             } => self.record_field(*offset, *width, *signed),
             ExprKind::SiteName => self.site(),
             ExprKind::Unary(op, operand) => self.unary(*op, operand, &expr.ty),
-            ExprKind::Arith(op, a, b) => {
-                let result = match self.signed_divisor(*op, b) {
-                    Some(by) => {
-                        let (value, remainder) = (self.value(a), *op == ArithOp::Mod);
-                        self.ir.emit(Op::SignedDiv { value, by, remainder })
-                    }
-                    None => {
-                        let (a_value, b_value) = self.operands(a, b);
-                        self.arith(*op, a_value, (b_value, b), is_signed(&a.ty))
-                    }
-                };
-                self.wrap(result, &expr.ty)
-            }
+            ExprKind::Arith(op, a, b) => self.arithmetic(*op, a, b, &expr.ty),
             ExprKind::Compare(op, a, b) if a.ty.is_scalar() => {
                 let (a_value, b_value) = (self.value(a), self.value(b));
                 self.ir.cmp(condition(*op, is_signed(&a.ty)), a_value, b_value)
@@ -111,6 +84,41 @@ impl BodyCx<'_> {
             | ExprKind::RecordDynamicText { .. }
             | ExprKind::RecordBytes { .. } => self.no_scalar(),
         }
+    }
+
+    fn return_value(&mut self) -> Value {
+        let offset = self.target.arch().convention().result;
+        self.ir.emit(Op::CtxLoad {
+            offset,
+            width: Width::B8,
+            signed: false,
+        })
+    }
+
+    fn variable(&mut self, var: VarId, ty: &Type) -> Value {
+        match self.var_value(var) {
+            VarHome::Value(value) => value,
+            VarHome::Shared => self.load_shared(var),
+            VarHome::Slot(slot) => {
+                let addr = self.ir.slot_addr(slot, 0);
+                self.load_scalar(addr, 0, ty)
+            }
+            VarHome::Zeros => self.no_scalar(),
+        }
+    }
+
+    fn arithmetic(&mut self, op: ArithOp, a: &Expr, b: &Expr, ty: &Type) -> Value {
+        let result = match self.signed_divisor(op, b) {
+            Some(by) => {
+                let (value, remainder) = (self.value(a), op == ArithOp::Mod);
+                self.ir.emit(Op::SignedDiv { value, by, remainder })
+            }
+            None => {
+                let (a_value, b_value) = self.operands(a, b);
+                self.arith(op, a_value, (b_value, b), is_signed(&a.ty))
+            }
+        };
+        self.wrap(result, ty)
     }
 
     /// For what the checker has excluded: an expression used as a scalar whose type is none.

@@ -4,6 +4,7 @@
 
 use super::{Content, Entry, Output, histogram, measure, series, write_message};
 use crate::value::Value;
+use crumbs_compiler::aggregation::COUNT;
 use crumbs_compiler::plan::MessageLevel;
 use crumbs_compiler::view::Measure;
 use std::io::{self, Write};
@@ -146,7 +147,7 @@ fn write_entry(name: &str, entry: &Entry, measure: &Measure, out: &mut Vec<u8>) 
 /// A number with a name: how many there are has no unit.
 fn field(name: &str, number: i128, measure: &Measure) -> String {
     match name {
-        "count" => number.to_string(),
+        COUNT => number.to_string(),
         _ => measure::whole(number, measure),
     }
 }

@@ -47,6 +47,17 @@ struct Made {
     bitfields: Vec<String>,
 }
 
+/// Bits of an integer type.
+fn bits(ty: &str) -> u64 {
+    match ty {
+        "_Bool" => 1,
+        ty if ty.contains("char") => 8,
+        ty if ty.contains("short") => 16,
+        ty if ty.contains("long") => 64,
+        _ => 32,
+    }
+}
+
 /// The members of a struct, some of them structs.
 fn body(numbers: &mut Numbers, made: &mut Made, next: &mut u32, path: &str, depth: u32) {
     made.text.push_str("{ ");
@@ -82,13 +93,7 @@ fn body(numbers: &mut Numbers, made: &mut Made, next: &mut u32, path: &str, dept
             }
             2..=5 => {
                 let ty = numbers.one(INTEGERS);
-                let most = match ty {
-                    "_Bool" => 1,
-                    ty if ty.contains("char") => 8,
-                    ty if ty.contains("short") => 16,
-                    ty if ty.contains("long") => 64,
-                    _ => 32,
-                };
+                let most = bits(ty);
                 if numbers.below(6) == 0 {
                     write!(made.text, "{ty} : {}; ", numbers.below(most + 1)).unwrap();
                 } else {
@@ -182,55 +187,68 @@ fn program(structs: &[Made]) -> String {
     format!("#include <stdio.h>\n#include <string.h>\n{types}\nint main(void) {{\n{main}return 0;\n}}\n")
 }
 
-#[test]
-fn structs_are_laid_out_as_gcc_does() {
-    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
-    let mut structs = Vec::new();
-    for i in 0..400 {
-        let mut made = Made {
-            text: String::new(),
-            fields: Vec::new(),
-            bitfields: Vec::new(),
-        };
-        let pack = numbers.one(&["", "", "", "1", "2", "4", "8"]);
-        if !pack.is_empty() {
-            writeln!(made.text, "#pragma pack(push, {pack})").unwrap();
-        }
-        write!(made.text, "struct s{i} ").unwrap();
-        body(&mut numbers, &mut made, &mut (i * 1000), "", 0);
-        let attribute = numbers.one(&[
-            "",
-            "",
-            "",
-            "__attribute__((packed))",
-            "__attribute__((aligned(16)))",
-            "__attribute__((packed, aligned(2)))",
-        ]);
-        writeln!(made.text, " {attribute};").unwrap();
-        if !pack.is_empty() {
-            made.text.push_str("#pragma pack(pop)\n");
-        }
-        structs.push(made);
+/// A struct of random members, `s` and its number.
+fn random_struct(numbers: &mut Numbers, i: u32) -> Made {
+    let mut made = Made {
+        text: String::new(),
+        fields: Vec::new(),
+        bitfields: Vec::new(),
+    };
+    let pack = numbers.one(&["", "", "", "1", "2", "4", "8"]);
+    if !pack.is_empty() {
+        writeln!(made.text, "#pragma pack(push, {pack})").unwrap();
+    }
+    write!(made.text, "struct s{i} ").unwrap();
+    body(numbers, &mut made, &mut (i * 1000), "", 0);
+    let attribute = numbers.one(&[
+        "",
+        "",
+        "",
+        "__attribute__((packed))",
+        "__attribute__((aligned(16)))",
+        "__attribute__((packed, aligned(2)))",
+    ]);
+    writeln!(made.text, " {attribute};").unwrap();
+    if !pack.is_empty() {
+        made.text.push_str("#pragma pack(pop)\n");
+    }
+    made
+}
+
+/// What a program prints; `None` where there is no gcc, or one for another machine.
+fn compiled_and_run(text: &str) -> Option<String> {
+    if !cfg!(target_arch = "x86_64") {
+        return None;
     }
     let directory = std::env::temp_dir().join(format!("crumbs-layout-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let (source, binary) = (directory.join("s.c"), directory.join("s"));
-    std::fs::write(&source, program(&structs)).unwrap();
+    std::fs::write(&source, text).unwrap();
     let gcc = Command::new("gcc")
         .args(["-w", "-O0", "-o"])
         .arg(&binary)
         .arg(&source)
         .status();
     if gcc.is_err() {
-        return; // There is no gcc here.
+        return None; // There is no gcc here.
     }
     assert!(gcc.unwrap().success());
     let printed = Command::new(&binary).output().unwrap();
     let printed = String::from_utf8(printed.stdout).unwrap();
     std::fs::remove_dir_all(&directory).unwrap();
-    if !cfg!(target_arch = "x86_64") {
-        return;
+    Some(printed)
+}
+
+#[test]
+fn structs_are_laid_out_as_gcc_does() {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut structs = Vec::new();
+    for i in 0..400 {
+        structs.push(random_struct(&mut numbers, i));
     }
+    let Some(printed) = compiled_and_run(&program(&structs)) else {
+        return;
+    };
     let mut lines = printed.lines();
     for (i, made) in structs.iter().enumerate() {
         let declared = good(&made.text);
