@@ -226,6 +226,10 @@ impl Host<KernelBackend> for Surroundings<'_> {
         Names::place(&mut self.symbols, pid, address)
     }
 
+    fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
+        self.symbols.build_id(pid, address)
+    }
+
     fn attach(&mut self, backend: &mut KernelBackend) -> Result<(), Error> {
         if let Some(watch) = self.watch.take() {
             backend.watch(watch)?;

@@ -242,14 +242,15 @@ pub static ALL: &[Variable] = &[
     ),
     Variable {
         name: "stack_mode",
-        doc: "how stacks are shown whose call does not say: bpftrace, perf or raw",
+        doc: "how stacks are shown whose call does not say: bpftrace, perf, raw or build_id",
         default: "bpftrace",
         set: |to, value| {
             to.stack_mode = match value {
                 "bpftrace" => StackMode::Bpftrace,
                 "perf" => StackMode::Perf,
                 "raw" => StackMode::Raw,
-                _ => return Err("`bpftrace`, `perf` or `raw`"),
+                "build_id" => StackMode::BuildId,
+                _ => return Err("`bpftrace`, `perf`, `raw` or `build_id`"),
             };
             Ok(())
         },

@@ -107,6 +107,8 @@ pub enum StackMode {
     Perf,
     /// The address.
     Raw,
+    /// Of user stacks the build id of the file, and the offset in it.
+    BuildId,
 }
 
 /// Width and signedness of an integer.

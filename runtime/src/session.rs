@@ -59,6 +59,10 @@ pub trait Host<B> {
     fn place(&mut self, _pid: Option<u32>, _address: u64) -> Place {
         Place::default()
     }
+    /// The build id of the file that an address of a process shows, in hexadecimal, and the offset in the file.
+    fn build_id(&mut self, _pid: u32, _address: u64) -> Option<(String, u64)> {
+        None
+    }
     /// The boot clock now, nanoseconds.
     fn now(&mut self) -> u64 {
         crate::sys_time::boot_clock_ns()
@@ -82,6 +86,10 @@ struct HostNames<'a, B>(&'a mut dyn Host<B>);
 impl<B> Names for HostNames<'_, B> {
     fn place(&mut self, pid: Option<u32>, address: u64) -> Place {
         self.0.place(pid, address)
+    }
+
+    fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
+        self.0.build_id(pid, address)
     }
 }
 

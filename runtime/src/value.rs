@@ -82,6 +82,7 @@ impl Lines {
             StackMode::Bpftrace => format!("        {place}"),
             StackMode::Perf => format!("\t{address:x} {place}"),
             StackMode::Raw => format!("{address:x}"),
+            StackMode::BuildId => place.to_owned(),
         })
     }
 
@@ -91,6 +92,7 @@ impl Lines {
             StackMode::Bpftrace => place.to_owned(),
             StackMode::Perf => format!("\t{address:x}{place}"),
             StackMode::Raw => format!("{address:x}"),
+            StackMode::BuildId => place.to_owned(),
         })
     }
 
@@ -107,6 +109,11 @@ impl Lines {
 pub trait Names {
     /// What lies at an address, of a process or the kernel.
     fn place(&mut self, pid: Option<u32>, address: u64) -> Place;
+
+    /// The build id of the file that an address of a process shows, in hexadecimal, and the offset in the file.
+    fn build_id(&mut self, _pid: u32, _address: u64) -> Option<(String, u64)> {
+        None
+    }
 }
 
 /// Names every address within a value.
@@ -136,6 +143,14 @@ pub fn name_addresses(value: &mut Value, names: &mut dyn Names) {
 impl Stack {
     fn lines(&self, names: &mut dyn Names) -> Lines {
         let line = |(depth, &address): (usize, &u64)| {
+            if self.mode == StackMode::BuildId {
+                let known = self.pid.and_then(|pid| names.build_id(pid, address));
+                let shown = match known {
+                    Some((id, offset)) => format!("{id} {offset:#x}"),
+                    None => format!("{address:x}"),
+                };
+                return (address, shown);
+            }
             // Above the innermost frame an address is where its function goes on: the call is before it. A call that
             // never returns may be the last of its function.
             let place = match depth {

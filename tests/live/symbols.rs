@@ -36,3 +36,26 @@ fn addresses_of_the_kernel() {
     evaluate("begin { print((kaddr(\"vfs_read\") == kaddr(\"vfs_read\"), (uint64)kaddr(\"vfs_read\") > 0xffff)); }")
         .prints("(true, true)\n\n\n");
 }
+
+#[test]
+fn stacks_by_build_id() {
+    needs!(no_tracing());
+    let outcome = trace(
+        "uprobe:PROGRAM:value { print(ustack(build_id, 1)); print(ustack(raw, 1)); }",
+        "value 1",
+    );
+    let lines: Vec<&str> = outcome.stdout.lines().filter(|line| !line.is_empty()).collect();
+    let [file, address] = lines[..] else {
+        panic!("{}", outcome.stdout);
+    };
+    let Some((id, offset)) = file.split_once(" 0x") else {
+        panic!("{file}");
+    };
+    assert!(
+        id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{file}"
+    );
+    let hex = |text| u64::from_str_radix(text, 16).unwrap();
+    // Both are the same place within its page.
+    assert_eq!(hex(offset) % 4096, hex(address) % 4096);
+}

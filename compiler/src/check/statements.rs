@@ -8,6 +8,7 @@ use super::uses::{alike, alike_keys};
 use crate::codes;
 use crate::hir::{Expr, ExprKind, Stmt, StmtKind, VarId};
 use crate::plan::{AfterPrint, EventId, EventKind, MapId};
+use crate::shown::Shown;
 use crate::types::Type;
 use crate::visit::has_effects;
 use crumbs_grammar::ast::{self, BinaryOp};
@@ -384,6 +385,9 @@ pub(super) fn described(ty: &Type) -> String {
     match ty {
         Type::Void => "nothing".to_owned(),
         Type::Str(_) => "string".to_owned(),
+        Type::Shown(Shown::Process | Shown::Error | Shown::Signal | Shown::Syscall) => {
+            "text that is only found when it is shown".to_owned()
+        }
         Type::Tuple(members) => {
             let members: Vec<_> = members.iter().map(described).collect();
             format!("({})", members.join(", "))

@@ -9,6 +9,7 @@ use crate::plan::ProgramKind;
 use crate::shown::Shown;
 use crate::target::Arch;
 use crate::types::{IntType, Space, Type};
+use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
 
 pub(super) const CPID: Function = Function {
@@ -74,6 +75,31 @@ fn usermode(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     })
 }
 
+/// The name of the current process or thread, where `of` asks for that: it can be told at once.
+fn own_name(cx: &mut Cx<'_>, call: &Call<'_>, of: &ast::Expr) -> Option<Expr> {
+    let named = match &of.kind {
+        ast::ExprKind::Ident(name) => name,
+        ast::ExprKind::Call { name, args } if args.is_empty() => &name.node,
+        _ => return None,
+    };
+    let span = call.span;
+    let expr = |kind| ast::Expr { kind, span };
+    let field = |of, name: &str| {
+        expr(ast::ExprKind::Field(
+            Box::new(of),
+            ast::Name::new(name.to_owned(), span),
+        ))
+    };
+    match named.as_str() {
+        builtin::TID => cx.value(&expr(ast::ExprKind::Ident(builtin::COMM.to_owned()))),
+        builtin::PID if cx.target().kernel_type("struct", "task_struct").is_ok() => {
+            let task = expr(ast::ExprKind::Ident("curtask".to_owned()));
+            cx.value(&field(field(task, "group_leader"), builtin::COMM))
+        }
+        _ => None,
+    }
+}
+
 fn comm(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     let Some(pid) = call.args.first() else {
         let id = builtin::by_name(&call.name.node)?;
@@ -83,6 +109,9 @@ fn comm(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
             span: call.span,
         });
     };
+    if let Some(known) = own_name(cx, call, pid) {
+        return Some(known);
+    }
     let pid = number(cx, pid, "a process id")?;
     let pid = cx.converted(pid, &Type::U32);
     Some(cx.converted(pid, &Type::Shown(Shown::Process)))

@@ -81,10 +81,11 @@ fn stack(cx: &mut Cx<'_>, call: &Call<'_>, user: bool) -> Option<Expr> {
             "bpftrace" => StackMode::Bpftrace,
             "perf" => StackMode::Perf,
             "raw" => StackMode::Raw,
+            "build_id" => StackMode::BuildId,
             _ => {
                 let message = format!("`{word}` is no way to show a stack");
                 let diagnostic = Diagnostic::error(&codes::ARGUMENT_TYPE, *span, message);
-                return cx.report(diagnostic.help("there are `bpftrace`, `perf` and `raw`"));
+                return cx.report(diagnostic.help("there are `bpftrace`, `perf`, `raw` and `build_id`"));
             }
         };
         args = rest;

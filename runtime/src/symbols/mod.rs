@@ -12,6 +12,7 @@ use blazesym::symbolize::source::{Elf, Kernel, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use crumbs_compiler::plan::Plan;
 use spaces::{Mapping, Spaces};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// What lies at an address.
@@ -53,6 +54,8 @@ impl Place {
 pub struct Symbols {
     symbolizer: Symbolizer,
     spaces: Spaces,
+    /// Of the files that were asked for.
+    build_ids: HashMap<PathBuf, Option<String>>,
     events: Option<MmapEvents>,
     /// Events of processes that were lost: names may be missing.
     lost: u64,
@@ -74,6 +77,7 @@ impl Default for Symbols {
                 .enable_inlined_fns(false)
                 .build(),
             spaces: Spaces::default(),
+            build_ids: HashMap::new(),
             events: None,
             lost: 0,
         }
@@ -146,17 +150,26 @@ impl Symbols {
         self.symbolize(&source, Input::AbsAddr(address))
     }
 
-    /// What lies at an address of a process.
-    pub fn user(&mut self, pid: u32, address: u64) -> Place {
+    /// The build id of the file that an address of a process shows, in hexadecimal, and the offset in the file.
+    pub fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
+        let (path, _, offset) = self.file(pid, address)?;
+        let read = |path: &PathBuf| {
+            let id = blazesym::helper::read_elf_build_id(path).ok().flatten()?;
+            Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
+        };
+        let id = self.build_ids.entry(path).or_insert_with_key(read).clone()?;
+        Some((id, offset))
+    }
+
+    /// The file that an address of a process shows, what the process calls it, and the offset in it.
+    fn file(&mut self, pid: u32, address: u64) -> Option<(PathBuf, String, u64)> {
         if self.spaces.find(pid, address).is_none() {
             self.update();
             if self.spaces.find(pid, address).is_none() {
                 self.read_maps(pid);
             }
         }
-        let Some((mapping, offset)) = self.spaces.find(pid, address) else {
-            return Place::default();
-        };
+        let (mapping, offset) = self.spaces.find(pid, address)?;
         let shown = mapping.path.display().to_string();
         // The process may see another file of that name than we do.
         let of_process = PathBuf::from(format!("/proc/{pid}/root{shown}"));
@@ -164,6 +177,14 @@ impl Symbols {
             of_process
         } else {
             mapping.path.clone()
+        };
+        Some((path, shown, offset))
+    }
+
+    /// What lies at an address of a process.
+    pub fn user(&mut self, pid: u32, address: u64) -> Place {
+        let Some((path, shown, offset)) = self.file(pid, address) else {
+            return Place::default();
         };
         let mut elf = Elf::new(path);
         elf.debug_syms = false;
@@ -197,6 +218,10 @@ impl Names for Symbols {
             Some(pid) => self.user(pid, address),
             None => self.kernel(address),
         }
+    }
+
+    fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
+        Self::build_id(self, pid, address)
     }
 }
 
