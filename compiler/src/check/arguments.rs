@@ -45,9 +45,9 @@ impl Cx<'_> {
         };
         let argument = probe_value::name_of(Role::Argument).trim_end_matches('N');
         self.report(match what {
-            Role::Record => diagnostic.help(format!(
-                "without it the arguments are `{argument}0`, `{argument}1`, …"
-            )),
+            Role::Record => {
+                diagnostic.help(format!("here the arguments are `{argument}0`, `{argument}1`, …"))
+            }
             _ => diagnostic.help(format!("say what it points to: `((struct NAME *){name})->FIELD`")),
         })
     }

@@ -11,6 +11,9 @@ mod functions;
 mod info;
 mod lines;
 mod object;
+#[cfg(test)]
+mod tests;
+
 use super::elf::Image;
 use convert::is_structure;
 use crumbs_compiler::ctype::{Field, StructId};

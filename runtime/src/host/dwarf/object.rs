@@ -104,6 +104,17 @@ impl Object {
         decompress_to_vec_zlib_with_limit(packed, usize::try_from(size).ok()?).ok()
     }
 
+    /// Where the sections with debug information lie in the file.
+    #[cfg(test)]
+    pub(super) fn debug_ranges(&self) -> Vec<std::ops::Range<usize>> {
+        let mut ranges: Vec<_> = (self.sections.iter())
+            .filter(|(name, section)| name.starts_with(b".debug") && section.sh_size > 0)
+            .map(|(_, section)| section.sh_offset as usize..(section.sh_offset + section.sh_size) as usize)
+            .collect();
+        ranges.sort_by_key(|range| range.start);
+        ranges
+    }
+
     /// The build id that the linker gave it.
     pub(super) fn build_id(&self) -> Option<Vec<u8>> {
         const GNU_BUILD_ID: u32 = 3;
