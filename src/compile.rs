@@ -168,7 +168,6 @@ fn options(source: &Source, args: &Args, command_pid: Option<u32>) -> Result<Opt
         follow_tree: args.follows_tree()?,
         config: environment(),
         library: crumbs_probe_library::MODULES,
-        include_dirs: args.bpftrace.include_dirs.clone(),
         includes: args.bpftrace.includes.clone(),
     })
 }

@@ -24,7 +24,7 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Level of the verifier's log for `-d verifier`: every instruction (`BPF_LOG_LEVEL1`) and statistics
@@ -67,6 +67,7 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         let target = HostTarget::new(HostOptions {
             pid: args.pid,
             programs: args.command.as_deref().map(child::programs).unwrap_or_default(),
+            home: Path::new(&source.name).parent().map(Path::to_owned),
             debug_directories: args.bpftrace.debug_directories(),
             attaching: is_run,
             include_dirs: args.bpftrace.include_dirs.iter().map(PathBuf::from).collect(),

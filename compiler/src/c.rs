@@ -22,6 +22,7 @@ use std::sync::Arc;
 mod constant;
 mod ctype;
 mod declarator;
+mod expansion;
 mod layout;
 mod lexer;
 mod parse;
@@ -35,6 +36,9 @@ mod words;
 /// So many mistakes are told of one script's C text.
 const MAX_MISTAKES: usize = 10;
 
+/// So many times as much as a script's own headers may the machine's expand to.
+const SYSTEM_BUDGET: usize = 16;
+
 /// What a C text declares.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Declarations {
@@ -46,10 +50,13 @@ pub struct Declarations {
     pub typedefs: HashMap<String, Type>,
     /// Constants of enums and macros.
     pub constants: HashMap<String, Constant>,
-    /// Whether a header of the system or the kernel (`#include <…>`) was asked for: its names come from the kernel's own
-    /// description of its types, so one that is missing there may be a macro.
-    pub has_system_headers: bool,
+    /// The headers of the machine (`#include <…>`) that were asked for and not read: their types come from the kernel's
+    /// own description, so a name that is missing there may be a macro.
+    pub system_headers: Vec<String>,
 }
+
+/// From this number on, structs are those of headers of the machine.
+pub const SYSTEM_STRUCTS: u32 = 1 << 31;
 
 impl Declarations {
     /// The type of this tag, or of this typedef where `keyword` is empty.
@@ -63,7 +70,10 @@ impl Declarations {
     /// The members of a declared struct.
     pub fn fields(&self, id: StructId) -> Option<&Arc<[Field]>> {
         match id {
-            StructId::Declared(index) => self.structs.get(index as usize).map(|(_, fields)| fields),
+            StructId::Declared(index) => {
+                let index = index & !SYSTEM_STRUCTS;
+                self.structs.get(index as usize).map(|(_, fields)| fields)
+            }
             _ => None,
         }
     }
@@ -87,6 +97,25 @@ pub fn declarations(
     texts: &[&Spanned<String>],
     target: &dyn Target,
 ) -> (Declarations, Vec<Diagnostic>) {
+    read(includes, texts, target, false)
+}
+
+/// The same with the headers of the machine, as far as they can be found and understood: what is wrong with them is passed
+/// over. Structs are numbered from [`SYSTEM_STRUCTS`] on.
+pub fn with_system_headers(
+    includes: &[String],
+    texts: &[&Spanned<String>],
+    target: &dyn Target,
+) -> Declarations {
+    read(includes, texts, target, true).0
+}
+
+fn read(
+    includes: &[String],
+    texts: &[&Spanned<String>],
+    target: &dyn Target,
+    reads_system: bool,
+) -> (Declarations, Vec<Diagnostic>) {
     if texts.is_empty() && includes.is_empty() {
         return (Declarations::default(), Vec::new());
     }
@@ -94,10 +123,19 @@ pub fn declarations(
         arch: target.arch(),
         kernel: target.kernel(),
         target: Some(target),
-        id: StructId::Declared,
+        id: if reads_system {
+            |id| StructId::Declared(id | SYSTEM_STRUCTS)
+        } else {
+            StructId::Declared
+        },
         keeps_functions: false,
+        asks_kernel: !reads_system,
     };
     let mut preprocessor = Preprocessor::new(&outside);
+    preprocessor.reads_system = reads_system;
+    if reads_system {
+        preprocessor.budget *= SYSTEM_BUDGET;
+    }
     for name in includes {
         let line = match target.header(name, None) {
             Err(TargetError::NotFound { .. }) => format!("#include <{name}>\n"),
@@ -133,6 +171,7 @@ pub fn recorded(text: &str, arch: Arch) -> Result<(Declarations, Vec<KernelFunct
         target: None,
         id: |id| StructId::Kernel { object: 0, id },
         keeps_functions: true,
+        asks_kernel: true,
     };
     let mut preprocessor = Preprocessor::new(&outside);
     preprocessor.text(text, Origin::Script(0));
@@ -166,6 +205,7 @@ pub fn named_type(text: &str, target: &dyn Target) -> Option<Type> {
         target: Some(target),
         id: StructId::Declared,
         keeps_functions: false,
+        asks_kernel: true,
     };
     let tokens = tokens(text, Origin::Script(0));
     let mut tables = Tables::default();
@@ -247,7 +287,7 @@ fn declared(
         tags,
         typedefs,
         constants,
-        has_system_headers: preprocessor.has_system_headers,
+        system_headers: std::mem::take(&mut preprocessor.system_headers),
     }
 }
 
@@ -308,12 +348,16 @@ struct Outside<'a> {
     id: fn(u32) -> StructId,
     /// Whether signatures of functions are wanted.
     keeps_functions: bool,
+    /// Whether the kernel is asked for types and constants. The machine's headers have their own, and would ask for
+    /// thousands.
+    asks_kernel: bool,
 }
 
 impl Outside<'_> {
     /// The type of a tag, or a typedef where `keyword` is empty, and its alignment.
     fn known(&self, keyword: &str, name: &str) -> Option<(Type, u32)> {
-        let ty = self.target?.kernel_type(keyword, name).ok()?;
+        let target = self.target.filter(|_| self.asks_kernel)?;
+        let ty = target.kernel_type(keyword, name).ok()?;
         let align = self.align(&ty, 0);
         Some((ty, align))
     }
@@ -347,7 +391,8 @@ impl Outside<'_> {
 
     /// A constant of the kernel's enums, or of a header that everybody knows.
     fn constant(&self, name: &str) -> Option<i64> {
-        let kernel = self.target.and_then(|target| target.kernel_constant(name));
+        let target = self.target.filter(|_| self.asks_kernel);
+        let kernel = target.and_then(|target| target.kernel_constant(name));
         kernel
             .map(|(_, value)| value)
             .or_else(|| well_known::constant(name))
@@ -378,8 +423,19 @@ impl Outside<'_> {
         })
     }
 
+    /// The path and the text of `<name>` in the directories that the user named.
+    fn included_header(&self, name: &str) -> Option<(String, String)> {
+        self.target?.included_header(name)
+    }
+
+    /// The path and the text of `<name>` among the headers of the machine.
+    fn system_header(&self, name: &str) -> Option<(String, String)> {
+        self.target?.system_header(name)
+    }
+
     fn unknown_type(&self, name: &str, place: Place) -> Mistake {
-        let similar = match self.target.map(|target| target.kernel_type("", name)) {
+        let target = self.target.filter(|_| self.asks_kernel);
+        let similar = match target.map(|target| target.kernel_type("", name)) {
             Some(Err(TargetError::NotFound { similar, .. })) => similar,
             _ => Vec::new(),
         };
@@ -389,7 +445,7 @@ impl Outside<'_> {
     }
 
     fn where_types_come_from(&self) -> &'static str {
-        "headers in angle brackets are not read: types come from the script itself and from the kernel's BTF"
+        "types come from the script itself, its own headers (-I names their directories) and the kernel's BTF"
     }
 
     /// The macros that are always there: name, parameters, body.

@@ -29,7 +29,7 @@ use crate::types::Type;
 use crumbs_grammar::codes::TOO_MANY;
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
 use crumbs_grammar::source::Sources;
-use crumbs_grammar::span::Span;
+use crumbs_grammar::span::{Span, Spanned};
 use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
 use cx::{ProgramCx, Stage};
 use facts::{Facts, KeyFact};
@@ -136,7 +136,7 @@ pub fn check(
         sources,
         functions,
         target,
-        types: Environment::new(declared, target),
+        types: Environment::new(declared, &options.includes, &texts, target),
         options,
         configured,
         sites: places.sites,
@@ -332,7 +332,7 @@ fn ordered(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
 }
 
 /// The C text that an item is.
-fn c_text(item: &ast::Item) -> Option<&crumbs_grammar::span::Spanned<String>> {
+fn c_text(item: &ast::Item) -> Option<&Spanned<String>> {
     match item {
         ast::Item::C(text) => Some(text),
         _ => None,

@@ -162,7 +162,8 @@ codes! {
     BAD_C = "E0350", "a C declaration cannot be understood",
         "The text in front of the probes is C: struct, union, enum and typedef, `#define` of constants, `#if`, and \
          `#include \"header.h\"`. It is read by crumbs itself, so extensions of C compilers other than `packed` and `aligned` \
-         are not known. Headers in angle brackets are accepted but not read: their types come from the kernel's BTF.",
+         are not known. Types of headers in angle brackets come from the kernel's BTF; such headers are read where -I names \
+         their directory, and the machine's own when a name is found nowhere else.",
         "struct a { int x y; };\nbegin { print(1); }";
     UNKNOWN_TYPE_OF_PLACE = "E0140", "nothing says which type a place has",
         "All that is assigned here is computed from itself. Assign a first value.",

@@ -19,8 +19,6 @@ pub struct Options {
     pub command_pid: Option<u32>,
     /// Whether what the traced process or command starts is traced too (`--follow tree`).
     pub follow_tree: bool,
-    /// Directories in which C headers are looked for besides the script's own (`-I`), in order.
-    pub include_dirs: Vec<String>,
     /// C headers that are included in front of the script (`--include`), in order.
     pub includes: Vec<String>,
     /// Config variables that are set from outside (environment, flags), which win over the script's: name in lower

@@ -435,6 +435,14 @@ pub trait Target {
             searched: Vec::new(),
         })
     }
+    /// The header `<name>` in the directories that the user named for headers: its path and its text.
+    fn included_header(&self, _name: &str) -> Option<(String, String)> {
+        None
+    }
+    /// The header `<name>` among those that the machine has for its C compiler: its path and its text.
+    fn system_header(&self, _name: &str) -> Option<(String, String)> {
+        None
+    }
     /// The kernel functions of this name that BTF describes, in one module (`vmlinux` for the kernel proper) or all.
     ///
     /// # Errors

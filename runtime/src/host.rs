@@ -37,6 +37,7 @@ use crumbs_compiler::target::{
 use crumbs_compiler::types::Type;
 use dwarf::Lines;
 use elf::{Image, Images};
+use headers::Headers;
 use libraries::SearchPath;
 use refusal::{io_error, unreadable};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -67,6 +68,8 @@ pub struct HostOptions {
     pub loader_cache: Option<PathBuf>,
     /// The mount point of tracefs instead of the usual ones.
     pub tracefs: Option<PathBuf>,
+    /// The script's directory; the working directory is searched in any case.
+    pub home: Option<PathBuf>,
     /// Directories with separate debug files, searched before the usual one.
     pub debug_directories: Vec<PathBuf>,
     /// Where C headers are looked for that are not beside what includes them.
@@ -132,6 +135,13 @@ impl HostTarget {
     /// Whether a process or program is traced.
     fn is_for_process(&self) -> bool {
         self.options.pid.is_some() || !self.options.programs.is_empty()
+    }
+
+    fn headers(&self) -> Headers {
+        Headers {
+            directories: self.options.include_dirs.clone(),
+            home: self.options.home.clone(),
+        }
     }
 
     fn image(&self, binary: &Binary) -> Result<Rc<Image>, TargetError> {
@@ -550,6 +560,18 @@ impl Target for HostTarget {
         })
     }
 
+    fn header(&self, name: &str, from: Option<&str>) -> Result<(String, String), TargetError> {
+        self.headers().quoted(name, from)
+    }
+
+    fn included_header(&self, name: &str) -> Option<(String, String)> {
+        self.headers().included(name)
+    }
+
+    fn system_header(&self, name: &str) -> Option<(String, String)> {
+        headers::of_machine(name, self.arch())
+    }
+
     fn import(&self, importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
         imports::files(importer, path)
     }
@@ -579,10 +601,6 @@ impl Target for HostTarget {
             similar: Vec::new(),
             searched: vec![binary.path.clone()],
         })
-    }
-
-    fn header(&self, name: &str, from: Option<&str>) -> Result<(String, String), TargetError> {
-        headers::read(name, from, &self.options.include_dirs)
     }
 
     fn kernel_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {

@@ -473,3 +473,44 @@ fn options_of_bpftrace() {
         "{outcome:?}"
     );
 }
+
+#[test]
+fn headers_are_looked_for_where_the_user_says() {
+    needs!(no_tracing());
+    let directory = crate::support::directory();
+    let named = directory.join("named/deep");
+    std::fs::create_dir_all(&named).unwrap();
+    std::fs::write(
+        named.join("first.h"),
+        "#include \"second.h\"\n#define FIRST (SECOND(1) + 1)\nstruct pair { char a; struct single b; };\n",
+    )
+    .unwrap();
+    std::fs::write(
+        named.join("second.h"),
+        "#ifndef GUARD\n#define GUARD\n#define SECOND(n) (40 + n)\nstruct single { long c; };\n#endif\n",
+    )
+    .unwrap();
+    let named = directory.join("named");
+    let named = named.to_str().unwrap();
+    let body = "begin { printf(\"%d %d\\n\", FIRST, sizeof(struct pair)); }";
+    for include in [
+        "#include <deep/first.h>\n",
+        "#include \"deep/first.h\"\n#include <deep/second.h>\n",
+    ] {
+        let script = format!("{include}{body}");
+        let run = Crumbs::script(&script).args(&["-I", named]).run();
+        run.prints("42 16\n\n\n");
+    }
+    let run = Crumbs::script(body)
+        .args(&["-I", named, "--include", "deep/first.h"])
+        .run();
+    run.prints("42 16\n\n\n");
+    // Beside the script.
+    let script = directory.join("script.bt");
+    std::fs::write(&script, format!("#include \"named/deep/first.h\"\n{body}")).unwrap();
+    Crumbs::new().arg(&script).run().prints("42 16\n\n\n");
+    let run = Crumbs::script("#include \"deep/firts.h\"\nbegin { }")
+        .args(&["-I", named])
+        .run();
+    run.refuses(&["there is no header `deep/firts.h`", "named"]);
+}

@@ -60,6 +60,33 @@ impl Token {
     }
 }
 
+impl Kind {
+    /// As it can be written. Numbers are decimal, whatever they were.
+    pub(super) fn spelling(&self) -> String {
+        match self {
+            Self::Ident(name) => name.to_string(),
+            Self::Int {
+                value,
+                unsigned,
+                long,
+                ..
+            } => {
+                let suffix = match (unsigned, long) {
+                    (true, true) => "UL",
+                    (true, false) => "U",
+                    (false, true) => "L",
+                    (false, false) => "",
+                };
+                format!("{value}{suffix}")
+            }
+            Self::Char(value) => value.to_string(),
+            Self::Str(text) => format!("\"{text}\""),
+            Self::Punct(punct) => (*punct).to_owned(),
+            Self::Other(c) => c.to_string(),
+        }
+    }
+}
+
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -4,8 +4,8 @@
 //! are defined at the end. Bounded: headers nest [`DEPTH`] deep and have [`MAX_HEADERS`] bytes together, macros expand to
 //! [`BUDGET`] tokens, so no text takes more than time linear in those.
 //!
-//! `#` and `##` in macros are not taken: a macro with them is an error where it is used. Headers in angle brackets are not
-//! read (their types come from the kernel's BTF).
+//! Headers in angle brackets that lie in a directory which the user named are read as the script's own. Others are only
+//! noted: their types come from the kernel's BTF, and [`super::system`] reads them when a name is found nowhere else.
 
 use super::ctype::Tables;
 use super::lexer::{Kind, Origin, Place, Token, tokens};
@@ -15,17 +15,56 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// How deep headers, and macros in one another, may nest.
-const DEPTH: usize = 64;
+pub(super) const DEPTH: usize = 64;
 /// How many bytes of headers are read.
 const MAX_HEADERS: usize = 1 << 24;
 /// How many tokens macros may expand to.
-const BUDGET: usize = 1 << 20;
+pub(super) const BUDGET: usize = 1 << 20;
+
+/// The parameter that stands for all arguments that are left.
+const REST: &str = "__VA_ARGS__";
+
+/// What `#if` can ask with parentheses. But for headers the answer is no: these are about C compilers.
+const QUESTIONS: &[&str] = &[
+    "__has_include",
+    "__has_include_next",
+    "__has_attribute",
+    "__has_builtin",
+    "__has_feature",
+    "__has_extension",
+    "__has_c_attribute",
+    "__has_cpp_attribute",
+    "__has_warning",
+];
+
+/// A header as `#include` names it.
+enum Named {
+    /// `"file.h"`
+    Quoted(String),
+    /// `<linux/file.h>`
+    Angled(String),
+}
+
+/// The header that these tokens name.
+fn header_name(tokens: &[Token]) -> Option<Named> {
+    match &tokens.first()?.kind {
+        Kind::Str(name) => Some(Named::Quoted(name.to_string())),
+        Kind::Punct("<") => {
+            let end = tokens.iter().position(|token| token.is(">"))?;
+            let name = tokens[1..end].iter().map(|token| token.kind.spelling());
+            Some(Named::Angled(name.collect()))
+        }
+        _ => None,
+    }
+}
 
 /// A macro.
 #[derive(Clone, Debug)]
 pub(super) struct Macro {
     /// Its parameters; `None` where it is used without parentheses.
     pub params: Option<Vec<Rc<str>>>,
+    /// Whether the last parameter takes all arguments that are left.
+    pub variadic: bool,
     pub body: Vec<Token>,
     pub place: Place,
     /// In which order they were defined.
@@ -58,12 +97,14 @@ pub(super) struct Preprocessor<'a> {
     header_bytes: usize,
     /// How many headers are open.
     nesting: usize,
-    budget: usize,
-    /// Whether a header in angle brackets was asked for.
-    pub has_system_headers: bool,
+    pub(super) budget: usize,
+    /// Whether the machine's own headers are read, too.
+    pub reads_system: bool,
+    /// The headers in angle brackets that were asked for and not read.
+    pub system_headers: Vec<String>,
 }
 
-type Outcome<T> = Result<T, Mistake>;
+pub(super) type Outcome<T> = Result<T, Mistake>;
 
 impl<'a> Preprocessor<'a> {
     /// With the macros that are always there.
@@ -81,12 +122,13 @@ impl<'a> Preprocessor<'a> {
             header_bytes: 0,
             nesting: 0,
             budget: BUDGET,
-            has_system_headers: false,
+            reads_system: false,
+            system_headers: Vec::new(),
         };
         for (name, params, body) in outside.predefined() {
             let body = tokens(&body, Origin::Script(0));
             let params = (!params.is_empty()).then(|| params.iter().map(|&name| name.into()).collect());
-            preprocessor.define(name.into(), params, body, Place::default());
+            preprocessor.define(name.into(), params, false, body, Place::default());
         }
         preprocessor
     }
@@ -152,7 +194,7 @@ impl<'a> Preprocessor<'a> {
                 });
                 return holds.map(|_| ());
             }
-            "elif" | "else" | "endif" => return self.next_branch(word, rest, place),
+            "elif" | "elifdef" | "elifndef" | "else" | "endif" => return self.next_branch(word, rest, place),
             _ if !self.is_active() => return Ok(()),
             "define" => self.definition(rest, place)?,
             "undef" => {
@@ -160,7 +202,7 @@ impl<'a> Preprocessor<'a> {
                     self.macros.remove(name);
                 }
             }
-            "include" => self.include(rest, place)?,
+            "include" | "include_next" => self.include(rest, place)?,
             "pragma" => self.pragma(rest, place)?,
             "error" => {
                 return Err(Mistake::new(place, "the C text stops here by an `#error`"));
@@ -179,38 +221,65 @@ impl<'a> Preprocessor<'a> {
         if word != "if" {
             let name = rest.first().and_then(Token::ident);
             let name = name.ok_or_else(|| Mistake::new(place, format!("`#{word}` wants a name")))?;
-            return Ok(self.macros.contains_key(name) == (word == "ifdef"));
+            return Ok(self.is_defined(name) == (word == "ifdef"));
         }
         let mut replaced = Vec::new();
         let mut rest = rest;
         while let Some((token, behind)) = rest.split_first() {
             rest = behind;
-            if token.ident().is_none_or(|name| name.as_ref() != "defined") {
-                replaced.push(token.clone());
-                continue;
-            }
-            let (name, taken) = match rest {
-                [open, name, close, ..] if open.is("(") && close.is(")") => (name.ident(), 3),
-                [name, ..] => (name.ident(), 1),
-                [] => (None, 0),
-            };
-            let name = name.ok_or_else(|| Mistake::new(token.place, "`defined` wants a name"))?;
-            rest = &rest[taken..];
-            replaced.push(Token {
+            let number = |value: bool| Token {
                 kind: Kind::Int {
-                    value: self.macros.contains_key(name).into(),
+                    value: value.into(),
                     unsigned: false,
                     long: true,
                     decimal: true,
                 },
                 ..token.clone()
-            });
+            };
+            match token.ident().map(|name| name.as_ref()) {
+                Some("defined") => {
+                    let (name, taken) = match rest {
+                        [open, name, close, ..] if open.is("(") && close.is(")") => (name.ident(), 3),
+                        [name, ..] => (name.ident(), 1),
+                        [] => (None, 0),
+                    };
+                    let name = name.ok_or_else(|| Mistake::new(token.place, "`defined` wants a name"))?;
+                    rest = &rest[taken..];
+                    replaced.push(number(self.is_defined(name)));
+                }
+                Some(question) if QUESTIONS.contains(&question) => {
+                    let wants = || Mistake::new(token.place, format!("`{question}` wants parentheses"));
+                    let open = rest.first().is_some_and(|open| open.is("("));
+                    let close = rest.iter().position(|close| close.is(")"));
+                    let close = close.filter(|_| open).ok_or_else(wants)?;
+                    let what = &rest[1..close];
+                    rest = &rest[close + 1..];
+                    let is_header = question.starts_with("__has_include");
+                    replaced.push(number(is_header && self.has_header(what, place)));
+                }
+                _ => replaced.push(token.clone()),
+            }
         }
         let mut expanded = Vec::new();
         self.expand(&replaced, &mut Vec::new(), &mut expanded)?;
         let mut tables = Tables::default();
         let mut parser = Parser::new(&expanded, &[], &mut tables, self.outside, place);
         Ok(parser.condition()? != 0)
+    }
+
+    fn is_defined(&self, name: &str) -> bool {
+        self.macros.contains_key(name) || QUESTIONS.contains(&name)
+    }
+
+    /// Whether `#include` would find a header.
+    fn has_header(&self, name: &[Token], place: Place) -> bool {
+        match header_name(name) {
+            Some(Named::Quoted(name)) => self.outside.header(&name, None, place).is_ok(),
+            Some(Named::Angled(name)) => {
+                self.outside.included_header(&name).is_some() || self.outside.system_header(&name).is_some()
+            }
+            None => false,
+        }
     }
 
     fn next_branch(&mut self, word: &str, rest: &[Token], place: Place) -> Outcome<()> {
@@ -222,7 +291,7 @@ impl<'a> Preprocessor<'a> {
         let wanted = !condition.taken && self.is_active();
         let holds = match word {
             "else" => Ok(wanted),
-            _ if wanted => self.holds("if", rest, place),
+            _ if wanted => self.holds(word.trim_start_matches("el"), rest, place),
             _ => Ok(false),
         };
         condition.active = *holds.as_ref().unwrap_or(&false);
@@ -235,31 +304,46 @@ impl<'a> Preprocessor<'a> {
         let name = rest.first().and_then(Token::ident);
         let name = Rc::clone(name.ok_or_else(|| Mistake::new(place, "`#define` wants a name"))?);
         let mut body = &rest[1..];
-        let mut params = None;
+        let (mut params, mut variadic) = (None, false);
         if body.first().is_some_and(|open| open.is("(") && !open.spaced) {
             let close = body.iter().position(|token| token.is(")"));
             let close = close.ok_or_else(|| Mistake::new(place, "the macro's parameters have no `)`"))?;
-            let names = body[1..close].iter().filter(|token| !token.is(","));
-            params = Some(
-                names
-                    .map(|token| match &token.kind {
-                        Kind::Ident(name) => Rc::clone(name),
-                        _ => "...".into(),
-                    })
-                    .collect(),
-            );
+            let mut names: Vec<Rc<str>> = Vec::new();
+            let mut after_name = false;
+            for token in &body[1..close] {
+                match &token.kind {
+                    // GNU: `args...` names what is left.
+                    Kind::Punct("...") if after_name => variadic = true,
+                    Kind::Punct("...") => {
+                        variadic = true;
+                        names.push(REST.into());
+                    }
+                    Kind::Ident(name) => names.push(Rc::clone(name)),
+                    _ => {}
+                }
+                after_name = token.ident().is_some();
+            }
+            params = Some(names);
             body = &body[close + 1..];
         }
-        self.define(name, params, body.to_vec(), place);
+        self.define(name, params, variadic, body.to_vec(), place);
         Ok(())
     }
 
-    fn define(&mut self, name: Rc<str>, params: Option<Vec<Rc<str>>>, body: Vec<Token>, place: Place) {
+    fn define(
+        &mut self,
+        name: Rc<str>,
+        params: Option<Vec<Rc<str>>>,
+        variadic: bool,
+        body: Vec<Token>,
+        place: Place,
+    ) {
         let order = self.macros.len();
         self.macros.insert(
             name,
             Macro {
                 params,
+                variadic,
                 body,
                 place,
                 order,
@@ -268,21 +352,37 @@ impl<'a> Preprocessor<'a> {
     }
 
     fn include(&mut self, rest: &[Token], place: Place) -> Outcome<()> {
-        let name = match rest.first().map(|token| &token.kind) {
-            Some(Kind::Str(name)) => name.to_string(),
-            Some(Kind::Punct("<")) => {
-                self.has_system_headers = true;
-                return Ok(());
+        let mut expanded = Vec::new();
+        let mut name = header_name(rest);
+        if name.is_none() {
+            // The name may be a macro's.
+            self.expand(rest, &mut Vec::new(), &mut expanded)?;
+            name = header_name(&expanded);
+        }
+        let (name, (path, text)) = match name {
+            Some(Named::Quoted(name)) => {
+                let from = place
+                    .header
+                    .and_then(|(number, _)| self.headers.get(number as usize));
+                let found = self.outside.header(&name, from.map(String::as_str), place)?;
+                (name, found)
             }
-            _ => {
+            Some(Named::Angled(name)) => {
+                let found = self.outside.included_header(&name);
+                let found = found.or_else(|| self.outside.system_header(&name).filter(|_| self.reads_system));
+                match found {
+                    Some(found) => (name, found),
+                    None => {
+                        self.system_headers.push(name);
+                        return Ok(());
+                    }
+                }
+            }
+            None => {
                 return Err(Mistake::new(place, "`#include` wants a file")
                     .help("write `#include \"file.h\"` or `#include <linux/file.h>`"));
             }
         };
-        let from = place
-            .header
-            .and_then(|(number, _)| self.headers.get(number as usize));
-        let (path, text) = self.outside.header(&name, from.map(String::as_str), place)?;
         if self.once.contains(&path) {
             return Ok(());
         }
@@ -346,127 +446,4 @@ impl<'a> Preprocessor<'a> {
         }
         Ok(())
     }
-
-    /// Expands the macros in `tokens`, but for the `active` ones, which are being expanded.
-    pub(super) fn expand(
-        &mut self,
-        tokens: &[Token],
-        active: &mut Vec<Rc<str>>,
-        out: &mut Vec<Token>,
-    ) -> Outcome<()> {
-        let mut at = 0;
-        while let Some(token) = tokens.get(at) {
-            at += 1;
-            let too_much = || Mistake::new(token.place, "macros expand to too much");
-            self.budget = self.budget.checked_sub(1).ok_or_else(too_much)?;
-            let known = token.ident().filter(|name| !active.contains(name));
-            let Some((name, used)) = known.and_then(|name| Some((name, self.macros.get(name)?))) else {
-                out.push(token.clone());
-                continue;
-            };
-            if active.len() >= DEPTH {
-                return Err(Mistake::new(
-                    token.place,
-                    "macros expand to too many others in one another",
-                ));
-            }
-            let mut body = used.body.clone();
-            if let Some(params) = used.params.clone() {
-                if !tokens.get(at).is_some_and(|open| open.is("(")) {
-                    out.push(token.clone());
-                    continue;
-                }
-                let (args, behind) = arguments(tokens, at, token)?;
-                at = behind;
-                body = self.substituted(token, &params, &body, args, active)?;
-            }
-            // A mistake in what a macro becomes is shown where it is used.
-            for part in &mut body {
-                part.place = token.place;
-            }
-            active.push(Rc::clone(name));
-            let done = self.expand(&body, active, out);
-            active.pop();
-            done?;
-        }
-        Ok(())
-    }
-
-    /// A macro's body with its arguments put in, which are expanded first.
-    fn substituted(
-        &mut self,
-        name: &Token,
-        params: &[Rc<str>],
-        body: &[Token],
-        args: Vec<Vec<Token>>,
-        active: &mut Vec<Rc<str>>,
-    ) -> Outcome<Vec<Token>> {
-        let none = params.is_empty() && args.iter().all(Vec::is_empty);
-        if args.len() != params.len() && !none {
-            let message = format!("the macro {} takes {} arguments", name.kind, params.len());
-            return Err(Mistake::new(name.place, message).label(format!("{} are given", args.len())));
-        }
-        if body
-            .iter()
-            .any(|token| token.is("#") || token.is("##") || params.iter().any(|p| p.as_ref() == "..."))
-        {
-            let message = format!("the macro {} cannot be used here", name.kind);
-            return Err(Mistake::new(name.place, message)
-                .label("it has `#`, `##` or `...`, which are not supported")
-                .help("write out what it stands for"));
-        }
-        // An argument's own depth counts too, else calls in calls in calls would overflow the stack.
-        let mut expanded = Vec::with_capacity(args.len());
-        active.push("".into());
-        for arg in &args {
-            let mut to = Vec::new();
-            if let Err(mistake) = self.expand(arg, active, &mut to) {
-                active.pop();
-                return Err(mistake);
-            }
-            expanded.push(to);
-        }
-        active.pop();
-        let mut out = Vec::new();
-        for token in body {
-            let param = token
-                .ident()
-                .and_then(|name| params.iter().position(|param| param == name));
-            match param.and_then(|param| expanded.get(param)) {
-                Some(arg) => out.extend(arg.iter().cloned()),
-                None => out.push(token.clone()),
-            }
-            if out.len() > BUDGET {
-                return Err(Mistake::new(name.place, "macros expand to too much"));
-            }
-        }
-        Ok(out)
-    }
-}
-
-/// The arguments of a macro's use whose `(` is at `open`, and where they end.
-fn arguments(tokens: &[Token], open: usize, name: &Token) -> Outcome<(Vec<Vec<Token>>, usize)> {
-    let mut args = vec![Vec::new()];
-    let mut depth = 0usize;
-    for (at, token) in tokens.iter().enumerate().skip(open) {
-        match &token.kind {
-            Kind::Punct("(") => depth += 1,
-            Kind::Punct(")") if depth == 1 => return Ok((args, at + 1)),
-            Kind::Punct(")") => depth -= 1,
-            Kind::Punct(",") if depth == 1 => {
-                args.push(Vec::new());
-                continue;
-            }
-            _ => {}
-        }
-        if depth > 1 || !token.is("(") {
-            args.last_mut()
-                .into_iter()
-                .for_each(|arg| arg.push(token.clone()));
-        }
-    }
-    Err(Mistake::new(
-        name.place,
-        format!("the arguments of {} have no `)`", name.kind),
-    ))
 }

@@ -25,6 +25,14 @@ fn target() -> FixtureTarget {
         struct point { int x, y; };\n\
         #define ORIGIN 0\n\
         end\n\
+        header <linux/game.h>\n\
+        #include <linux/missing.h>\n\
+        typedef nowhere_t broken;\n\
+        struct event { int time; short value; };\n\
+        enum { GAME_START = 40, GAME_STOP };\n\
+        #define GAME_VERSION (GAME_STOP + 1)\n\
+        #define GAME_OF(x) (x << 8 | GAME_VERSION)\n\
+        end\n\
         header wrong.h\n\
         struct good { int x; };\n\
         struct bad { unknown_t x; };\n\
@@ -271,13 +279,102 @@ fn headers() {
             })
         )
     );
-    assert!(!declared.has_system_headers);
-    assert!(good("#include <linux/fs.h>\n").has_system_headers);
+    assert!(declared.system_headers.is_empty());
+    assert_eq!(good("#include <linux/fs.h>\n").system_headers, ["linux/fs.h"]);
     let (message, about) = mistake("#include \"wrong.h\"\n");
     assert_eq!(message, "wrong.h:2: there is no type `unknown_t`");
     assert_eq!(about, "include");
     let (message, _) = mistake("#include \"shape.h\"\n");
     assert_eq!(message, "there is no header `shape.h`");
+}
+
+#[test]
+fn macros_make_text_and_tokens() {
+    let number = |text: &str| match good(text).constants.get("X") {
+        Some(Constant::Int(value, _)) => *value,
+        other => panic!("{text}: {other:?}"),
+    };
+    for (text, expected) in [
+        ("#define GLUE(a, b) a##b\n#define AB 7\n#define X GLUE(A, B)\n", 7),
+        ("#define GLUE(a, b) a ## b\n#define X GLUE(1, 2UL)\n", 12),
+        // Arguments are replaced, but not where they are joined.
+        (
+            "#define ONE 1\n#define A1 5\n#define GLUE(a, b) a##b\n#define NEXT(a, b) GLUE(a, b)\n#define X NEXT(A, ONE)\n",
+            5,
+        ),
+        (
+            "#define A_ONE 6\n#define ONE 1\n#define GLUE(a, b) a##b\n#define X GLUE(A_, ONE)\n",
+            6,
+        ),
+        ("#define ALL(...) (0 + __VA_ARGS__)\n#define X ALL(4)\n", 4),
+        (
+            "#define LAST(a, b) b\n#define PASS(...) LAST(__VA_ARGS__)\n#define X PASS(1, 2)\n",
+            2,
+        ),
+        (
+            "#define F(a, rest...) G(a, ##rest)\n#define G(a, ...) a\n#define X F(3)\n",
+            3,
+        ),
+        (
+            "#define twice(x) ((x) * 2)\n#define NAME twice\n#define X NAME(21)\n",
+            42,
+        ),
+        (
+            "#define JOIN(a) a##_T##YPE\n#define MY_TYPE 8\n#define X JOIN(MY)\n",
+            8,
+        ),
+        (
+            "#if __has_include(\"shapes.h\") && !__has_include(<none.h>) && defined(__has_include)\n#define X 1\n#endif\n",
+            1,
+        ),
+        ("#ifdef A\n#define X 1\n#elifndef B\n#define X 2\n#endif\n", 2),
+        (
+            "#if __has_attribute(packed)\n#define X 1\n#else\n#define X 2\n#endif\n",
+            2,
+        ),
+        (
+            "#define FILE \"shapes.h\"\n#include FILE\n#define X (sizeof(struct point))\n",
+            8,
+        ),
+        ("/* a\n#define X 1 */\n#define X \\\n 3 // three\n", 3),
+    ] {
+        assert_eq!(number(text), expected, "{text}");
+    }
+    let text = good("#define S(x) #x\n#define X S(a + \"b\")\n");
+    assert_eq!(text.constants["X"], Constant::Str("a + \"b\"".into()));
+    let declared = good("#define FIELD(type, name) type name##_field\nstruct a { FIELD(int, x); };\n");
+    assert_eq!(members(&declared, "struct", "a"), "struct a 4: int32 x_field@0");
+    let (message, _) = mistake("#define P(a, b) a##b\nint P(x, +);\n");
+    assert_eq!(message, "in the macro `P`, `##` makes `x+`, which is no token");
+}
+
+#[test]
+fn headers_of_the_machine_are_read_as_far_as_they_can_be() {
+    let text = "#include <linux/game.h>\n#define MINE GAME_OF(2)\nstruct own { struct event *e; };\n";
+    let first = good(text);
+    assert_eq!(first.system_headers, ["linux/game.h"]);
+    assert!(first.lookup("struct", "event").is_some_and(|ty| ty.size() == 0));
+    let declared = with_system_headers(&[], &[&spanned(text)], &target());
+    assert_eq!(
+        members(&declared, "struct", "event"),
+        "struct event 8: int32 time@0 int16 value@4"
+    );
+    assert_eq!(
+        members(&declared, "struct", "own"),
+        "struct own 8: struct event* e@0"
+    );
+    let value = |name: &str| match declared.constants.get(name) {
+        Some(Constant::Int(value, _) | Constant::Enum(_, value)) => *value,
+        other => panic!("{name}: {other:?}"),
+    };
+    assert_eq!(
+        [value("GAME_STOP"), value("GAME_VERSION"), value("MINE")],
+        [41, 42, 554]
+    );
+    let Some(Type::Struct(of)) = declared.lookup("struct", "event") else {
+        panic!("no struct");
+    };
+    assert!(matches!(of.id, StructId::Declared(SYSTEM_STRUCTS..)));
 }
 
 #[test]
@@ -347,7 +444,7 @@ fn mistakes_say_what_and_where() {
         ("#if F(1)\n#endif\n", "the macro `F` is not known", "F"),
         (
             "#define S(x) #x\nstruct a { int v[S(1)]; };",
-            "the macro `S` cannot be used here",
+            "expected a number",
             "S",
         ),
         (

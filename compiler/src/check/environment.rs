@@ -3,7 +3,7 @@
 //! In: what the script declares in C, and the target. Out: types, fields and constants by name. What the script declares
 //! wins over the kernel's, as in bpftrace. The types of the language itself (`int32`, `string`) are not here.
 
-use crate::c::{Constant, Declarations};
+use crate::c::{self, Constant, Declarations, SYSTEM_STRUCTS};
 use crate::codes;
 use crate::ctype::{Field, StructId, StructType};
 use crate::probe_kind::did_you_mean;
@@ -11,13 +11,19 @@ use crate::probe_value::{self, Role};
 use crate::target::{Binary, Target, TargetError};
 use crate::types::Type;
 use crumbs_grammar::diagnostic::Diagnostic;
-use crumbs_grammar::span::Span;
-use std::cell::RefCell;
+use crumbs_grammar::span::{Span, Spanned};
+use std::cell::{OnceCell, RefCell};
 use std::sync::Arc;
 
 /// Where the types of a script come from.
 pub struct Environment<'a> {
     declared: Declarations,
+    /// The headers that the user includes.
+    includes: Vec<String>,
+    /// The C text of the script.
+    texts: Vec<Spanned<String>>,
+    /// What it declares with the headers of the machine, which are read when a name is found nowhere else.
+    system: OnceCell<Declarations>,
     target: &'a dyn Target,
     /// The traced program or library, whose types come before the kernel's.
     binary: Option<Binary>,
@@ -26,10 +32,18 @@ pub struct Environment<'a> {
 }
 
 impl<'a> Environment<'a> {
-    /// What `declared` and `target` know.
-    pub fn new(declared: Declarations, target: &'a dyn Target) -> Self {
+    /// What `declared`, which `includes` and `texts` declare, and `target` know.
+    pub fn new(
+        declared: Declarations,
+        includes: &[String],
+        texts: &[&Spanned<String>],
+        target: &'a dyn Target,
+    ) -> Self {
         Self {
             declared,
+            includes: includes.to_vec(),
+            texts: texts.iter().map(|text| (*text).clone()).collect(),
+            system: OnceCell::new(),
             target,
             binary: None,
             args: RefCell::default(),
@@ -56,7 +70,10 @@ impl<'a> Environment<'a> {
             .map(|binary| self.target.binary_type(binary, keyword, name));
         match of_binary {
             Some(Ok(ty)) => Ok(ty),
-            _ => self.target.kernel_type(keyword, name),
+            _ => self.target.kernel_type(keyword, name).or_else(|error| {
+                let system = self.system().and_then(|system| system.lookup(keyword, name));
+                system.cloned().ok_or(error)
+            }),
         }
     }
 
@@ -67,6 +84,7 @@ impl<'a> Environment<'a> {
     pub fn fields(&self, id: StructId) -> Result<Arc<[Field]>, TargetError> {
         let args = self.args.borrow();
         let known = match id {
+            StructId::Declared(SYSTEM_STRUCTS..) => self.system().and_then(|system| system.fields(id)),
             StructId::Args(index) => args.get(index as usize).map(|(_, fields)| fields),
             _ => self.declared.fields(id),
         };
@@ -84,11 +102,26 @@ impl<'a> Environment<'a> {
         if let Some((of, value)) = self.target.kernel_constant(name) {
             return Some(Constant::Enum(of, value));
         }
+        if self.declared.system_headers.is_empty() {
+            return None;
+        }
         let arch = self.target.arch();
         let well_known =
-            || crate::c::well_known::constant(name).or_else(|| crate::shown::syscall_number(name, arch));
-        let value = self.declared.has_system_headers.then(well_known).flatten()?;
-        Some(Constant::Int(value, Type::I64))
+            crate::c::well_known::constant(name).or_else(|| crate::shown::syscall_number(name, arch));
+        match well_known {
+            Some(value) => Some(Constant::Int(value, Type::I64)),
+            None => self.system()?.constants.get(name).cloned(),
+        }
+    }
+
+    /// What is declared with the headers of the machine; `None` where the script asks for none.
+    fn system(&self) -> Option<&Declarations> {
+        if self.declared.system_headers.is_empty() {
+            return None;
+        }
+        let texts: Vec<&Spanned<String>> = self.texts.iter().collect();
+        let read = || c::with_system_headers(&self.includes, &texts, self.target);
+        Some(self.system.get_or_init(read))
     }
 
     /// The struct of a probe's arguments: `size` bytes with these members. Equal members give the same struct.
@@ -117,10 +150,10 @@ impl<'a> Environment<'a> {
             TargetError::NotFound { similar, .. } => {
                 let diagnostic = Diagnostic::error(&codes::UNKNOWN_TYPE, span, message);
                 let diagnostic = did_you_mean(diagnostic, &similar);
-                if self.declared.has_system_headers {
+                if !self.declared.system_headers.is_empty() {
                     diagnostic.help(
-                        "headers in angle brackets are not read: their types come from the kernel's BTF, which has none \
-                         of this name; declare it in the script",
+                        "types of headers in angle brackets come from the kernel's BTF and the headers of this machine, \
+                         which have none of this name; declare it in the script",
                     )
                 } else {
                     diagnostic

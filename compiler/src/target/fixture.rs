@@ -32,7 +32,7 @@
 //! ssize_t vfs_read(struct file *file, char __user *buf, size_t count, loff_t *pos);
 //! end
 //!
-//! header shapes.h                               # the text of a header that scripts include by this name
+//! header shapes.h                               # the text of a header that scripts include by this name (or `<name>`)
 //! struct point { int x, y; };
 //! end
 //! ```
@@ -391,6 +391,11 @@ impl Target for FixtureTarget {
             ));
         }
         Ok(found)
+    }
+
+    fn system_header(&self, name: &str) -> Option<(String, String)> {
+        let text = self.files.get(&format!("<{name}>"))?;
+        Some((name.to_owned(), text.clone()))
     }
 
     fn header(&self, name: &str, _from: Option<&str>) -> Result<(String, String), TargetError> {
