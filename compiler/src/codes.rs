@@ -224,6 +224,10 @@ codes! {
         "A variable exists to the end of the block that assigns it first. One that is used behind that block exists in all of \
          the probe instead, as in scripts of old; `let $x;` before the block says so.",
         "begin { if (pid) { $x = 1; } print($x); }";
+    INDIRECT_FUNCTION = "W0207", "a probe on a function that chooses another",
+        "Functions such as `memcpy` of the C library exist in several versions for different processors. What has their name \
+         chooses one of them when a program is started; calls then reach that directly.",
+        "uprobe:libc:memcpy { @ = count(); }";
     BAD_LOOP = "E0320", "a loop cannot be made",
         "Loops are `for $i : a..b`, `for ($kv : @map)` over a map with keys, `while (condition)` and `unroll(n)` with a literal \
          from 1 to 100. Seven can stand in each other.",

@@ -12,6 +12,7 @@ use crate::usdt::Argument;
 use crumbs_grammar::ast::AttachPart;
 use crumbs_grammar::diagnostic::{Code, Diagnostic};
 use crumbs_grammar::span::Span;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 mod counter;
@@ -194,6 +195,8 @@ pub struct Point<'a> {
     pub pid: Option<u32>,
     /// Whether a process or command is traced.
     pub traced: bool,
+    /// What its author should know although it stands for places.
+    pub warnings: RefCell<Vec<Diagnostic>>,
 }
 
 /// One place that an attach point stands for.

@@ -269,3 +269,25 @@ fn places_of_static_probes_share_programs() {
     assert_eq!(programs("@[probe] = count();"), 1);
     assert!(programs("@ = sum(arg0);") > 3);
 }
+
+/// The C library has `memcpy` in several versions; what has the name only chooses one.
+#[test]
+fn functions_that_choose_others_are_warned_about() {
+    needs!(no_tracing());
+    let warned = |script: &str| {
+        let outcome = Crumbs::script(script).args(&["--dry-run"]).run();
+        assert_eq!(outcome.status, 0, "{outcome:?}");
+        outcome
+            .stderr
+            .contains("`chosen` stands for one of several functions")
+    };
+    let program = program();
+    let path = program.display();
+    assert!(warned(&format!("uprobe:{path}:chosen {{ @ = count(); }}")));
+    for what in ["value", "chos*"] {
+        assert!(
+            !warned(&format!("uprobe:{path}:{what} {{ @ = count(); }}")),
+            "{what}"
+        );
+    }
+}

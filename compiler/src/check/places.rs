@@ -21,6 +21,7 @@ use crate::target::{Binary, Target, TargetError};
 use crate::usdt::Argument;
 use crumbs_grammar::ast::{self, AttachPart};
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -237,11 +238,14 @@ impl<'a> PlaceCx<'a, '_> {
             unsafe_allowed: self.options.allow_unsafe,
             pid: self.options.pid,
             traced: self.options.pid.or(self.options.command_pid).is_some(),
+            warnings: RefCell::default(),
         };
         let Some(kind) = probe_kind::by_name(&kind_part.text) else {
             return self.of_kinds(kind_part, &point);
         };
-        kind.expand(&point, self.target)
+        let places = kind.expand(&point, self.target);
+        self.out.diagnostics.append(&mut point.warnings.take());
+        places
             .map(|places| places.into_iter().map(|place| (kind, place)).collect())
             .map_err(|failure| (Some(kind), self.failed(failure)))
     }

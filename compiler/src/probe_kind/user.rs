@@ -83,7 +83,7 @@ pub(super) fn expand(
         on_return,
         what,
         target,
-        unsafe_allowed: point.unsafe_allowed,
+        point,
         literal_binary: binaries.len() == 1,
         places: Vec::new(),
     };
@@ -204,7 +204,7 @@ struct Expansion<'a> {
     on_return: bool,
     what: &'a AttachPart,
     target: &'a dyn Target,
-    unsafe_allowed: bool,
+    point: &'a Point<'a>,
     literal_binary: bool,
     places: Vec<Place>,
 }
@@ -227,6 +227,9 @@ impl Expansion<'_> {
                 };
                 for function in &functions {
                     self.check_offset(binary, function, *offset)?;
+                    if function.indirect {
+                        self.warn_indirect(binary, name);
+                    }
                     let literal = self.literal_binary;
                     self.place(binary, &self.what.text, name, function.offset + offset, literal);
                 }
@@ -288,7 +291,7 @@ impl Expansion<'_> {
             return bad(message, format!("`{name}` has {} bytes", function.size));
         }
         match self.target.is_instruction(binary, function, offset) {
-            Ok(false) if !self.unsafe_allowed => {
+            Ok(false) if !self.point.unsafe_allowed => {
                 let message = format!("no instruction of `{name}` begins at offset {offset}");
                 let label = "a probe inside of an instruction would change it".to_owned();
                 bad(message, label).map_err(|failure: Failure| Failure {
@@ -323,6 +326,20 @@ impl Expansion<'_> {
             arguments: None,
             literal,
         });
+    }
+
+    /// What has the name is run once by each process, to choose what calls of that name reach.
+    fn warn_indirect(&self, binary: &Binary, name: &str) {
+        let message = format!("`{name}` stands for one of several functions: its calls are not seen here");
+        let diagnostic = Diagnostic::warning(&codes::INDIRECT_FUNCTION, self.what.span, message)
+            .label("chosen once by each process, and only that is seen")
+            .help(format!(
+                "those that it can stand for have names of their own: `crumbs -l '{}:{}:*{name}*'` lists them where the file \
+                 has symbols",
+                self.kind.name(),
+                binary.path
+            ));
+        self.point.warnings.borrow_mut().push(diagnostic);
     }
 
     fn no_function(&self, binary: &Binary, name: &str, similar: &[String]) -> Failure {

@@ -40,6 +40,9 @@ TRACED void add_one(void *meter, long a) __asm__("_ZN5Meter3addEl");
 TRACED void add_one(void *meter, long a) { __asm__ volatile(""); }
 TRACED void reset(void) __asm__("_ZN5meter5reset17h0123456789abcdefE");
 TRACED void reset(void) { __asm__ volatile(""); }
+// An indirect function: what has its name chooses what calls reach.
+static void *choose(void) { return (void *)value; }
+long chosen(long n) __attribute__((ifunc("choose")));
 TRACED void beta_one(void) { __asm__ volatile(""); }
 
 // `inner` starts with a known number of one-byte instructions, so that every offset up to 8 is one.
