@@ -311,6 +311,11 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
         ],
         "attributes of a synthetic event",
     ),
+    (
+        "src/list.rs",
+        &["kprobe", "tracepoint"],
+        "the kinds whose places have fields or parameters to list",
+    ),
     ("runtime/src/words.rs", &["cgroup"], "a type of file system"),
     (
         "runtime/src/vm/context.rs",
@@ -400,7 +405,15 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("grammar/src/dump.rs", &["probe"], "a node of the syntax tree"),
     (
         "runtime/src/host/list.rs",
-        &["tracepoint", "uprobe", "uretprobe", "usdt"],
+        &[
+            "tracepoint",
+            "rawtracepoint",
+            "kprobe",
+            "kretprobe",
+            "uprobe",
+            "uretprobe",
+            "usdt",
+        ],
         "the kinds whose places the host can enumerate",
     ),
 ];

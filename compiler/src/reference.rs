@@ -189,21 +189,6 @@ pub fn entries() -> Vec<Entry> {
     let variables = config::ALL
         .iter()
         .map(|row| entry(Chapter::Config, row.name, row.default.to_owned(), row.doc, ""));
-    let mut mistakes: Vec<&Code> = crumbs_grammar::codes::ALL
-        .iter()
-        .chain(codes::ALL)
-        .copied()
-        .collect();
-    mistakes.sort_by_key(|code| code.id);
-    let mistakes = mistakes.into_iter().map(|code| {
-        entry(
-            Chapter::Errors,
-            code.id,
-            code.title.to_owned(),
-            code.explanation,
-            code.example,
-        )
-    });
     kinds
         .chain(builtins)
         .chain(values)
@@ -211,8 +196,27 @@ pub fn entries() -> Vec<Entry> {
         .chain(macros)
         .chain(aggregations)
         .chain(variables)
-        .chain(mistakes)
+        .chain(mistakes())
         .collect()
+}
+
+/// Every code, in order.
+fn mistakes() -> Vec<Entry> {
+    let mut mistakes: Vec<&Code> = crumbs_grammar::codes::ALL
+        .iter()
+        .chain(codes::ALL)
+        .copied()
+        .collect();
+    mistakes.sort_by_key(|code| code.id);
+    let entry = |code: &Code| Entry {
+        chapter: Chapter::Errors,
+        name: code.id,
+        aliases: &[],
+        form: code.title.to_owned(),
+        doc: code.explanation,
+        example: code.example,
+    };
+    mistakes.into_iter().map(entry).collect()
 }
 
 /// How an aggregation is called: `lhist(value, min, max, step)`.

@@ -458,24 +458,11 @@ impl Parser {
             }
             ("binary", [path, names @ ..]) => self.binary(path, names)?,
             ("segment", [address, size, offset]) => {
-                let segment = Segment {
+                self.segment(Segment {
                     address: number(address)?,
                     size: number(size)?,
                     offset: number(offset)?,
-                };
-                let ends = (
-                    segment.address.checked_add(segment.size),
-                    segment.offset.checked_add(segment.size),
-                );
-                let (Some(_), Some(_)) = ends else {
-                    return Err("the segment wraps around".to_owned());
-                };
-                let (path, _) = self.current.as_ref().ok_or("a segment before any binary")?;
-                self.binaries
-                    .entry(path.clone())
-                    .or_default()
-                    .segments
-                    .push(segment);
+                })?;
             }
             ("function" | "ifunc", [name, offset, size]) => {
                 let (_, functions) = self.current.as_mut().ok_or("a function before any binary")?;
@@ -515,6 +502,24 @@ impl Parser {
             }
             _ => return Err(format!("`{keyword} {rest}` is no line of a fixture")),
         }
+        Ok(())
+    }
+
+    /// Adds a segment to the binary that lines are about.
+    fn segment(&mut self, segment: Segment) -> Result<(), String> {
+        let ends = (
+            segment.address.checked_add(segment.size),
+            segment.offset.checked_add(segment.size),
+        );
+        let (Some(_), Some(_)) = ends else {
+            return Err("the segment wraps around".to_owned());
+        };
+        let (path, _) = self.current.as_ref().ok_or("a segment before any binary")?;
+        self.binaries
+            .entry(path.clone())
+            .or_default()
+            .segments
+            .push(segment);
         Ok(())
     }
 
