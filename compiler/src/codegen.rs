@@ -17,9 +17,11 @@
 //! is made again where it is needed, so it is neither moved nor spilled. Only within a stretch without calls is a
 //! constant in a register used twice.
 
-use crate::bpf::{Program, Reg};
+use crate::bpf::{Program, Reg, RelocTarget};
 use crate::ir::verify::FRAME;
 use crate::ir::{Function, Role, Verified};
+use crate::plan::BpfMapId;
+use std::collections::BTreeSet;
 use std::fmt;
 
 mod emit;
@@ -48,6 +50,16 @@ pub enum CodegenError {
         /// Instructions of the program.
         instructions: usize,
     },
+    /// The kernel verifier remembers every conditional jump on its way, and there are too many.
+    TooManyBranches {
+        /// How many.
+        branches: usize,
+    },
+    /// The program refers to more kernel maps than one program may.
+    TooManyMaps {
+        /// How many.
+        maps: usize,
+    },
     /// The register allocator gave up or gave a wrong answer: a bug.
     Allocation(String),
 }
@@ -62,6 +74,16 @@ impl fmt::Display for CodegenError {
                 f,
                 "the program is too large: a jump among its {instructions} instructions is too long for BPF"
             ),
+            Self::TooManyBranches { branches } => write!(
+                f,
+                "the program is too large: it takes {branches} decisions in a row, and kernels follow {MAX_BRANCHES}"
+            ),
+            Self::TooManyMaps { maps } => {
+                write!(
+                    f,
+                    "the program uses {maps} kernel maps, and {MAX_MAPS} is the most for one program"
+                )
+            }
             Self::Allocation(reason) => write!(f, "register allocation failed: {reason}"),
         }
     }
@@ -69,15 +91,45 @@ impl fmt::Display for CodegenError {
 
 impl std::error::Error for CodegenError {}
 
+/// `BPF_COMPLEXITY_LIMIT_JMP_SEQ` of kernel/bpf/verifier.c: how many jumps the verifier remembers that it has not followed.
+const MAX_BRANCHES: usize = 8192;
+
+/// `MAX_USED_MAPS` of include/linux/bpf_verifier.h.
+const MAX_MAPS: usize = 64;
+
 /// Compiles a function.
 ///
 /// # Errors
-/// When it needs more stack or longer jumps than BPF has.
+/// When it needs more stack, longer jumps or more maps than BPF has, or is longer than the kernel verifies.
 pub fn compile(func: &Verified<Function>) -> Result<Program, CodegenError> {
-    let mut program = compile_one(func)?;
-    program.callbacks = func.callbacks.iter().map(compile_one).collect::<Result<_, _>>()?;
+    let (mut program, mut branches) = compile_one(func)?;
+    for callback in &func.callbacks {
+        let (callback, more) = compile_one(callback)?;
+        program.callbacks.push(callback);
+        branches += more;
+    }
     check_chains(func, &program)?;
-    Ok(program)
+    if branches > MAX_BRANCHES {
+        return Err(CodegenError::TooManyBranches { branches });
+    }
+    match used_maps(&program) {
+        maps if maps > MAX_MAPS => Err(CodegenError::TooManyMaps { maps }),
+        _ => Ok(program),
+    }
+}
+
+/// How many kernel maps a program refers to; the program memory is one.
+fn used_maps(program: &Program) -> usize {
+    let all = [program].into_iter().chain(&program.callbacks);
+    let maps: BTreeSet<Option<BpfMapId>> = all
+        .flat_map(|program| &program.relocs)
+        .filter_map(|reloc| match reloc.target {
+            RelocTarget::Map(map) => Some(Some(map)),
+            RelocTarget::Memory(_) => Some(None),
+            RelocTarget::Callback(_) => None,
+        })
+        .collect();
+    maps.len()
 }
 
 /// Checks what the kernel does of the stack (`check_max_stack_depth()`): the frames of a callback and of all that are
@@ -99,20 +151,22 @@ fn check_chains(func: &Function, program: &Program) -> Result<(), CodegenError> 
     }
 }
 
-fn compile_one(func: &Function) -> Result<Program, CodegenError> {
+/// The program of a function, and how many conditional jumps are on its longest straight way.
+fn compile_one(func: &Function) -> Result<(Program, usize), CodegenError> {
     let machine = lower::lower(func);
     let allocation = machine.allocate()?;
     let frame = emit::Frame::of(func, &allocation)?;
     let blocks = emit::emit(&machine, &allocation, &frame);
     let code = layout::lay_out(blocks)?;
-    Ok(Program {
+    let program = Program {
         symbol: func.name.clone(),
         insns: code.insns,
         spans: code.spans,
         relocs: code.relocs,
         frame: frame.bytes,
         callbacks: Vec::new(),
-    })
+    };
+    Ok((program, code.branches))
 }
 
 /// The register of a helper's argument, from 0.

@@ -45,8 +45,9 @@ pub static NEEDS_KERNEL: Code = Code {
 pub static TOO_LARGE: Code = Code {
     id: "E0202",
     title: "a probe block is too large",
-    explanation: "A probe block becomes one BPF program, and a jump in it spans at most 32,767 instructions. Split the \
-                  block in two with the same attach point: both run on every event, in the order of the script.",
+    explanation: "A probe block becomes one BPF program, for which the kernel has limits: 64 maps, 8,192 decisions in a row, \
+                  512 bytes of stack. Split the block in two with the same attach point: both run on every event, in the \
+                  order of the script.",
     example: "",
 };
 
@@ -75,6 +76,10 @@ pub static CODES: &[&Code] = &[&NEEDS_KERNEL, &TOO_LARGE, &NO_ROOM, &INTERNAL];
 const FRAME_BUDGET: u32 = place::DEFAULT_FRAME_BUDGET;
 /// What the budget is cut by each time that spilled values do not fit.
 const FRAME_STEP: u32 = 64;
+/// Spilled values of so many bytes leave too little of the stack, however little slots take.
+const MUCH_SPILLED: u32 = 256;
+/// How many values may live at once where the stack has no room for those that there are: one try after the other.
+const KEPT: [usize; 3] = [24, 12, 6];
 
 /// Compiles a checked script.
 ///
@@ -100,43 +105,48 @@ pub fn compile(script: &hir::Script, target: &dyn Target) -> Result<Compiled, Ve
     generate(functions, layout, &facts, target)
 }
 
-/// Places slots and generates code, with less stack for slots each time that spilled values need more.
+/// Places slots and generates code, with less stack for slots each time that spilled values need more, and with values in
+/// slots where the stack does not hold them without any slot.
 fn generate(
-    functions: Vec<Function>,
+    mut functions: Vec<Function>,
     layout: Layout,
     facts: &opt::Facts,
     target: &dyn Target,
 ) -> Result<Compiled, Vec<Diagnostic>> {
     let mut budgets = vec![FRAME_BUDGET; functions.len()];
+    // How often each function has been relieved.
+    let mut tries = vec![0; functions.len()];
     loop {
-        match try_generate(&functions, &budgets, &layout, facts, target)? {
+        let (index, spilled) = match try_generate(&functions, &budgets, &layout, facts, target)? {
             Ok(compiled) => return Ok(compiled),
-            Err(index) if budgets[index] > 0 => {
-                budgets[index] = budgets[index].saturating_sub(FRAME_STEP);
-            }
-            Err(index) => {
-                let span = layout.plan.programs[index].span;
-                return Err(vec![
-                    Diagnostic::error(
-                        &TOO_LARGE,
-                        span,
-                        "this probe block keeps too many values at once for BPF's 512 bytes of stack",
-                    )
-                    .help("split the block in two with the same attach point"),
-                ]);
-            }
+            Err(too_large) => too_large,
+        };
+        if budgets[index] > 0 && spilled < MUCH_SPILLED {
+            budgets[index] = budgets[index].saturating_sub(FRAME_STEP);
+            continue;
         }
+        let Some(&keep) = KEPT.get(tries[index]) else {
+            let span = layout.plan.programs[index].span;
+            let message = "this probe block keeps too many values at once for BPF's 512 bytes of stack";
+            let help = "split the block in two with the same attach point";
+            return Err(vec![Diagnostic::error(&TOO_LARGE, span, message).help(help)]);
+        };
+        tries[index] += 1;
+        // On the frame, the optimiser would make values of the slots again.
+        budgets[index] = 0;
+        let function = functions[index].clone();
+        functions[index] = place::relieve(function, keep);
     }
 }
 
-/// One try. The inner error is a program whose frame is too large.
+/// One try. The inner error is a program whose frame is too large, and how many bytes of it are spilled values.
 fn try_generate(
     functions: &[Function],
     budgets: &[u32],
     layout: &Layout,
     facts: &opt::Facts,
     target: &dyn Target,
-) -> Result<Result<Compiled, usize>, Vec<Diagnostic>> {
+) -> Result<Result<Compiled, (usize, u32)>, Vec<Diagnostic>> {
     let mut plan = layout.plan.clone();
     let demand = functions
         .iter()
@@ -181,8 +191,12 @@ fn try_generate(
                 task_stack::keep_on_task_stack(&mut code, program, target.kernel());
                 compiled.programs.push(code);
             }
-            Err(CodegenError::FrameTooLarge { .. }) => return Ok(Err(index)),
-            Err(error @ CodegenError::JumpTooFar { .. }) => {
+            Err(CodegenError::FrameTooLarge { spilled, .. }) => return Ok(Err((index, spilled))),
+            Err(
+                error @ (CodegenError::JumpTooFar { .. }
+                | CodegenError::TooManyBranches { .. }
+                | CodegenError::TooManyMaps { .. }),
+            ) => {
                 return Err(vec![
                     Diagnostic::error(&TOO_LARGE, program.span, error.to_string())
                         .help("split the block in two with the same attach point"),

@@ -12,6 +12,7 @@
 //! taken, it counts a loss and does nothing (the `scratch` module).
 
 mod live;
+mod relieve;
 mod scratch;
 
 #[cfg(test)]
@@ -21,6 +22,8 @@ use crate::ir::{Function, Home, Op, Role, SlotData, shared_frame};
 use crate::plan::{Scratch, Stripes};
 use crumbs_grammar::span::Span;
 use live::Ranges;
+
+pub use relieve::relieve;
 
 /// Bytes of the 512 of a frame that slots may take by default; the rest is for spilled registers.
 pub const DEFAULT_FRAME_BUDGET: u32 = 384;

@@ -2,11 +2,16 @@
 //!
 //! In: a [`Chunk`] a block, in the order in which they are to stand; the first is the entry. Out: the whole code.
 //! Blocks that only jump on are passed over, those that nothing reaches are left out, jumps to what follows fall
-//! through.
+//! through. A jump says its distance in 16 bits, on every kernel; longer ones go by way of islands of jumps that are put
+//! between the blocks. Only forward jumps can be long: loops are functions of their own, and what is tried again is short.
 
 use super::CodegenError;
 use crate::bpf::{Insn, Reloc, op};
 use crumbs_grammar::span::Span;
+use std::collections::{BTreeMap, HashMap};
+
+/// Islands are made for jumps that have come so far, in instructions, before any is too long.
+const FAR: usize = 1 << 14;
 
 /// The code of a block.
 #[derive(Clone, Debug, Default)]
@@ -42,19 +47,21 @@ pub(super) struct Code {
     pub(super) insns: Vec<Insn>,
     pub(super) spans: Vec<Span>,
     pub(super) relocs: Vec<Reloc>,
+    /// How many conditional jumps are met by whoever never jumps: the kernel verifier goes this way first.
+    pub(super) branches: usize,
 }
 
 pub(super) fn lay_out(mut chunks: Vec<Chunk>) -> Result<Code, CodegenError> {
     thread_jumps(&mut chunks);
     let order = reachable(&chunks);
     let mut code = Code::default();
-    let mut starts = vec![0; chunks.len()];
-    // Jumps whose distance is open, and where they go.
-    let mut open = Vec::new();
+    let mut jumps = Jumps::new(chunks.len());
+    let mut falls_through = false;
     for (i, &index) in order.iter().enumerate() {
-        starts[index] = code.insns.len();
         let chunk = &chunks[index];
+        jumps.reach(&mut code, index, chunk.insns.len(), falls_through);
         let base = code.insns.len();
+        jumps.place(index, base);
         code.insns.extend(&chunk.insns);
         code.spans.extend(&chunk.spans);
         code.relocs.extend(chunk.relocs.iter().map(|r| Reloc {
@@ -62,7 +69,7 @@ pub(super) fn lay_out(mut chunks: Vec<Chunk>) -> Result<Code, CodegenError> {
             target: r.target,
         }));
         let follows = |target| order.get(i + 1) == Some(&target);
-        let jumps: Vec<(Insn, usize)> = match chunk.end {
+        let ends: Vec<(Insn, usize)> = match chunk.end {
             End::Exit => Vec::new(),
             End::Jump(target) if follows(target) => Vec::new(),
             End::Jump(target) => vec![(Insn::goto(0), target)],
@@ -80,19 +87,139 @@ pub(super) fn lay_out(mut chunks: Vec<Chunk>) -> Result<Code, CodegenError> {
                 _ => vec![(jump, then), (Insn::goto(0), otherwise)],
             },
         };
-        for (insn, target) in jumps {
-            open.push((code.insns.len(), target));
-            code.insns.push(insn);
-            code.spans.push(chunk.end_span);
+        falls_through = match chunk.end {
+            End::Exit => false,
+            End::Jump(target) => follows(target),
+            End::Branch { then, otherwise, .. } => follows(then) || follows(otherwise),
+        };
+        for (insn, target) in ends {
+            jumps.add(code.insns.len(), target);
+            code.push(insn, chunk.end_span);
         }
     }
+    code.branches = branches(&chunks, &order);
     let instructions = code.insns.len();
-    for (at, target) in open {
-        let distance = starts[target] as i64 - (at as i64 + 1);
+    for (at, to) in jumps.resolved {
+        let distance = to as i64 - (at as i64 + 1);
         code.insns[at].off =
             i16::try_from(distance).map_err(|_| CodegenError::JumpTooFar { instructions })?;
     }
     Ok(code)
+}
+
+/// How many conditional jumps are on the way of those that are never taken, from the first block on.
+fn branches(chunks: &[Chunk], order: &[usize]) -> usize {
+    let mut behind = vec![0; chunks.len()];
+    for (i, &index) in order.iter().enumerate().rev() {
+        let follows = |target| order.get(i + 1) == Some(&target);
+        let next = match chunks[index].end {
+            End::Exit => None,
+            End::Jump(target) => Some(target),
+            End::Branch { then, otherwise, .. } => Some(if follows(then) { then } else { otherwise }),
+        };
+        let own = chunks[index]
+            .insns
+            .iter()
+            .filter(|insn| is_conditional(insn))
+            .count()
+            + usize::from(matches!(chunks[index].end, End::Branch { .. }));
+        behind[index] = own + next.map_or(0, |next| behind[next]);
+    }
+    order.first().map_or(0, |&first| behind[first])
+}
+
+fn is_conditional(insn: &Insn) -> bool {
+    let is_jump = matches!(insn.code & 0x07, op::JMP | op::JMP32);
+    is_jump && !matches!(insn.code & 0xf0, op::JA | op::CALL | op::EXIT)
+}
+
+impl Code {
+    fn push(&mut self, insn: Insn, span: Span) {
+        self.insns.push(insn);
+        self.spans.push(span);
+    }
+}
+
+/// The jumps whose distance is to be written.
+struct Jumps {
+    /// Where each block starts, once it has a place.
+    starts: Vec<Option<usize>>,
+    /// Jumps to blocks that have none yet, by place, and by block.
+    waiting: BTreeMap<usize, usize>,
+    by_block: HashMap<usize, Vec<usize>>,
+    /// Places of jumps, and where they go.
+    resolved: Vec<(usize, usize)>,
+}
+
+impl Jumps {
+    fn new(blocks: usize) -> Self {
+        Self {
+            starts: vec![None; blocks],
+            waiting: BTreeMap::new(),
+            by_block: HashMap::new(),
+            resolved: Vec::new(),
+        }
+    }
+
+    /// A jump at `at` to a block.
+    fn add(&mut self, at: usize, block: usize) {
+        match self.starts[block] {
+            Some(start) => self.resolved.push((at, start)),
+            None => {
+                self.waiting.insert(at, block);
+                self.by_block.entry(block).or_default().push(at);
+            }
+        }
+    }
+
+    /// A block starts at `start`.
+    fn place(&mut self, block: usize, start: usize) {
+        self.starts[block] = Some(start);
+        for at in self.by_block.remove(&block).unwrap_or_default() {
+            self.waiting.remove(&at);
+            self.resolved.push((at, start));
+        }
+    }
+
+    /// Makes an island if a jump could not reach behind the block that comes now, of `next` instructions. What came before
+    /// goes on behind the island where it `falls_through`.
+    fn reach(&mut self, code: &mut Code, block: usize, next: usize, falls_through: bool) {
+        let here = code.insns.len();
+        // The block's own jumps, the one around the island, and one for each jump that waits.
+        let more = next + 3 + self.waiting.len();
+        let behind = here + more;
+        let Some((&oldest, _)) = self.waiting.iter().find(|&(_, &to)| to != block) else {
+            return;
+        };
+        // From an island, the far side of a longer block is out of reach too.
+        if behind - oldest < i16::MAX as usize || more >= i16::MAX as usize {
+            return;
+        }
+        let mut far: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (&at, &block) in &self.waiting {
+            if at == oldest || here - at >= FAR {
+                far.entry(block).or_default().push(at);
+            }
+        }
+        let span = code.spans.last().copied().unwrap_or_default();
+        if falls_through {
+            self.resolved.push((here, here + 1 + far.len()));
+            code.push(Insn::goto(0), span);
+        }
+        for (block, jumps) in far {
+            let island = code.insns.len();
+            for at in &jumps {
+                self.waiting.remove(at);
+                self.resolved.push((*at, island));
+            }
+            if let Some(waiting) = self.by_block.get_mut(&block) {
+                // They are those that have waited longest.
+                waiting.drain(..jumps.len());
+            }
+            code.push(Insn::goto(0), span);
+            self.add(island, block);
+        }
+    }
 }
 
 /// Makes jumps to blocks that only jump on go there at once.

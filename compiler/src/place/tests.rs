@@ -190,3 +190,33 @@ fn without_atomics_the_slots_are_named() {
     );
     assert!(place(sender(1, 300), &options).is_ok());
 }
+
+#[test]
+fn relieved_programs_mean_the_same() {
+    let mut changed = 0;
+    for seed in 0..600 {
+        let before = generate(seed, 10 + seed as u32 % 60);
+        let after = relieve(before.clone(), [24, 8, 3, 0][seed as usize % 4]);
+        assert!(check(&after, LIMITS, Stage::Lowered).is_empty(), "{after}");
+        changed += usize::from(after.slots.len() > before.slots.len());
+        let run = |func| Machine::new(&GENERATED_MAPS, MEMORY as usize).run(func);
+        assert_eq!(run(&before), run(&after), "seed {seed}\n{before}\n{after}");
+    }
+    assert!(changed > 200, "{changed} programs had values to put aside");
+}
+
+#[test]
+fn many_values_at_once_go_to_slots() {
+    let mut ir = Builder::new("many".into(), ProgramKind::Kprobe);
+    let values: Vec<Value> = (0..100)
+        .map(|_| ir.emit(Op::Call(Helper::KtimeGetNs, Vec::new())))
+        .collect();
+    let sum = values
+        .into_iter()
+        .reduce(|a, b| ir.emit(Op::Bin(crate::ir::BinOp::Add, a, b)))
+        .unwrap();
+    ir.ret(sum);
+    let func = relieve(ir.finish(), 10);
+    // Of those that live at the end of the calls, all but 10, and maybe one that is just made.
+    assert!((89..=92).contains(&func.slots.len()), "{}", func.slots.len());
+}

@@ -1,8 +1,12 @@
 //! Functions that BPF has no room for, and large ones that it has room for.
 
 use super::{builder, place, sizes};
+use crate::bpf::{Insn, Reg, op};
 use crate::codegen::{CodegenError, compile};
+use crate::helper::Helper;
+use crate::ir::verify::Limits;
 use crate::ir::{BinOp, Builder, Cond, Op, Value, Width, verify};
+use crate::plan::BpfMapId;
 
 fn compiled(b: Builder) -> Result<crate::bpf::Program, CodegenError> {
     let mut func = b.finish();
@@ -70,18 +74,111 @@ fn long_jump(n: usize) -> Result<crate::bpf::Program, CodegenError> {
 fn jumps() {
     let longest = i16::MAX as usize;
     assert_eq!(long_jump(longest).unwrap().insns[1].off, i16::MAX);
-    assert_eq!(
+    // There is no place for an island within a block.
+    assert!(matches!(
         long_jump(longest + 1),
-        Err(CodegenError::JumpTooFar {
-            instructions: longest + 1 + 4
-        })
+        Err(CodegenError::JumpTooFar { .. })
+    ));
+}
+
+/// Where a jump at `at` leads, by way of jumps that only lead on.
+fn destination(insns: &[Insn], at: usize) -> usize {
+    let target = (at as i64 + 1 + i64::from(insns[at].off)) as usize;
+    match insns[target] {
+        Insn { off, .. } if insns[target] == Insn::goto(off) => destination(insns, target),
+        _ => target,
+    }
+}
+
+#[test]
+fn islands() {
+    const BLOCKS: usize = 1000;
+    const STORES: usize = 120;
+    let mut b = builder();
+    let slot = b.slot(8);
+    let out = b.block();
+    let (zero, at) = (b.iconst(0), b.slot_addr(slot, 0));
+    let x = argument(&mut b);
+    for i in 0..BLOCKS {
+        let next = b.block();
+        let i = b.iconst(i as i64 + 1);
+        b.branch(Cond::Eq, x, i, out, next);
+        b.switch_to(next);
+        for _ in 0..STORES {
+            b.store(at, 0, Width::B8, zero);
+        }
+    }
+    b.ret(zero);
+    b.switch_to(out);
+    let seven = b.iconst(7);
+    b.ret(seven);
+    let insns = compiled(b).unwrap().insns;
+    assert!(insns.len() > 3 * i16::MAX as usize);
+    let is_compare = |insn: &Insn| insn.code == op::JMP | op::JEQ;
+    let jumps: Vec<usize> = (0..insns.len()).filter(|&at| is_compare(&insns[at])).collect();
+    // The last one is turned round, because what it jumps to comes next.
+    assert_eq!(jumps.len(), BLOCKS - 1);
+    let found = destination(&insns, jumps[0]);
+    assert_eq!(insns[found], Insn::mov_imm(Reg(0), 7));
+    assert!(jumps.iter().all(|&at| destination(&insns, at) == found));
+    // Few of them, since jumps to one block share an island.
+    let gotos = insns.iter().filter(|insn| **insn == Insn::goto(insn.off)).count();
+    assert!(gotos < 20, "{gotos}");
+}
+
+#[test]
+fn maps() {
+    let using = |count: u32| {
+        let mut b = builder();
+        let slot = b.slot(8);
+        let key = b.slot_addr(slot, 0);
+        for map in 0..count {
+            let map = b.emit(Op::MapPtr(BpfMapId(map)));
+            b.emit(Op::Call(Helper::MapDeleteElem, vec![map, key]));
+        }
+        let zero = b.iconst(0);
+        b.ret(zero);
+        let limits = Limits {
+            bpf_maps: count as usize,
+            memory: 0,
+        };
+        let mut func = b.finish();
+        place(&mut func);
+        compile(&verify(func, limits).unwrap())
+    };
+    assert!(using(64).is_ok());
+    assert_eq!(using(65), Err(CodegenError::TooManyMaps { maps: 65 }));
+}
+
+#[test]
+fn decisions() {
+    let deciding = |count: i64| {
+        let mut b = builder();
+        let zero = b.iconst(0);
+        let x = argument(&mut b);
+        let out = b.block();
+        for i in 0..count {
+            let next = b.block();
+            let i = b.iconst(i + 1);
+            b.branch(Cond::Eq, x, i, out, next);
+            b.switch_to(next);
+        }
+        b.ret(x);
+        b.switch_to(out);
+        b.ret(zero);
+        compiled(b).map(drop)
+    };
+    assert_eq!(deciding(8192), Ok(()));
+    assert_eq!(
+        deciding(8193),
+        Err(CodegenError::TooManyBranches { branches: 8193 })
     );
 }
 
 /// Deep nesting and long chains take neither the machine's stack nor quadratic time.
 #[test]
 fn large_functions() {
-    const DEPTH: usize = 10_000;
+    const DEPTH: usize = 8_000;
     let mut b = builder();
     let mut x = argument(&mut b);
     let zero = b.iconst(0);
