@@ -9,7 +9,6 @@ use super::statements::described;
 use crate::codes;
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, Stmt, UnaryOp, VarId};
 use crate::types::{IntType, NameTable, Type};
-use crate::visit::has_effects;
 use crumbs_grammar::ast::{self, BinaryOp};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
@@ -81,6 +80,15 @@ fn arithmetic_type(op: ArithOp, a: (IntType, bool), b: (IntType, bool)) -> IntTy
 
 fn expr(kind: ExprKind, ty: Type, span: Span) -> Expr {
     Expr { kind, ty, span }
+}
+
+/// Whether an expression without effects has the same value each time that it is evaluated in a run, and costs little.
+fn stays_the_same(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Const(_) | ExprKind::Var(_) | ExprKind::Arg(_) | ExprKind::ReturnValue => true,
+        ExprKind::Convert(of) => stays_the_same(of),
+        _ => false,
+    }
 }
 
 /// A number's lowest bit as a boolean: what arithmetic on booleans keeps.
@@ -389,7 +397,7 @@ impl Cx<'_> {
     /// `c ?: b`: `c` is evaluated once.
     fn default_of(&mut self, cond: &ast::Expr, otherwise: &ast::Expr, span: Span) -> Option<Expr> {
         let value = self.condition(cond);
-        if !value.as_ref().is_some_and(has_effects) {
+        if value.as_ref().is_none_or(stays_the_same) {
             let otherwise = self.expr(otherwise);
             return self.choice(value.clone(), value, otherwise, span);
         }
