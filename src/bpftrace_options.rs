@@ -32,9 +32,9 @@ pub(crate) enum Mode {
     Format,
 }
 
-/// What a stage is called in bpftrace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DebugStage(pub(crate) StageName);
+/// Stages, by crumbs' or bpftrace's name for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DebugStage(pub(crate) Vec<StageName>);
 
 impl std::str::FromStr for DebugStage {
     type Err = String;
@@ -45,16 +45,25 @@ impl std::str::FromStr for DebugStage {
             "types" => Some(StageName::Hir),
             "codegen" | "codegen-opt" => Some(StageName::Ir),
             "dis" => Some(StageName::Asm),
+            "libbpf" => Some(StageName::Verifier),
+            "all" => {
+                return Ok(Self(vec![
+                    StageName::Ast,
+                    StageName::Hir,
+                    StageName::Ir,
+                    StageName::Asm,
+                ]));
+            }
             _ => None,
         };
         match of_bpftrace.map_or_else(|| StageName::from_str(name, false), Ok) {
-            Ok(stage) => Ok(Self(stage)),
+            Ok(stage) => Ok(Self(vec![stage])),
             Err(_) => {
                 let names: Vec<String> = StageName::value_variants()
                     .iter()
                     .filter_map(|stage| Some(stage.to_possible_value()?.get_name().to_owned()))
                     .collect();
-                Err(format!("the stages are {}", names.join(", ")))
+                Err(format!("the stages are {} and all", names.join(", ")))
             }
         }
     }

@@ -146,9 +146,13 @@ pub(crate) struct Args {
     #[arg(short = 'v', long, overrides_with = "verbose")]
     pub(crate) verbose: bool,
 
-    /// Show what a stage of the compiler made of the script, and stop
-    #[arg(short = 'd', long = "debug", value_name = "STAGE")]
-    pub(crate) debug: Option<DebugStage>,
+    /// Show what stages of the compiler made of the script, and stop
+    #[arg(short = 'd', long = "debug", value_name = "STAGE", value_delimiter = ',')]
+    pub(crate) debug: Vec<DebugStage>,
+
+    /// The stage of `debug` whose turn it is.
+    #[arg(skip)]
+    pub(crate) shown: Option<StageName>,
 
     /// Allow what can change or crash the traced system
     #[arg(long = "unsafe")]
@@ -223,9 +227,26 @@ impl Args {
         None
     }
 
+    /// The stages of -d, each as a command line of its own would ask for it; one without any where there are none.
+    pub(crate) fn take_stages(&mut self) -> Vec<Option<StageName>> {
+        let mut stages: Vec<Option<StageName>> = Vec::new();
+        for stage in std::mem::take(&mut self.debug)
+            .into_iter()
+            .flat_map(|names| names.0)
+        {
+            if !stages.contains(&Some(stage)) {
+                stages.push(Some(stage));
+            }
+        }
+        if stages.is_empty() {
+            stages.push(None);
+        }
+        stages
+    }
+
     /// The stage to show.
     pub(crate) fn stage(&self) -> Option<StageName> {
-        self.debug.map(|stage| stage.0).or_else(|| self.bpftrace.stage())
+        self.shown.or_else(|| self.bpftrace.stage())
     }
 
     /// Where results go instead of standard output.

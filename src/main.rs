@@ -29,7 +29,12 @@ fn main() -> ExitCode {
     let mut args = cli::Args::parse();
     args.obey_mode();
     let command = args.take_command();
-    match run(&args, command) {
+    let mut result = Ok(0);
+    for stage in args.take_stages() {
+        args.shown = stage;
+        result = result.and_then(|_| run(&args, command.as_ref()));
+    }
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(cli::Stop::Usage(message)) => {
             report::message(&format!("{message}\n\nFor more, try `crumbs --help`."));
@@ -39,9 +44,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &cli::Args, command: Option<cli::Command>) -> Result<u8, cli::Stop> {
+fn run(args: &cli::Args, command: Option<&cli::Command>) -> Result<u8, cli::Stop> {
     if let Some(cli::Command::Doc(words)) = command {
-        return doc::write(&words, args);
+        return doc::write(words, args);
     }
     if args.help {
         cli::write_help(&parameters::help(args));

@@ -242,6 +242,7 @@ impl Host<KernelBackend> for Surroundings<'_> {
         let output = Command::new("/bin/sh")
             .arg("-c")
             .arg(OsStr::from_bytes(command))
+            .stdin(Stdio::inherit())
             .stderr(Stdio::inherit())
             .output()?;
         Ok(output.stdout)

@@ -41,6 +41,17 @@ impl std::fmt::Debug for Builtin {
     }
 }
 
+/// The name of a value without the prefix that bpftrace's own library puts before it: `comm` of `__builtin_comm`.
+pub fn plain_name(name: &str) -> &str {
+    let plain = name.strip_prefix("__builtin_");
+    let is_value = |name: &&str| {
+        by_name(name).is_some()
+            || crate::probe_value::by_name(name).is_some()
+            || crate::function::by_name(name).is_some()
+    };
+    plain.filter(is_value).unwrap_or(name)
+}
+
 /// Bytes of a task's name with its NUL (`TASK_COMM_LEN`, include/linux/sched.h).
 pub const COMM_SIZE: u32 = 16;
 

@@ -254,8 +254,9 @@ codes! {
         "Macros may share a name where the number or the kinds (`$v`, `@m`, `x`) of their parameters differ.",
         "macro m(x) { x } macro m(y) { y } begin { print(m(1)); }";
     MACRO_ARGUMENTS = "E0304", "a macro does not take these arguments",
-        "A parameter `$v` takes a variable, `@m` a map as a whole, and a bare word any value.",
-        "macro m($v) { $v } begin { print(m(1)); }";
+        "A parameter `@m` takes a map as a whole, a bare word any value, and `$v` a variable; or any value as well where the macro \
+         does not assign to it.",
+        "macro m($v) { $v += 1; } begin { m(1); }";
     RECURSIVE_MACRO = "E0305", "a macro uses itself",
         "A macro is replaced by its text where it is used, so it can use other macros but not itself.",
         "macro m(x) { m(x) } begin { m(1); }";

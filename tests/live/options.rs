@@ -267,6 +267,18 @@ fn words_of_the_language_are_explained() {
 }
 
 #[test]
+fn several_stages_are_shown_one_behind_the_other() {
+    let run = |stages: &str| Crumbs::script("begin { @x = 1; }").args(&["-d", stages]).run();
+    let both = run("ast,codegen").stdout;
+    assert_eq!(both, run("ast").stdout + &run("ir").stdout);
+    let all = run("all").stdout;
+    assert!(
+        all.starts_with(&run("parse").stdout) && all.ends_with(&run("dis").stdout),
+        "{all}"
+    );
+}
+
+#[test]
 fn scripts_are_formatted() {
     let path = std::env::temp_dir().join(format!("crumbs-format-{}.bt", std::process::id()));
     let name = path.to_str().unwrap();

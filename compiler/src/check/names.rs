@@ -24,6 +24,7 @@ use crumbs_grammar::span::{Span, Spanned};
 impl Cx<'_> {
     /// A bare word.
     pub(super) fn ident(&mut self, name: &str, span: Span) -> Option<Expr> {
+        let name = builtin::plain_name(name);
         if name == RECORD {
             return self.config_record(span);
         }

@@ -1,5 +1,6 @@
 //! What a probe's text mentions, found without knowing any types.
 
+use crate::builtin::plain_name;
 use crate::probe_value::{self, Role};
 use crate::types::NameTable;
 use crumbs_grammar::ast::{Arg, Block, Expr, ExprKind, ForOver, IfExpr, Item, Probe, Script, Stmt, StmtKind};
@@ -128,7 +129,7 @@ impl Uses {
     }
 
     fn name(&mut self, name: &str) {
-        let Some((row, number)) = probe_value::by_name(name) else {
+        let Some((row, number)) = probe_value::by_name(plain_name(name)) else {
             return;
         };
         match row.role {

@@ -19,7 +19,9 @@ use crate::codes;
 use crate::function;
 use crate::later;
 use crate::probe_value;
-use crumbs_grammar::ast::{Arg, Block, Expr, ExprKind, Item, Macro, MacroParam, Script, Stmt, StmtKind};
+use crumbs_grammar::ast::{
+    Arg, Block, Expr, ExprKind, Item, Macro, MacroParam, Script, Stmt, StmtKind, UnaryOp,
+};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::Sources;
 use crumbs_grammar::span::Span;
@@ -286,7 +288,8 @@ impl Expander<'_> {
             self.too_large(used);
             return None;
         };
-        let bound = decl.params.iter().zip(args).filter_map(bind).collect();
+        let bound = decl.params.iter().zip(args);
+        let bound = bound.filter_map(|(param, arg)| bind(decl, param, arg)).collect();
         self.uses += 1;
         let mut substitution = Substitution {
             bound: &bound,
@@ -383,23 +386,33 @@ fn form(decl: &Macro) -> String {
     format!("{}({})", decl.name.node, params.join(", "))
 }
 
-/// How loosely a macro's parameters fit: the number of those that take anything. `None` where they do not.
+/// How loosely a macro's parameters fit: more for those that take anything. `None` where they do not.
 fn fit(decl: &Macro, args: &[Arg]) -> Option<usize> {
     if decl.params.len() != args.len() {
         return None;
     }
-    let fits = decl.params.iter().zip(args).all(|pair| bind(pair).is_some());
-    let loose = |param: &&MacroParam| matches!(param, MacroParam::Expr(_));
-    fits.then(|| decl.params.iter().filter(loose).count())
+    let pairs = decl.params.iter().zip(args);
+    pairs
+        .map(|(param, arg)| {
+            let looseness = match (param, bind(decl, param, arg)?.1) {
+                (_, Bound::Name(_)) => 0,
+                (MacroParam::Expr(_), Bound::Arg(_)) => 1,
+                (_, Bound::Arg(_)) => 2,
+            };
+            Some(looseness)
+        })
+        .sum()
 }
 
 /// The first parameter that the argument does not fit, and the argument.
 fn mismatch<'a>(decl: &'a Macro, args: &'a [Arg]) -> Option<(&'a MacroParam, &'a Arg)> {
-    decl.params.iter().zip(args).find(|pair| bind(*pair).is_none())
+    let mut pairs = decl.params.iter().zip(args);
+    pairs.find(|(param, arg)| bind(decl, param, arg).is_none())
 }
 
-/// What a parameter stands for, where the argument is of its kind.
-fn bind((param, arg): (&MacroParam, &Arg)) -> Option<(String, Bound)> {
+/// What a parameter stands for, where the argument is of its kind. A variable that the macro only reads can be any value, which
+/// is computed wherever the macro names it.
+fn bind(decl: &Macro, param: &MacroParam, arg: &Arg) -> Option<(String, Bound)> {
     match (param, arg) {
         (
             MacroParam::Var(name),
@@ -408,6 +421,9 @@ fn bind((param, arg): (&MacroParam, &Arg)) -> Option<(String, Bound)> {
                 ..
             }),
         ) => Some((format!("${}", name.node), Bound::Name(given.clone()))),
+        (MacroParam::Var(name), Arg::Expr(_)) if !changes(decl, &name.node) => {
+            Some((format!("${}", name.node), Bound::Arg(arg.clone())))
+        }
         (
             MacroParam::Map(name),
             Arg::Expr(Expr {
@@ -421,6 +437,44 @@ fn bind((param, arg): (&MacroParam, &Arg)) -> Option<(String, Bound)> {
         ) => Some((format!("@{}", name.node), Bound::Name(given.clone()))),
         (MacroParam::Expr(name), arg) => Some((name.node.clone(), Bound::Arg(arg.clone()))),
         _ => None,
+    }
+}
+
+/// Whether a macro assigns to a variable, or takes its address.
+fn changes(decl: &Macro, var: &str) -> bool {
+    let mut finder = Changes { var, found: false };
+    // The walk changes nothing; a copy costs no more than the use does.
+    walk_block(&mut finder, &mut decl.body.clone());
+    finder.found
+}
+
+struct Changes<'a> {
+    var: &'a str,
+    found: bool,
+}
+
+impl Changes<'_> {
+    fn target(&mut self, target: &Expr) {
+        self.found |= matches!(&target.kind, ExprKind::Var(name) if name == self.var);
+    }
+}
+
+impl VisitMut for Changes<'_> {
+    fn expr(&mut self, expr: &mut Expr) {
+        match &expr.kind {
+            ExprKind::IncDec { target, .. } | ExprKind::Unary(UnaryOp::AddressOf, target) => {
+                self.target(target)
+            }
+            _ => {}
+        }
+        walk_expr(self, expr);
+    }
+
+    fn stmt(&mut self, stmt: &mut Stmt) {
+        if let StmtKind::Assign { target, .. } = &stmt.kind {
+            self.target(target);
+        }
+        walk_stmt(self, stmt);
     }
 }
 

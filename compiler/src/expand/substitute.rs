@@ -42,9 +42,12 @@ impl Substitution<'_> {
 impl VisitMut for Substitution<'_> {
     fn expr(&mut self, expr: &mut Expr) {
         self.nodes += 1;
-        if let ExprKind::Ident(name) = &expr.kind
-            && let Some(arg) = self.argument(name)
-        {
+        let parameter = match &expr.kind {
+            ExprKind::Ident(name) => self.argument(name),
+            ExprKind::Var(name) => self.argument(&format!("${name}")),
+            _ => None,
+        };
+        if let Some(arg) = parameter {
             *expr = match arg {
                 Arg::Expr(arg) => arg.clone(),
                 Arg::Type(ty) => type_value(ty),

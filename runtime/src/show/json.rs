@@ -8,7 +8,7 @@
 //! | `lost_events` | `{"events": N}` |
 //!
 //! Integers that a double cannot hold exactly (many beyond 2^53) are strings, since most readers parse numbers as doubles.
-//! Enums and pointers are numbers as values and text as keys. Text that is no UTF-8 has replacement characters.
+//! Enums and pointers are numbers as values and text as keys; buffers are arrays of signed bytes as values. Text that is no UTF-8 has replacement characters.
 
 use super::{Content, Entry, Output, measure, write_message};
 use crate::value::Value;
@@ -194,8 +194,11 @@ fn json(value: &Value) -> String {
         Value::UInt(number) | Value::Pointer(number) => integer(i128::from(*number)),
         Value::Bool(value) => value.to_string(),
         Value::Lines(lines) => quoted(lines.json_text().as_bytes()),
+        Value::Bytes(bytes) => {
+            let bytes: Vec<String> = bytes.iter().map(|byte| byte.cast_signed().to_string()).collect();
+            format!("[{}]", bytes.join(","))
+        }
         Value::Str(_)
-        | Value::Bytes(_)
         | Value::Name(_)
         | Value::Stack(_)
         | Value::KernelAddress(_)
@@ -339,6 +342,7 @@ mod tests {
         assert_eq!(json(&Value::UInt((1 << 53) - 1)), "9007199254740991");
         assert_eq!(json(&Value::Enum(2, Some("TWO".into()))), "2");
         assert_eq!(json(&Value::Pointer(16)), "16");
+        assert_eq!(json(&Value::Bytes(vec![97, 0, 255])), "[97,0,-1]");
         assert_eq!(json(&text("a\"\n\\\u{1}é")), "\"a\\\"\\n\\\\\\u0001é\"");
         let record = Value::Record(vec![("a".into(), Value::Int(1)), ("b".into(), text("x"))]);
         assert_eq!(json(&record), "{\"a\": 1, \"b\": \"x\"}");
