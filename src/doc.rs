@@ -52,11 +52,18 @@ fn show(out: &mut dyn Write, entry: &Entry) -> io::Result<()> {
     };
     match entry.chapter {
         Chapter::Errors => writeln!(out, "{}: {}\n\n{}", entry.name, entry.form, entry.doc)?,
-        Chapter::Config => writeln!(
-            out,
-            "{}: {kind}, {} unless set\n\n{}",
-            entry.name, entry.form, entry.doc
-        )?,
+        Chapter::Config => {
+            let default = if entry.form.is_empty() {
+                "nothing"
+            } else {
+                &entry.form
+            };
+            writeln!(
+                out,
+                "{}: {kind}, {default} unless set\n\n{}",
+                entry.name, entry.doc
+            )?;
+        }
         _ => writeln!(
             out,
             "{}: {kind}{also}\n\n    {}\n\n{}",

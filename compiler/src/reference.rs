@@ -279,6 +279,7 @@ pub fn page(chapter: Chapter) -> String {
         let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
         let form = match chapter {
             Chapter::Errors => row.form.clone(),
+            _ if row.form.is_empty() => String::new(),
             _ => format!("`{}`", row.form),
         };
         let cells = [names.join(" "), form, row.doc.to_owned()].map(|cell| cell.replace('|', "\\|"));
@@ -304,8 +305,10 @@ mod tests {
     #[test]
     fn every_entry_says_what_it_is() {
         for entry in entries() {
+            // A variable may be empty unless it is set.
+            let has_form = !entry.form.is_empty() || entry.chapter == Chapter::Config;
             assert!(
-                !entry.name.is_empty() && !entry.form.is_empty() && !entry.doc.is_empty(),
+                !entry.name.is_empty() && has_form && !entry.doc.is_empty(),
                 "{entry:?}"
             );
         }
