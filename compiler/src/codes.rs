@@ -194,6 +194,14 @@ codes! {
         "`watchpoint:ADDRESS:LENGTH:MODE` watches 1, 2, 4 or 8 bytes at an address that is a multiple of the length, for \
          accesses of the modes r, w, or x.",
         "watchpoint:0x1000:3:w { @ = count(); }";
+    NO_KERNEL_FUNCTION = "E0174", "the kernel describes no such function",
+        "fentry and fexit probes are placed on functions that the kernel's types (BTF) describe: those that are neither \
+         inlined nor left out as ambiguous, of the kernel and of the modules that are loaded. A kprobe needs no description.",
+        "fentry:no_such_function { @ = count(); }";
+    NO_ITERATOR = "E0175", "the kernel has no such iterator",
+        "An iterator goes through one of the kernel's lists. Which there are depends on the kernel; `crumbs -l 'iter:*'` lists \
+         them.",
+        "iter:tsk { @ = count(); }";
     NEEDS_UNSAFE = "E0172", "this must be allowed with --unsafe",
         "What can change or crash the traced system is done only where the user allows it on the command line.",
         "kprobe:0xffffffff81000000 { @ = count(); }";

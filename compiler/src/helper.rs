@@ -109,6 +109,7 @@ helpers! {
     KtimeGetTaiNs = 208 "ktime_get_tai_ns" since 6 . 1 Reads [];
     KtimeGetNs = 5 "ktime_get_ns" since 4 . 1 Reads [];
     KtimeGetBootNs = 125 "ktime_get_boot_ns" since 5 . 8 Reads [];
+    SeqPrintf = 126 "seq_printf" since 5 . 7 Writes [Scalar, Mem, Scalar, Mem, Scalar];
     RingbufOutput = 130 "ringbuf_output" since 5 . 8 Writes [Map, Mem, Scalar, Scalar];
     RingbufReserve = 131 "ringbuf_reserve" since 5 . 8 Writes [Map, Scalar, Scalar];
     RingbufSubmit = 132 "ringbuf_submit" since 5 . 8 Writes [Record, Scalar];

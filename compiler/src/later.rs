@@ -3,21 +3,10 @@
 //! Whoever adds one of these removes it here; a test sees that nothing is both here and supported.
 
 /// Kinds of probe, with their aliases.
-pub static PROBE_KINDS: &[&str] = &[
-    "fentry",
-    "f",
-    "kfunc",
-    "fexit",
-    "fr",
-    "kretfunc",
-    "asyncwatchpoint",
-    "aw",
-    "iter",
-    "it",
-];
+pub static PROBE_KINDS: &[&str] = &["asyncwatchpoint", "aw"];
 
 /// Builtin values.
-pub static VALUES: &[&str] = &["ctx"];
+pub static VALUES: &[&str] = &[];
 
 /// Functions.
 pub static FUNCTIONS: &[&str] = &["skboutput", "dw_ustack", "unwatch", "kfunc_allowed", "typeinfo"];

@@ -189,6 +189,14 @@ fn losses(script: &Script) -> Vec<Loss> {
 
 fn program(index: usize, probe: &Probe) -> ProgramPlan {
     let section = match probe.kind {
+        // Loaders find what the program is for by the section's name.
+        ProgramKind::Tracing => match probe.attach.first() {
+            Some(Attach::Function {
+                on_return, function, ..
+            }) => &format!("{}/{function}", if *on_return { "fexit" } else { "fentry" }),
+            Some(Attach::Iterator { list, .. }) => &format!("iter/{list}"),
+            _ => "fentry",
+        },
         ProgramKind::RawTracepoint => "raw_tp",
         ProgramKind::Kprobe if probe.attach.iter().any(Attach::is_on_user_code) => "uprobe",
         ProgramKind::Kprobe => "kprobe",

@@ -19,6 +19,7 @@ mod events;
 mod flow;
 mod insert;
 mod intrinsic;
+mod iterator;
 mod loops;
 mod maps;
 mod memory;
@@ -181,6 +182,14 @@ impl<'a> BodyCx<'a> {
         self.vars = vec![VarHome::Zeros; self.probe.vars.len()];
         self.reset((0..self.probe.vars.len() as u32).map(VarId));
         let (run, out) = (self.ir.block(), self.ir.block());
+        if self
+            .probe
+            .attach
+            .iter()
+            .any(|a| matches!(a, Attach::Iterator { .. }))
+        {
+            self.begin_element(out);
+        }
         if let Some(wanted) = self.probe.pid_filter {
             let (pid, wanted) = (self.pid(), self.ir.iconst(i64::from(wanted)));
             let pass = self.ir.block();

@@ -126,6 +126,9 @@ pub enum ProgramKind {
     Tracepoint,
     /// Clock and other perf events: context is `struct bpf_perf_event_data`.
     PerfEvent,
+    /// Functions of the kernel through a trampoline, and iterators: context is the arguments, a word each and typed.
+    /// Loaded for one function.
+    Tracing,
 }
 
 /// One program.
@@ -133,7 +136,7 @@ pub enum ProgramKind {
 pub struct ProgramPlan {
     /// The ELF symbol: `p0_uprobe`.
     pub symbol: String,
-    /// The ELF section: `uprobe`, `tracepoint`, `perf_event`, `raw_tp`.
+    /// The ELF section: `uprobe`, `tracepoint`, `perf_event`, `raw_tp`, `fentry/vfs_read`.
     pub section: String,
     /// Its kind.
     pub kind: ProgramKind,

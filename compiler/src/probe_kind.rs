@@ -16,7 +16,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 mod counter;
+mod function;
 mod interval;
+pub(crate) mod iter;
 mod kernel;
 mod kprobe;
 mod kretprobe;
@@ -26,8 +28,9 @@ mod own_signal;
 mod period;
 mod profile;
 pub(crate) mod rawtracepoint;
+pub(crate) mod record;
 mod request;
-pub(crate) mod tracepoint;
+mod tracepoint;
 mod uprobe;
 mod uretprobe;
 mod usdt;
@@ -44,6 +47,8 @@ pub static ALL: &[&dyn ProbeKind] = &[
     &usdt::Usdt,
     &kprobe::Kprobe,
     &kretprobe::Kretprobe,
+    &function::FENTRY,
+    &function::FEXIT,
     &tracepoint::Tracepoint,
     &rawtracepoint::RawTracepoint,
     &interval::Interval,
@@ -51,6 +56,7 @@ pub static ALL: &[&dyn ProbeKind] = &[
     &counter::SOFTWARE,
     &counter::HARDWARE,
     &watchpoint::Watchpoint,
+    &iter::Iter,
     &request::TEST,
     &request::BENCH,
 ];
@@ -140,6 +146,10 @@ pub trait ProbeKind: Sync {
     fn cookies(&self) -> Feature {
         Feature::Cookies
     }
+    /// Whether one program can run at several of its places.
+    fn shares_programs(&self) -> bool {
+        true
+    }
     /// What its programs can ask for.
     fn offers(&self) -> Offers;
     /// What its attach points begin with, behind the kind, where that does not depend on the machine: `hz`, `page-faults`.
@@ -197,6 +207,8 @@ pub struct Point<'a> {
     pub traced: bool,
     /// What its author should know although it stands for places.
     pub warnings: RefCell<Vec<Diagnostic>>,
+    /// Whether the program reads what is in its context by name: `args`, typed results.
+    pub reads_record: bool,
 }
 
 /// One place that an attach point stands for.
@@ -207,7 +219,7 @@ pub struct Place {
     /// How it is attached. Cookies are still to be filled in; an [`Attach::Uprobe`] has one place.
     pub attach: Attach,
     /// The record that a program finds there.
-    pub record: Option<tracepoint::Record>,
+    pub(crate) record: Option<record::Record>,
     /// Where its arguments are, where that is not the calling convention's business.
     pub arguments: Option<Arc<[Argument]>>,
     /// Whether the script names it, rather than matching it by a wildcard.

@@ -26,6 +26,8 @@ pub enum Role {
     ReturnValue,
     /// The arguments as a struct, whose fields are read: a tracepoint's record, a function's parameters.
     Record,
+    /// The program's context as the kernel passes it.
+    Context,
     /// The name of the place the program runs at.
     Name(NameTable),
     /// The name of the kind of probe.
@@ -39,6 +41,8 @@ impl Role {
             Self::Argument => offers.arguments,
             Self::ReturnValue => offers.return_value,
             Self::Record => offers.record,
+            // Decided by what the kernel sees the program as.
+            Self::Context => true,
             Self::Name(NameTable::Func) => offers.function,
             Self::Name(NameTable::Probe) | Self::KindName => true,
         }
@@ -56,7 +60,7 @@ pub static ALL: &[ProbeValue] = &[
     },
     ProbeValue {
         name: "retval",
-        doc: "what the traced function returns, as uint64",
+        doc: "what the traced function returns: as uint64, in fexit probes with the type that the kernel declares",
         example: "uretprobe:libc:write { @bytes = hist(retval); }",
         role: Role::ReturnValue,
     },
@@ -66,6 +70,13 @@ pub static ALL: &[ProbeValue] = &[
               function that debug information describes",
         example: "tracepoint:syscalls:sys_enter_write { @bytes = hist(args.count); }",
         role: Role::Record,
+    },
+    ProbeValue {
+        name: "ctx",
+        doc: "the program's context: a pointer to registers (`struct pt_regs`), to a counter's event (`struct \
+              bpf_perf_event_data`) or to the element of an iterator (`ctx.task` of `iter:task`)",
+        example: "iter:task { @[ctx.task.comm] = count(); }",
+        role: Role::Context,
     },
     ProbeValue {
         name: "func",

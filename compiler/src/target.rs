@@ -454,6 +454,14 @@ pub trait Target {
     ) -> Result<Vec<KernelFunction>, TargetError> {
         Err(no_types())
     }
+    /// The functions of the kernel that BTF describes and whose module (`vmlinux` for the kernel proper) and name match
+    /// the two glob patterns: module and name, sorted. Never empty.
+    ///
+    /// # Errors
+    /// When none matches or the kernel has no BTF.
+    fn described_functions(&self, _module: &str, _name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        Err(no_types())
+    }
 }
 
 /// What a target answers that describes no kernel types.

@@ -100,6 +100,15 @@ pub trait Backend {
         }
         Ok(start.elapsed())
     }
+    /// Runs a program that goes through a list of the kernel ([`crumbs_compiler::plan::Occasion::Element`]) for some of its
+    /// elements, few enough for the rings to hold what it sends; gives whether there may be more.
+    ///
+    /// # Errors
+    /// When the kernel gives up.
+    fn iterate(&mut self, program: usize) -> Result<bool, Error> {
+        let _ = program;
+        Ok(false)
+    }
     /// What the script asks for and is not attached; each is given once.
     fn skipped(&mut self) -> Vec<Skipped> {
         Vec::new()

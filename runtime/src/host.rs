@@ -673,6 +673,10 @@ impl Target for HostTarget {
     fn kernel_functions(&self, module: Option<&str>, name: &str) -> Result<Vec<KernelFunction>, TargetError> {
         self.types.functions(module, name)
     }
+
+    fn described_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        self.types.function_names(module, name)
+    }
 }
 
 #[cfg(test)]

@@ -174,7 +174,11 @@ impl<'a> Session<'a> {
             .attached(probes(self.plan, true).saturating_sub(skipped))
             .map_err(unwritable)?;
         host.ready()?;
-        let can_fire = probes(self.plan, true) > probes(self.plan, false);
+        if !self.iterate(backend, host)? {
+            return Ok(());
+        }
+        let fires = |occasion| matches!(occasion, Occasion::Event | Occasion::Signal(_));
+        let can_fire = !programs(self.plan, fires).is_empty();
         loop {
             self.inbox.collect(backend);
             self.handle_all(backend, host)?;
@@ -197,6 +201,25 @@ impl<'a> Session<'a> {
                 Wake::Interrupted | Wake::TargetEnded | Wake::Drained => return Ok(()),
             }
         }
+    }
+
+    /// Runs the programs of all iterators to their ends. Gives whether the run goes on.
+    fn iterate<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<bool, Error> {
+        for program in programs(self.plan, |occasion| occasion == Occasion::Element) {
+            while backend.iterate(program)? {
+                self.inbox.collect(backend);
+                self.handle_all(backend, host)?;
+                self.output.flush().map_err(unwritable)?;
+                let ended = matches!(
+                    backend.wait(Some(Duration::ZERO)),
+                    Wake::Interrupted | Wake::TargetEnded
+                );
+                if ended || self.exiting || self.exit_flag(backend).is_some() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Says what could not be attached, and gives how many places that are.
@@ -581,10 +604,10 @@ fn probes(plan: &Plan, attached: bool) -> usize {
             };
             count += match attach.occasion() {
                 Occasion::Begin | Occasion::End => 1,
-                Occasion::Signal(_) | Occasion::Event if attached => {
+                Occasion::Signal(_) | Occasion::Event | Occasion::Element if attached => {
                     attach.cookies().into_iter().filter(is_first).count()
                 }
-                Occasion::Signal(_) | Occasion::Event | Occasion::Request(_) => 0,
+                Occasion::Signal(_) | Occasion::Event | Occasion::Element | Occasion::Request(_) => 0,
             };
         }
     }

@@ -8,6 +8,7 @@ use super::{SCRIPT_NAME, compile, files, target, target_of};
 use crumbs::{render, stages};
 use crumbs_compiler::driver::{self, NEEDS_KERNEL, NO_ROOM};
 use crumbs_compiler::object::SourceInfo;
+use crumbs_compiler::plan::Attach;
 use crumbs_compiler::target::{KernelVersion, Target};
 use crumbs_runtime::kernel::load::LoadError;
 use crumbs_runtime::kernel::{KernelBackend, Options};
@@ -40,6 +41,8 @@ enum Loaded {
     TooOld,
     /// The machine lets nobody load it, for this reason.
     Refused(String),
+    /// The machine lets nobody trace functions of the kernel by trampolines.
+    NoTrampolines,
 }
 
 /// Compiles a case for this kernel and loads it.
@@ -65,7 +68,13 @@ fn load(case: &super::Case, mixed: &Mixed) -> Result<Loaded, String> {
     let object = object.map_err(|diagnostics| render::plain(&compilation.sources, &diagnostics))?;
     match KernelBackend::load(&compilation.compiled.plan, &object, Options::default()) {
         Ok(_) => Ok(Loaded::Accepted),
-        Err(LoadError::Refused(error)) => Ok(Loaded::Refused(error.to_string())),
+        Err(LoadError::Refused(error)) => {
+            let mut attaches = compilation.compiled.plan.programs.iter().flat_map(|p| &p.attach);
+            if attaches.any(|attach| matches!(attach, Attach::Function { .. })) {
+                return Ok(Loaded::NoTrampolines);
+            }
+            Ok(Loaded::Refused(error.to_string()))
+        }
         Err(LoadError::Rejected(rejection)) => Err(format!(
             "{}: {}\n{}",
             rejection.probe, rejection.reason, rejection.log
@@ -78,6 +87,7 @@ struct Tally {
     broken: Vec<String>,
     loaded: usize,
     too_old: usize,
+    without_trampolines: usize,
 }
 
 /// Loads every case that compiles.
@@ -94,6 +104,7 @@ fn load_all() -> Result<Tally, String> {
         broken: Vec::new(),
         loaded: 0,
         too_old: 0,
+        without_trampolines: 0,
     };
     for (path, file) in files() {
         for case in &file.cases {
@@ -105,6 +116,7 @@ fn load_all() -> Result<Tally, String> {
             match load(case, &mixed) {
                 Ok(Loaded::Accepted) => tally.loaded += 1,
                 Ok(Loaded::TooOld) => tally.too_old += 1,
+                Ok(Loaded::NoTrampolines) => tally.without_trampolines += 1,
                 Ok(Loaded::Refused(reason)) | Err(reason) => {
                     let file = path.file_stem().unwrap_or_default().to_string_lossy();
                     tally.broken.push(format!("{file}, {}:\n{reason}", case.name()));
@@ -125,8 +137,8 @@ fn loads_into_this_kernel() {
         Err(reason) => println!("skipped: {reason}"),
         Ok(tally) => {
             println!(
-                "{} scripts loaded, {} need a newer kernel",
-                tally.loaded, tally.too_old
+                "{} scripts loaded, {} need a newer kernel, {} need trampolines, which are forbidden here",
+                tally.loaded, tally.too_old, tally.without_trampolines
             );
             let broken = tally.broken;
             assert!(

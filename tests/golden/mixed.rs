@@ -1,6 +1,6 @@
 //! A machine with the running kernel and recorded places: for programs that are loaded here and attached nowhere.
 
-use crumbs_compiler::ctype::{Field, KernelFunction, StructId};
+use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{
     Arch, Binary, BinarySymbol, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target,
@@ -81,6 +81,27 @@ impl Target for Mixed {
         self.places.import(importer, path)
     }
 
+    // Programs are loaded for functions by their numbers in the types of the kernel that runs.
+    fn kernel_functions(&self, module: Option<&str>, name: &str) -> Result<Vec<KernelFunction>, TargetError> {
+        self.host.kernel_functions(module, name)
+    }
+
+    fn described_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        self.host.described_functions(module, name)
+    }
+
+    fn kernel_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {
+        self.host.kernel_type(keyword, name)
+    }
+
+    fn struct_fields(&self, id: StructId) -> Result<Arc<[Field]>, TargetError> {
+        self.host.struct_fields(id)
+    }
+
+    fn kernel_constant(&self, name: &str) -> Option<(Arc<EnumType>, i64)> {
+        self.host.kernel_constant(name)
+    }
+
     fn file_offset(&self, binary: &Binary, address: u64) -> Result<u64, TargetError> {
         self.places.file_offset(binary, address)
     }
@@ -91,17 +112,5 @@ impl Target for Mixed {
 
     fn binary_symbol(&self, binary: &Binary, name: &str) -> Result<BinarySymbol, TargetError> {
         self.places.binary_symbol(binary, name)
-    }
-
-    fn kernel_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {
-        self.places.kernel_type(keyword, name)
-    }
-
-    fn struct_fields(&self, id: StructId) -> Result<Arc<[Field]>, TargetError> {
-        self.places.struct_fields(id)
-    }
-
-    fn kernel_functions(&self, module: Option<&str>, name: &str) -> Result<Vec<KernelFunction>, TargetError> {
-        self.places.kernel_functions(module, name)
     }
 }

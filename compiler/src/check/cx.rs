@@ -12,7 +12,7 @@ use crate::expand::prelude;
 use crate::hir::{Expr, ExprKind, Var, VarId};
 use crate::options::Options;
 use crate::plan::{Attach, Event, EventArg, EventId, EventKind, MapId, ProgramKind, RECORD_HEADER, Site};
-use crate::probe_kind::tracepoint::Record;
+use crate::probe_kind::record::Record;
 use crate::probe_kind::{Offers, ProbeKind};
 use crate::target::{Arch, Binary, Target};
 use crate::types::{IntType, NameTable, Space, StackMode, Type, align_to};
@@ -78,6 +78,10 @@ pub(super) struct ProgramCx {
     pub signature: Option<Described>,
     /// The binary that it is placed in, where that is one.
     pub user_place: Option<UserPlace>,
+    /// The list of the kernel whose elements it gets.
+    pub list: Option<String>,
+    /// Whether it has no place, because its attach points are in error.
+    pub nowhere: bool,
     pub func: Option<Naming>,
     pub probe_name: Option<Naming>,
     /// The variables declared so far.
@@ -145,6 +149,11 @@ impl ProgramCx {
             arguments: planned.arguments.clone(),
             signature: planned.signature.clone(),
             user_place: UserPlace::of(&planned.attach),
+            nowhere: planned.attach.is_empty(),
+            list: planned.attach.iter().find_map(|attach| match attach {
+                Attach::Iterator { list, .. } => Some(list.clone()),
+                _ => None,
+            }),
             func: Some(planned.func.clone()),
             probe_name: Some(planned.probe_name.clone()),
             ..Self::default()

@@ -12,7 +12,6 @@ use crate::function::{self, Call};
 use crate::hir::{Expr, ExprKind};
 use crate::later;
 use crate::plan::ProgramKind;
-use crate::probe_kind::tracepoint::FieldValue;
 use crate::probe_kind::{did_you_mean, rawtracepoint};
 use crate::probe_value::{self, ProbeValue, Role};
 use crate::similar::similar;
@@ -119,7 +118,9 @@ impl Cx<'_> {
                 }
                 expr(ExprKind::Arg(n as u8), Type::I64)
             }
+            Role::ReturnValue if self.program_kind() == Some(ProgramKind::Tracing) => self.typed_result(span),
             Role::ReturnValue => expr(ExprKind::ReturnValue, Type::U64),
+            Role::Context => self.context(span),
             Role::Record if self.is_described() => self.whole_arguments(span),
             Role::Record => self.whole_record(span),
             Role::Name(table) => self.site_name(table, span),
@@ -297,7 +298,7 @@ impl Cx<'_> {
             return self.named_argument(name, of.span, span);
         }
         let (record, place) = self.program.record.clone()?;
-        let Some((field, value)) = record.field(&name.node) else {
+        let Some(field) = record.field(&name.node) else {
             if self.is_silent() {
                 return None;
             }
@@ -311,29 +312,8 @@ impl Cx<'_> {
                 did_you_mean(diagnostic, &names)
             });
         };
-        let offset = field.offset;
-        let (kind, ty) = match value {
-            FieldValue::Scalar { ty, width, signed } => (
-                ExprKind::RecordField {
-                    offset,
-                    width,
-                    signed,
-                },
-                ty,
-            ),
-            FieldValue::Text(size) => (ExprKind::RecordText { offset, size }, Type::Str(size + 1)),
-            FieldValue::DynamicText { relative } => {
-                (ExprKind::RecordDynamicText { offset, relative }, self.text_type())
-            }
-            FieldValue::Typed { space, .. } => {
-                let field = field.clone();
-                return Some(self.typed_field(&field, space, span));
-            }
-            FieldValue::Later(what) => {
-                return self.later(span, &format!("{what}, which `{}` is one of", name.node));
-            }
-        };
-        Some(Expr { kind, ty, span })
+        let field = field.clone();
+        self.field_of_record(&field, span)
     }
 
     /// Reports that there is no record here.

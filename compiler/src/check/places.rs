@@ -13,7 +13,7 @@ use crate::codes;
 use crate::later;
 use crate::options::Options;
 use crate::plan::{Attach, MissingProbes, Site};
-use crate::probe_kind::tracepoint::{FieldValue, Record};
+use crate::probe_kind::record::{FieldValue, Record};
 use crate::probe_kind::{self, Failure, Place, Point, ProbeKind, did_you_mean};
 use crate::signature::Signature;
 use crate::similar::similar;
@@ -166,7 +166,7 @@ impl<'a> PlaceCx<'a, '_> {
         let mut failed = false;
         let said = self.out.diagnostics.len();
         for point in &probe.attach_points {
-            match self.point(point) {
+            match self.point(point, &uses) {
                 Ok(places) => {
                     for (kind, place) in places {
                         first_kind.get_or_insert(kind);
@@ -223,7 +223,7 @@ impl<'a> PlaceCx<'a, '_> {
     }
 
     /// The places of one attach point.
-    fn point(&mut self, point: &ast::AttachPoint) -> Expanded {
+    fn point(&mut self, point: &ast::AttachPoint, uses: &Uses) -> Expanded {
         if let Some(diagnostic) = missing_parameter(point, &self.options.params) {
             self.out.diagnostics.push(diagnostic);
             return Err((None, false));
@@ -239,6 +239,7 @@ impl<'a> PlaceCx<'a, '_> {
             pid: self.options.pid,
             traced: self.options.pid.or(self.options.command_pid).is_some(),
             warnings: RefCell::default(),
+            reads_record: uses.record || uses.result || uses.returned || !uses.fields.is_empty(),
         };
         let Some(kind) = probe_kind::by_name(&kind_part.text) else {
             return self.of_kinds(kind_part, &point);
@@ -365,19 +366,27 @@ fn add(
 ) {
     let layout: Layout = match &place.record {
         Some(record) => {
-            let field = |name: &String| record.field(name).map(|(field, value)| (field.offset, value));
+            let field = |name: &String| {
+                record
+                    .field(name)
+                    .map(|field| (field.offset, field.value.clone()))
+            };
             if uses.record {
-                let all: Vec<String> = record.field_names().map(str::to_owned).collect();
-                all.iter().map(field).collect()
+                let whole = record.fields().iter();
+                whole
+                    .map(|field| Some((field.offset, field.value.clone())))
+                    .collect()
             } else {
                 uses.fields.iter().map(field).collect()
             }
         }
         None => Vec::new(),
     };
+    let own = identity(&place.attach).filter(|_| !kind.shares_programs());
     let same = |group: &Group| {
         let alike = group.layout == layout && same_arguments(&group.arguments, &place.arguments, uses);
-        alike && group.signature == signature && group.kind.name() == kind.name()
+        let is_it = own.as_ref().is_none_or(|own| group.known.contains_key(own));
+        alike && is_it && group.signature == signature && group.kind.name() == kind.name()
     };
     let at = groups.iter().position(same).unwrap_or_else(|| {
         groups.push(Group {
@@ -443,6 +452,14 @@ fn identity(attach: &Attach) -> Option<(String, u64, bool)> {
             id, category, event, ..
         } => Some((format!("{category}:{event}"), *id, false)),
         Attach::RawTracepoint { event, .. } => Some((event.clone(), 0, false)),
+        Attach::Function {
+            on_return,
+            module,
+            function,
+            id,
+            ..
+        } => Some((format!("{module}:{function}"), u64::from(*id), *on_return)),
+        Attach::Iterator { list, .. } => Some((list.clone(), 0, false)),
         _ => None,
     }
 }

@@ -1,14 +1,17 @@
-//! The record of a tracepoint: its fields by their C types, and all of it as one struct (`args`).
+//! What a program finds in its context: its fields by their types, and all of it as one struct (`args`).
 //!
 //! The format file of a tracepoint gives types as C text; the target's types say what they are.
 
 use super::cx::Cx;
 use super::memory::record_part;
+use crate::codes;
 use crate::ctype::Field;
-use crate::hir::{Expr, ExprKind};
-use crate::probe_kind::tracepoint::{FieldValue, Record};
-use crate::target::TracepointField;
+use crate::hir::{Expr, ExprKind, Intrinsic};
+use crate::plan::ProgramKind;
+use crate::probe_kind::iter;
+use crate::probe_kind::record::{FieldValue, RecordField};
 use crate::types::{IntType, Space, Type};
+use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
 
 /// Words of C that say nothing about a value.
@@ -18,10 +21,10 @@ impl Cx<'_> {
     /// `args`: the record as a struct of its fields.
     pub(super) fn whole_record(&mut self, span: Span) -> Option<Expr> {
         let (record, _) = self.program.record.clone()?;
-        let fields: Vec<Field> = (record.fields())
-            .map(|(field, value)| Field {
+        let fields: Vec<Field> = (record.fields().iter())
+            .map(|field| Field {
                 name: field.name.clone(),
-                ty: self.declared_field(field, &value),
+                ty: self.declared_field(&field.value),
                 offset: field.offset,
                 bits: None,
             })
@@ -37,36 +40,104 @@ impl Cx<'_> {
         })
     }
 
+    /// `retval` where its type is known.
+    pub(super) fn typed_result(&mut self, span: Span) -> Option<Expr> {
+        let (record, place) = self.program.record.clone()?;
+        match record.result() {
+            Some(result) => self.field_of_record(result, span),
+            None => {
+                let message = format!("{place} returns nothing");
+                self.report(Diagnostic::error(&codes::NOT_OFFERED, span, message))
+            }
+        }
+    }
+
+    /// `ctx`: the address of the program's context, with the type that the kernel gives it.
+    pub(super) fn context(&mut self, span: Span) -> Option<Expr> {
+        let tag = match (self.program_kind()?, &self.program.list) {
+            (_, Some(list)) => format!("{}{list}", iter::CONTEXT),
+            (ProgramKind::Kprobe, _) => "pt_regs".to_owned(),
+            (ProgramKind::PerfEvent, _) => "bpf_perf_event_data".to_owned(),
+            _ if self.program.nowhere => return None,
+            (kind, None) => {
+                let message = "`ctx` does not exist in probes of this kind";
+                let diagnostic = Diagnostic::error(&codes::NOT_OFFERED, span, message);
+                return self.report(match kind {
+                    ProgramKind::Tracepoint => diagnostic.help("here the record is `args`"),
+                    _ => diagnostic.help("it exists in probes on code, counters and iterators"),
+                });
+            }
+        };
+        let to = self.types.lookup_type("struct", &tag).unwrap_or(Type::Void);
+        Some(Expr {
+            kind: ExprKind::Intrinsic(Intrinsic::Context, Vec::new()),
+            ty: Type::Ptr(Box::new(to), Space::Kernel),
+            span,
+        })
+    }
+
     /// What a field is within the struct.
-    fn declared_field(&self, field: &TracepointField, value: &FieldValue) -> Type {
+    fn declared_field(&self, value: &FieldValue) -> Type {
         match value {
-            FieldValue::Scalar { ty, .. } => ty.clone(),
+            FieldValue::Scalar { ty, .. } | FieldValue::Known(ty) => ty.clone(),
             FieldValue::Text(size) => Type::Str(*size),
-            FieldValue::Typed { space, .. } => self.field_type(field, *space),
+            FieldValue::Typed { .. } => self.typed(value),
             // The locator itself.
             FieldValue::DynamicText { .. } | FieldValue::Later(_) => Type::U32,
         }
     }
 
-    /// The value of a field that its C type decides.
-    pub(super) fn typed_field(&self, field: &TracepointField, space: Space, span: Span) -> Expr {
-        record_part(field.offset, &self.field_type(field, space), span)
+    /// The value of a field.
+    pub(super) fn field_of_record(&mut self, field: &RecordField, span: Span) -> Option<Expr> {
+        let offset = field.offset;
+        let (kind, ty) = match &field.value {
+            FieldValue::Scalar { ty, width, signed } => (
+                ExprKind::RecordField {
+                    offset,
+                    width: *width,
+                    signed: *signed,
+                },
+                ty.clone(),
+            ),
+            FieldValue::Text(size) => (ExprKind::RecordText { offset, size: *size }, Type::Str(size + 1)),
+            FieldValue::DynamicText { relative } => {
+                let relative = *relative;
+                (ExprKind::RecordDynamicText { offset, relative }, self.text_type())
+            }
+            FieldValue::Known(_) | FieldValue::Typed { .. } => {
+                return Some(record_part(offset, &self.declared_field(&field.value), span));
+            }
+            FieldValue::Later(what) => {
+                return self.later(span, &format!("{what}, which `{}` is one of", field.name));
+            }
+        };
+        Some(Expr { kind, ty, span })
     }
 
-    fn field_type(&self, field: &TracepointField, space: Space) -> Type {
-        let count = field.array.unwrap_or(1).max(1);
-        let element = field.size / count;
+    /// The type of a field whose C type is known as text.
+    fn typed(&self, value: &FieldValue) -> Type {
+        let FieldValue::Typed {
+            space,
+            c_type,
+            size,
+            count,
+            signed,
+        } = value
+        else {
+            return Type::Void;
+        };
+        let element = size / count.unwrap_or(1).max(1);
         let stated = || match element {
             1 | 2 | 4 | 8 => Type::Int(IntType {
                 bits: (element * 8) as u8,
-                signed: field.signed,
+                signed: *signed,
             }),
             _ => Type::Bytes(element),
         };
-        let known = self.type_of_text(&field.c_type, space);
+        let known = self.type_of_text(c_type, *space);
         let ty = known.filter(|ty| ty.size() == element).unwrap_or_else(stated);
-        match field.array {
-            Some(_) => Type::Array(Box::new(ty), count),
+        match count {
+            Some(count) => Type::Array(Box::new(ty), (*count).max(1)),
             None => ty,
         }
     }
@@ -92,12 +163,5 @@ impl Cx<'_> {
             base?
         };
         Some((0..stars).fold(base, |to, _| Type::Ptr(Box::new(to), space)))
-    }
-}
-
-impl Record {
-    /// Its fields, and what each is to a script.
-    fn fields(&self) -> impl Iterator<Item = (&TracepointField, FieldValue)> {
-        self.field_names().filter_map(|name| self.field(name))
     }
 }

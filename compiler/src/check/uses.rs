@@ -17,6 +17,8 @@ pub(super) struct Uses {
     pub result: bool,
     /// The numbers N of the `argN` that are.
     pub arguments: BTreeSet<u32>,
+    /// Whether what it returns is, in any way.
+    pub returned: bool,
     /// Whether `func` is.
     pub func: bool,
     /// Whether `probe` is.
@@ -139,6 +141,7 @@ impl Uses {
             Role::Name(NameTable::Func) => self.func = true,
             Role::Name(NameTable::Probe) => self.probe = true,
             Role::Record => self.record = true,
+            Role::ReturnValue => self.returned = true,
             _ => {}
         }
     }

@@ -35,6 +35,8 @@ pub enum Intrinsic {
     UserAddress,
     /// `[] → uint64`: the 8 bytes at an offset of the context, a register.
     Register(i16),
+    /// `[] → pointer to kernel memory`: the address of the context.
+    Context,
     /// `[pointer, array or bytes] → macaddr_t`: six bytes at an address or of a value.
     MacAddress,
     /// `[address] → (uint64, string[n][m])`: the strings at the addresses of an array, up to an address of 0 and at most
@@ -90,6 +92,7 @@ impl Intrinsic {
             Self::Frames => "frames",
             Self::UserAddress => "user address",
             Self::Register(_) => "register",
+            Self::Context => "context",
             Self::MacAddress => "MAC address",
             Self::ReadStrings => "read strings",
             Self::TextLength => "text length",

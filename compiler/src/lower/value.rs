@@ -3,7 +3,7 @@
 use super::memory::Prepared;
 use super::{BodyCx, VarHome};
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
-use crate::ir::{BinOp, Block, Cond, Op, Value, Width};
+use crate::ir::{AtomicOp, BinOp, Block, Cond, Op, Value, Width};
 use crate::plan::ProgramKind;
 use crate::types::{IntType, Type};
 use crate::visit;
@@ -31,7 +31,10 @@ impl BodyCx<'_> {
                 offset,
                 width,
                 signed,
-            } => self.record_field(*offset, *width, *signed),
+            } => match (self.probe.kind, &expr.ty) {
+                (ProgramKind::Tracing, Type::Ptr(to, _)) => self.traced_pointer(*offset, to),
+                _ => self.record_field(*offset, *width, *signed),
+            },
             ExprKind::SiteName => self.site(),
             ExprKind::Unary(op, operand) => self.unary(*op, operand, &expr.ty),
             ExprKind::Arith(op, a, b) => self.arithmetic(*op, a, b, &expr.ty),
@@ -221,7 +224,7 @@ impl BodyCx<'_> {
     }
 
     /// 8 bytes of the context. Its structures are far smaller than what an offset can say.
-    fn context_word(&mut self, offset: u32) -> Value {
+    pub(super) fn context_word(&mut self, offset: u32) -> Value {
         match i16::try_from(offset) {
             Ok(offset) => self.ir.emit(Op::CtxLoad {
                 offset,
@@ -230,6 +233,27 @@ impl BodyCx<'_> {
             }),
             Err(_) => self.no_scalar(),
         }
+    }
+
+    /// A pointer among the arguments of a traced function. The verifier knows what it points to and refuses arithmetic
+    /// on it, other than addition, so that a script could not do with it what it can with any number; of one to
+    /// anything but a struct it may refuse the load. So it goes through memory, of which the verifier knows nothing:
+    /// added to 0, as a plain store would be followed.
+    fn traced_pointer(&mut self, offset: u32, to: &Type) -> Value {
+        let is_known = matches!(to, Type::Struct(of) if of.size > 0);
+        let Some(at) = i16::try_from(offset).ok().filter(|_| is_known) else {
+            return self.record_bytes(offset, 8, false);
+        };
+        let pointer = self.ir.emit(Op::CtxLoad {
+            offset: at,
+            width: Width::B8,
+            signed: false,
+        });
+        let slot = self.ir.slot(8);
+        let addr = self.ir.slot_addr(slot, 0);
+        self.zero(addr, 0, 8);
+        self.ir.atomic(AtomicOp::Add, addr, 0, pointer);
+        self.ir.load(addr, 0, Width::B8)
     }
 
     fn record_field(&mut self, offset: u32, width: u8, signed: bool) -> Value {

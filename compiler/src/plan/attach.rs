@@ -59,6 +59,28 @@ pub enum Attach {
         /// The places; none twice.
         places: Vec<KprobePlace>,
     },
+    /// A function of the kernel, through a trampoline.
+    Function {
+        /// At the return rather than the entry.
+        on_return: bool,
+        /// Its module; empty for the kernel proper.
+        module: String,
+        /// Its name.
+        function: String,
+        /// Its number in the types (BTF) of the kernel or module.
+        id: u32,
+        /// Attach cookie.
+        cookie: u32,
+    },
+    /// The elements of a list of the kernel, which are gone through once, when everything is attached.
+    Iterator {
+        /// Which: `task`.
+        list: String,
+        /// The number of its function in the kernel's types (BTF).
+        id: u32,
+        /// Attach cookie.
+        cookie: u32,
+    },
     /// A tracepoint, by its record.
     Tracepoint {
         /// Category: `syscalls`.
@@ -266,6 +288,8 @@ impl Attach {
             | Self::Signal { cookie, .. }
             | Self::Request { cookie, .. }
             | Self::Late { cookie, .. }
+            | Self::Function { cookie, .. }
+            | Self::Iterator { cookie, .. }
             | Self::Tracepoint { cookie, .. }
             | Self::RawTracepoint { cookie, .. }
             | Self::Interval { cookie, .. }
@@ -285,6 +309,8 @@ impl Attach {
             | Self::Signal { cookie, .. }
             | Self::Request { cookie, .. }
             | Self::Late { cookie, .. }
+            | Self::Function { cookie, .. }
+            | Self::Iterator { cookie, .. }
             | Self::Tracepoint { cookie, .. }
             | Self::RawTracepoint { cookie, .. }
             | Self::Interval { cookie, .. }
@@ -301,6 +327,7 @@ impl Attach {
             Self::End { .. } => Occasion::End,
             Self::Signal { signal, .. } => Occasion::Signal(*signal),
             Self::Request { request, .. } => Occasion::Request(*request),
+            Self::Iterator { .. } => Occasion::Element,
             _ => Occasion::Event,
         }
     }
@@ -327,6 +354,8 @@ pub enum Occasion {
     Signal(OwnSignal),
     /// When the user asks for it.
     Request(Request),
+    /// For each element of a list, once everything is attached.
+    Element,
     /// When what it is attached to happens.
     Event,
 }
@@ -334,7 +363,7 @@ pub enum Occasion {
 impl Occasion {
     /// Whether the session runs the program itself, as opposed to something it is attached to.
     pub fn is_run_by_session(self) -> bool {
-        self != Self::Event
+        !matches!(self, Self::Event | Self::Element)
     }
 }
 
@@ -387,6 +416,21 @@ impl std::fmt::Display for Attach {
             Self::Tracepoint {
                 category, event, id, ..
             } => write!(f, "{category}:{event}, id {id}")?,
+            Self::Function {
+                on_return: at_return,
+                module,
+                function,
+                id,
+                ..
+            } => {
+                let colon = if module.is_empty() { "" } else { ":" };
+                write!(
+                    f,
+                    "trampoline{} {module}{colon}{function}, id {id}",
+                    on_return(at_return)
+                )?;
+            }
+            Self::Iterator { list, id, .. } => write!(f, "each {list}, id {id}")?,
             Self::RawTracepoint { event, .. } => write!(f, "raw {event}")?,
             Self::Interval { every, .. } => write!(f, "one CPU every {}", period(every))?,
             Self::Profile { every, .. } => write!(f, "each CPU every {}", period(every))?,

@@ -1,11 +1,11 @@
 //! `tracepoint`: static places in the kernel, each with a record of typed fields.
 
+use super::record::{FieldValue, Record};
 use super::{Class, Failure, Offers, Place, Point, ProbeKind, is_literal};
 use crate::codes;
 use crate::plan::{Attach, ProgramKind, Site};
-use crate::target::{FieldLocation, Target, TracepointField, TracepointFormat};
+use crate::target::{FieldLocation, Target, TracepointField};
 use crate::types::{IntType, Space, Type};
-use std::sync::Arc;
 
 /// `tracepoint`.
 pub(super) struct Tracepoint;
@@ -77,10 +77,7 @@ impl ProbeKind for Tracepoint {
                     probe: format!("{}:{category}:{event}", self.name()),
                     func: String::new(),
                 },
-                record: Some(Record {
-                    category: category.clone(),
-                    format: Arc::clone(&record),
-                }),
+                record: Some(Record::of_event(&category, &record)),
                 attach: Attach::Tracepoint {
                     category,
                     event,
@@ -98,44 +95,8 @@ impl ProbeKind for Tracepoint {
 /// The category whose pointers are the traced process's.
 const SYSCALLS: &str = "syscalls";
 
-/// The record that a program finds at a tracepoint.
-#[derive(Clone, Debug)]
-pub struct Record {
-    category: String,
-    format: Arc<TracepointFormat>,
-}
-
-impl Record {
-    /// The field of that name, and what it is to a script.
-    pub(crate) fn field(&self, name: &str) -> Option<(&TracepointField, FieldValue)> {
-        let field = self.format.fields.iter().find(|field| field.name == name)?;
-        Some((field, field_value(&self.category, field)))
-    }
-
-    /// The names of its fields.
-    pub(crate) fn field_names(&self) -> impl Iterator<Item = &str> {
-        self.format.fields.iter().map(|field| field.name.as_str())
-    }
-}
-
-/// What a field of a record is to a script.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum FieldValue {
-    /// A scalar: its type, bytes and signedness.
-    Scalar { ty: Type, width: u8, signed: bool },
-    /// Text of a fixed number of bytes in the record.
-    Text(u32),
-    /// Text elsewhere in the record; whether its locator counts from behind itself.
-    DynamicText { relative: bool },
-    /// What its C type says: an array, a struct, an address. Addresses are of this memory. (The size and text of the
-    /// type are part of what tells records apart.)
-    Typed { space: Space, c_type: String, size: u32 },
-    /// Something that cannot be read yet; what it is.
-    Later(&'static str),
-}
-
 /// What `field` of a tracepoint of `category` is to a script.
-fn field_value(category: &str, field: &TracepointField) -> FieldValue {
+pub(super) fn field_value(category: &str, field: &TracepointField) -> FieldValue {
     let c_type = field.c_type.trim_start_matches("const ").trim();
     let is_text = c_type == "char";
     match field.location {
@@ -154,8 +115,10 @@ fn field_value(category: &str, field: &TracepointField) -> FieldValue {
     };
     let typed = || FieldValue::Typed {
         space,
-        c_type: c_type.to_owned(),
+        c_type: field.c_type.clone(),
         size: field.size,
+        count: field.array,
+        signed: field.signed,
     };
     if field.array.is_some() {
         return if is_text {

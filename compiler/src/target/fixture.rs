@@ -398,6 +398,23 @@ impl Target for FixtureTarget {
         Some((name.to_owned(), text.clone()))
     }
 
+    fn described_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {
+        let (_, functions) = self.types.as_ref().ok_or_else(super::no_types)?;
+        let glob = Glob::new(name);
+        let names = functions.iter().map(|function| function.name.as_str());
+        let wanted = names
+            .clone()
+            .filter(|name| glob.matches(name) && Glob::new(module).matches("vmlinux"));
+        let mut found: Vec<_> = wanted
+            .map(|name| ("vmlinux".to_owned(), name.to_owned()))
+            .collect();
+        found.sort_unstable();
+        if found.is_empty() {
+            return Err(not_found(name, names));
+        }
+        Ok(found)
+    }
+
     fn header(&self, name: &str, _from: Option<&str>) -> Result<(String, String), TargetError> {
         match self.files.get(name) {
             Some(text) => Ok((name.to_owned(), text.clone())),

@@ -13,6 +13,7 @@ use super::refusal::{io_error, unreadable};
 use crate::sys::mmap::FileBytes;
 use convert::Source;
 use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
+use crumbs_compiler::glob::Glob;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::TargetError;
 use crumbs_compiler::types::Type;
@@ -176,6 +177,36 @@ impl KernelTypes {
             similar: similar(name, vmlinux.names(Class::Function), SIMILAR),
             searched,
         })
+    }
+
+    /// Module (`vmlinux` for the kernel proper) and name of the functions that match two glob patterns, sorted.
+    pub(super) fn function_names(
+        &self,
+        module: &str,
+        name: &str,
+    ) -> Result<Vec<(String, String)>, TargetError> {
+        let (modules, names) = (Glob::new(module), Glob::new(name));
+        let mut objects = vec![(VMLINUX.to_owned(), 0)];
+        let others = self.modules().iter().zip(1..=u16::MAX);
+        objects.extend(others.map(|(module, number)| (module.clone(), number)));
+        let mut found = Vec::new();
+        for (module, number) in objects.into_iter().filter(|(module, _)| modules.matches(module)) {
+            if let Some(object) = self.object(number)? {
+                let wanted = object.names(Class::Function).filter(|name| names.matches(name));
+                found.extend(wanted.map(|name| (module.clone(), name.to_owned())));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        if found.is_empty() {
+            let vmlinux = self.vmlinux()?;
+            let stem = name.replace('*', "");
+            return Err(TargetError::NotFound {
+                similar: similar(&stem, vmlinux.names(Class::Function), SIMILAR),
+                searched: vec![self.directory.display().to_string()],
+            });
+        }
+        Ok(found)
     }
 
     fn functions_of(&self, object: &Object, number: u16, name: &str) -> Vec<KernelFunction> {

@@ -7,7 +7,7 @@
 
 use super::maps::KernelMap;
 use super::reject::{self, Rejection};
-use super::{Options, help, probe};
+use super::{Options, help, probe, trampoline};
 use crate::backend::Error;
 use crate::sys::bpf::{self, MapSpec, ProgramBtf, ProgramSpec, map_type, prog_type};
 use crate::sys::mmap::{Mapping, page_size};
@@ -240,6 +240,14 @@ fn kernel_kind(program: &ProgramPlan) -> (u32, u32) {
         ProgramKind::RawTracepoint => (prog_type::RAW_TRACEPOINT, 0),
         ProgramKind::Tracepoint => (prog_type::TRACEPOINT, 0),
         ProgramKind::PerfEvent => (prog_type::PERF_EVENT, 0),
+        ProgramKind::Tracing => {
+            let attach_type = match program.attach.first() {
+                Some(Attach::Iterator { .. }) => bpf::ATTACH_ITER,
+                Some(Attach::Function { on_return: true, .. }) => bpf::ATTACH_FEXIT,
+                _ => bpf::ATTACH_FENTRY,
+            };
+            (prog_type::TRACING, attach_type)
+        }
         ProgramKind::Kprobe => {
             let attach_type = match attaches_by_multi_link(program) {
                 true if program.attach.iter().any(Attach::is_on_user_code) => bpf::ATTACH_UPROBE_MULTI,
@@ -281,6 +289,7 @@ fn load_program(
 ) -> Result<(OwnedFd, Option<String>), LoadError> {
     let program = &plan.programs[index];
     let (kind, attach_type) = kernel_kind(program);
+    let traced = trampoline::function(program, super::probe_name(plan, program))?;
     let code = encode(function);
     let (func_info, line_info) = (
         function.func_info.func_info_bytes(),
@@ -297,6 +306,7 @@ fn load_program(
             func_info: &func_info,
             line_info: &line_info,
         }),
+        function: traced.as_ref().map(trampoline::Function::as_spec),
     };
     if options.verifier_log > 0 {
         let (result, log) = load_with_log(&spec, options.verifier_log);
@@ -310,6 +320,7 @@ fn load_program(
     };
     let probe_name = || super::probe_name(plan, program);
     match error.raw_os_error() {
+        Some(libc::EPERM) if traced.is_some() => Err(trampoline::not_permitted(probe_name()).into()),
         Some(libc::EPERM) => Err(Error {
             what: format!("load {}", probe_name()),
             reason: "the kernel does not permit it".into(),

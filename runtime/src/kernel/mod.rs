@@ -18,12 +18,13 @@ pub mod ring;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod trampoline;
 
 use crate::backend::{Backend, Error, RawEntry, Ring, Skipped, Wake};
 use crate::child::Watch;
 use crate::sys::bpf;
 use crate::sys::poll::{Caught, Epoll, Signals};
-use attach::{Late, Link, Ticker};
+use attach::{Iteration, Late, Link, Ticker};
 use crumbs_compiler::plan::{BpfMapId, Generations, Occasion, OwnSignal, Plan, ProgramPlan, Storage};
 use load::{LoadError, Loaded};
 use maps::KernelMap;
@@ -67,6 +68,8 @@ pub struct KernelBackend {
     ticker: Option<Ticker>,
     /// What is attached once a process loads it.
     late: Option<Late>,
+    /// Lists of the kernel under way, and for which of the plan's programs.
+    iterators: Vec<(usize, Iteration)>,
     skipped: Vec<Skipped>,
     quiescer: Option<Quiescer>,
     epoll: Epoll,
@@ -102,6 +105,7 @@ impl KernelBackend {
             links: Vec::new(),
             ticker: None,
             late: None,
+            iterators: Vec::new(),
             skipped: Vec::new(),
             quiescer,
             epoll,
@@ -124,6 +128,7 @@ impl KernelBackend {
         let attached = attach::attach_all(&self.plan, &self.loaded.programs, self.options.pid)?;
         self.links = attached.links;
         self.ticker = attached.ticker;
+        self.iterators = attached.iterators;
         self.skipped = attached.skipped;
         self.late = late;
         // What was loaded meanwhile.
@@ -350,6 +355,16 @@ impl Backend for KernelBackend {
         Ok(after.saturating_sub(before))
     }
 
+    fn iterate(&mut self, program: usize) -> Result<bool, Error> {
+        let mut all = self.iterators.iter_mut();
+        let Some((_, iteration)) = all.find(|(of, _)| *of == program) else {
+            return Ok(false);
+        };
+        iteration
+            .step()
+            .map_err(|error| machine("go through a list of the kernel", &error))
+    }
+
     fn skipped(&mut self) -> Vec<Skipped> {
         std::mem::take(&mut self.skipped)
     }
@@ -410,6 +425,7 @@ impl Backend for KernelBackend {
         drop(self.ticker.take());
         self.skipped
             .extend(self.late.take().iter().flat_map(Late::missed));
+        self.iterators.clear();
         attach::close_all(std::mem::take(&mut self.links));
         if let Some(quiescer) = &mut self.quiescer {
             quiescer.wait();

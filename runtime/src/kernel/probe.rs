@@ -137,6 +137,7 @@ fn program(attach_type: u32, flags: u32, code: &[u8]) -> ProgramSpec<'_> {
         name: "crumbs_probe",
         code,
         btf: None,
+        function: None,
     }
 }
 

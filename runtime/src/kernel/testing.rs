@@ -61,6 +61,7 @@ pub(crate) fn load(kind: u32, attach_type: u32, flags: u32, code: &[u8]) -> Owne
         name: "crumbs_test",
         code,
         btf: None,
+        function: None,
     };
     bpf::prog_load(&spec, None).unwrap_or_else(|error| {
         let mut log = vec![0; 64 << 10];

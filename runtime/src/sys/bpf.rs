@@ -5,10 +5,16 @@
 //! newer than 5.10 is left 0 unless its feature is there.
 #![expect(unsafe_code, reason = "system calls; every buffer's size is checked here")]
 
+mod iterator;
+mod module;
+
 use super::{check, retry};
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+pub use iterator::{iterator_create, link_iterator};
+pub use module::module_btf;
 
 /// `BPF_F_NO_PREALLOC`.
 pub const NO_PREALLOC: u32 = 1;
@@ -24,6 +30,12 @@ pub const NOEXIST: u64 = 1;
 pub const EXIST: u64 = 2;
 /// `BPF_PERF_EVENT` of `enum bpf_attach_type`.
 pub const ATTACH_PERF_EVENT: u32 = 41;
+/// `BPF_TRACE_FENTRY` of `enum bpf_attach_type`.
+pub const ATTACH_FENTRY: u32 = 24;
+/// `BPF_TRACE_FEXIT` of `enum bpf_attach_type`.
+pub const ATTACH_FEXIT: u32 = 25;
+/// `BPF_TRACE_ITER` of `enum bpf_attach_type`.
+pub const ATTACH_ITER: u32 = 28;
 /// `BPF_TRACE_UPROBE_MULTI` of `enum bpf_attach_type`.
 pub const ATTACH_UPROBE_MULTI: u32 = 48;
 /// `BPF_TRACE_KPROBE_MULTI` of `enum bpf_attach_type`.
@@ -55,6 +67,8 @@ pub mod prog_type {
     pub const PERF_EVENT: u32 = 7;
     /// `BPF_PROG_TYPE_RAW_TRACEPOINT`.
     pub const RAW_TRACEPOINT: u32 = 17;
+    /// `BPF_PROG_TYPE_TRACING`.
+    pub const TRACING: u32 = 26;
 }
 
 /// Numbers of `enum bpf_cmd`.
@@ -71,8 +85,12 @@ enum Command {
     BtfLoad = 18,
     MapLookupBatch = 24,
     MapLookupAndDeleteBatch = 25,
+    BtfGetFdById = 19,
+    BtfGetNextId = 23,
+    ObjGetInfoByFd = 15,
     LinkCreate = 28,
     EnableStats = 32,
+    IterCreate = 33,
 }
 
 /// # Safety
@@ -369,6 +387,17 @@ pub struct ProgramSpec<'a> {
     pub code: &'a [u8],
     /// Its types.
     pub btf: Option<ProgramBtf<'a>>,
+    /// The function that a program of [`prog_type::TRACING`] is for.
+    pub function: Option<AttachFunction<'a>>,
+}
+
+/// A function by its number in the types of the kernel or of a module.
+#[derive(Clone, Copy, Debug)]
+pub struct AttachFunction<'a> {
+    /// Its number.
+    pub id: u32,
+    /// The module's types; `None` for the kernel proper.
+    pub module: Option<BorrowedFd<'a>>,
 }
 
 /// `BPF_PROG_LOAD`. With a `log` of some bytes the verifier writes into it at `level` (1: the path taken, 2: every
@@ -400,6 +429,7 @@ pub fn prog_load(spec: &ProgramSpec<'_>, log: Option<(&mut [u8], u32)>) -> io::R
         line_info: u64,
         line_info_cnt: u32,
         attach_btf_id: u32,
+        attach_btf_obj_fd: u32,
     }
     const LICENSE: &CStr = c"GPL";
     let info = spec.btf.as_ref();
@@ -427,7 +457,8 @@ pub fn prog_load(spec: &ProgramSpec<'_>, log: Option<(&mut [u8], u32)>) -> io::R
         line_info_rec_size: if info.is_some() { LINE_INFO_SIZE as u32 } else { 0 },
         line_info: info.map_or(0, |info| address(info.line_info.as_ptr())),
         line_info_cnt: count(info.map_or(0, |info| info.line_info.len() / LINE_INFO_SIZE))?,
-        attach_btf_id: 0,
+        attach_btf_id: spec.function.map_or(0, |function| function.id),
+        attach_btf_obj_fd: spec.function.and_then(|f| f.module).map_or(0, raw),
     };
     // The verifier gives up with EAGAIN when a signal is pending; libbpf tries five times too.
     let mut tries = 5;
@@ -526,12 +557,12 @@ pub fn enable_stats() -> io::Result<OwnedFd> {
     unsafe { bpf_fd(Command::EnableStats, &mut attr) }
 }
 
-/// `BPF_RAW_TRACEPOINT_OPEN`: attaches to the tracepoint called `name` until the descriptor is closed. A `cookie` other
-/// than 0 wants Linux 6.10.
+/// `BPF_RAW_TRACEPOINT_OPEN`: attaches to the tracepoint called `name`, or without a name to the function that the program
+/// was loaded for, until the descriptor is closed. A `cookie` other than 0 wants Linux 6.10.
 ///
 /// # Errors
 /// The kernel's: `ENOENT` where there is no such tracepoint, `EINVAL` where it has fewer arguments than are read.
-pub fn raw_tracepoint_open(program: BorrowedFd<'_>, name: &CStr, cookie: u64) -> io::Result<OwnedFd> {
+pub fn raw_tracepoint_open(program: BorrowedFd<'_>, name: Option<&CStr>, cookie: u64) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {
         name: u64,
@@ -540,12 +571,12 @@ pub fn raw_tracepoint_open(program: BorrowedFd<'_>, name: &CStr, cookie: u64) ->
         cookie: u64,
     }
     let mut attr = Attr {
-        name: address(name.as_ptr()),
+        name: name.map_or(0, |name| address(name.as_ptr())),
         prog_fd: raw(program),
         _pad: 0,
         cookie,
     };
-    // SAFETY: the fields of BPF_RAW_TRACEPOINT_OPEN; the name ends in NUL.
+    // SAFETY: the fields of BPF_RAW_TRACEPOINT_OPEN; the name ends in NUL or is null.
     unsafe { bpf_fd(Command::RawTracepointOpen, &mut attr) }
 }
 

@@ -6,6 +6,7 @@
 //! | tracepoints | the record | its fields, `NAME` or `args.NAME` |
 //! | timers | `struct bpf_perf_event_data` | as probes, and `period`, `addr` |
 //! | raw tracepoints, `begin`, `end` | `struct bpf_raw_tracepoint_args` | `arg0`… |
+//! | traced functions | their arguments, a word each, and the result | `arg0`… |
 
 use super::event::{Event, Value};
 use crumbs_compiler::plan::ProgramKind;
@@ -35,7 +36,7 @@ pub fn build(
             let format = format.ok_or("the fields of this tracepoint are not known")?;
             record(format, event)
         }
-        ProgramKind::RawTracepoint => words(event),
+        ProgramKind::RawTracepoint | ProgramKind::Tracing => words(event),
     }
 }
 

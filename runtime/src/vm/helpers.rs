@@ -138,10 +138,12 @@ impl Machine {
             Helper::GetNumaNodeId => 0,
             Helper::GetCurrentCgroupId => event.cgroup,
             Helper::GetCurrentTask => FIRST_TASK + u64::from(event.tid) * TASK_SIZE,
-            // There is no process to send a signal to, no function to end and no memory that outlives the event.
+            // There is no process to send a signal to, no function to end, no memory that outlives the event and nobody who
+            // reads an iterator.
             Helper::SendSignal
             | Helper::SendSignalThread
             | Helper::OverrideReturn
+            | Helper::SeqPrintf
             | Helper::ProbeWriteUser => 0,
             Helper::GetStack => self.get_stack(run, args)?,
             Helper::GetCurrentComm => self.current_comm(run, args)?,

@@ -30,8 +30,8 @@ fn messages() {
             "did you mean",
         ),
         (
-            "fentry:vfs_read { }",
-            "not supported yet: fentry probes".into(),
+            "asyncwatchpoint:f:8:w { }",
+            "not supported yet: asyncwatchpoint probes".into(),
             "",
         ),
         (

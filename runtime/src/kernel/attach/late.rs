@@ -176,6 +176,7 @@ impl Wanted {
         };
         let job = Job {
             program: programs[self.program].as_fd(),
+            index: self.program,
             attach: &attach,
             probe: &self.probe,
             multi: load::attaches_by_multi_link(&plan.programs[self.program]),

@@ -6,6 +6,7 @@
 
 mod counter;
 mod interval;
+mod iterator;
 mod kprobe_multi;
 mod late;
 mod perf_kprobe;
@@ -13,6 +14,7 @@ mod perf_uprobe;
 mod raw_tracepoint;
 mod timer;
 mod tracepoint;
+mod trampoline;
 mod uprobe_multi;
 mod warm_up;
 mod watchpoint;
@@ -24,6 +26,7 @@ use crumbs_compiler::plan::{Attach, MissingProbes, Plan, ProgramPlan};
 use crumbs_compiler::target::Feature;
 pub use interval::Ticker;
 use interval::Timer;
+pub use iterator::Iteration;
 pub(super) use late::Late;
 #[cfg(test)]
 pub(super) use perf_uprobe::attach as attach_by_perf;
@@ -47,6 +50,8 @@ pub struct Link {
 /// One thing to do.
 struct Job<'a> {
     program: BorrowedFd<'a>,
+    /// Index into [`Plan::programs`].
+    index: usize,
     attach: &'a Attach,
     probe: &'a str,
     /// Whether the program was loaded for multi links.
@@ -60,6 +65,8 @@ pub struct Attached {
     pub links: Vec<Link>,
     /// What runs the programs of intervals, if there are any; to be dropped before the links are closed.
     pub ticker: Option<Ticker>,
+    /// What goes through lists of the kernel, and for which of [`Plan::programs`].
+    pub iterators: Vec<(usize, Iteration)>,
     /// What the script asks for and is not attached.
     pub skipped: Vec<Skipped>,
 }
@@ -84,6 +91,7 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
         match run(&job, pid) {
             Ok(more) => {
                 all.links.extend(more.links);
+                all.iterators.extend(more.iterators);
                 all.skipped.extend(more.skipped);
             }
             Err(error) if plan.settings.missing_probes == MissingProbes::Error => {
@@ -124,24 +132,28 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
 
 /// What to attach, in an order that makes probes on one place run in the order of the script: the kernel runs the newest
 /// consumer of a user or kernel probe first (`consumer_add` of kernel/events/uprobes.c, `add_new_kprobe` of
-/// kernel/kprobes.c), and of everything else the oldest.
+/// kernel/kprobes.c, `__bpf_trampoline_link_prog` of kernel/bpf/trampoline.c), and of everything else the oldest.
 fn in_order<'a>(plan: &'a Plan, programs: &'a [OwnedFd]) -> Vec<Job<'a>> {
     let mut jobs = Vec::new();
-    for (program, fd) in plan.programs.iter().zip(programs) {
+    for (index, (program, fd)) in plan.programs.iter().zip(programs).enumerate() {
         let attached = program
             .attach
             .iter()
             .filter(|attach| !attach.occasion().is_run_by_session());
         jobs.extend(attached.map(|attach| Job {
             program: fd.as_fd(),
+            index,
             attach,
             probe: site_name(plan, program, attach),
             multi: load::attaches_by_multi_link(program),
         }));
     }
-    let (newest_first, mut rest): (Vec<_>, Vec<_>) = jobs
-        .into_iter()
-        .partition(|job| matches!(job.attach, Attach::Uprobe { .. } | Attach::Kprobe { .. }));
+    let (newest_first, mut rest): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| {
+        matches!(
+            job.attach,
+            Attach::Uprobe { .. } | Attach::Kprobe { .. } | Attach::Function { .. }
+        )
+    });
     rest.extend(newest_first.into_iter().rev());
     rest
 }
@@ -174,6 +186,15 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
             return perf_kprobe::attach(program, probe, *on_return, places);
         }
         Attach::Tracepoint { id, cookie, .. } => tracepoint::attach(program, probe, *id, *cookie)?,
+        Attach::Function { .. } => trampoline::attach(program, probe)?,
+        Attach::Iterator { list, .. } => {
+            let (link, file) = iterator::attach(program, probe, list)?;
+            return Ok(Attached {
+                links: vec![link],
+                iterators: vec![(job.index, file)],
+                ..Attached::default()
+            });
+        }
         Attach::RawTracepoint { event, cookie } => raw_tracepoint::attach(program, probe, event, *cookie)?,
         Attach::Profile { every, cookie } => timer::profile(program, probe, *every, *cookie)?,
         Attach::Counter {

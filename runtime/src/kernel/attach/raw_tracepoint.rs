@@ -22,25 +22,25 @@ pub(super) fn attach(
         0
     };
     let link =
-        bpf::raw_tracepoint_open(program, &name, u64::from(cookie)).map_err(|failure| {
-            match failure.raw_os_error() {
-                Some(libc::EPERM | libc::EACCES) => error(
-                    probe_name,
-                    "the kernel does not permit it",
-                    Some(help::bpf_privilege()),
-                ),
-                Some(libc::ENOENT) => error(
-                    probe_name,
-                    format!("the kernel has no tracepoint `{event}`"),
-                    Some("`crumbs -l 'rawtracepoint:*'` lists them".into()),
-                ),
-                Some(libc::EINVAL) => error(
-                    probe_name,
-                    "the tracepoint has fewer arguments than the script reads",
-                    None,
-                ),
-                _ => error(probe_name, failure.to_string(), None),
-            }
+        bpf::raw_tracepoint_open(program, Some(&name), u64::from(cookie)).map_err(|failure| match failure
+            .raw_os_error()
+        {
+            Some(libc::EPERM | libc::EACCES) => error(
+                probe_name,
+                "the kernel does not permit it",
+                Some(help::bpf_privilege()),
+            ),
+            Some(libc::ENOENT) => error(
+                probe_name,
+                format!("the kernel has no tracepoint `{event}`"),
+                Some("`crumbs -l 'rawtracepoint:*'` lists them".into()),
+            ),
+            Some(libc::EINVAL) => error(
+                probe_name,
+                "the tracepoint has fewer arguments than the script reads",
+                None,
+            ),
+            _ => error(probe_name, failure.to_string(), None),
         })?;
     Ok(vec![Link {
         link: Some(link),

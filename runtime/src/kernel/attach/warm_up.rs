@@ -54,6 +54,7 @@ fn register() {
         name: "warm_up",
         code: &probe::RETURN_0,
         btf: None,
+        function: None,
     };
     let Ok(program) = bpf::prog_load(&spec, None) else {
         return;

@@ -1,0 +1,68 @@
+//! Programs of fentry, fexit and iter probes: each is loaded for one function of the kernel, by the number that the
+//! kernel's types give it.
+
+use super::help;
+use crate::backend::Error;
+use crate::sys::bpf::{self, AttachFunction};
+use crumbs_compiler::plan::{Attach, ProgramPlan};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// The function that a program is for.
+pub(super) struct Function {
+    id: u32,
+    module: Option<OwnedFd>,
+}
+
+impl Function {
+    /// As the system call wants it.
+    pub(super) fn as_spec(&self) -> AttachFunction<'_> {
+        AttachFunction {
+            id: self.id,
+            module: self.module.as_ref().map(OwnedFd::as_fd),
+        }
+    }
+}
+
+/// The function that `program` is for; `None` where it is for none.
+///
+/// # Errors
+/// When its module is not loaded, or its types are out of reach.
+pub(super) fn function(program: &ProgramPlan, probe: String) -> Result<Option<Function>, Error> {
+    let (id, module) = match program.attach.first() {
+        Some(Attach::Function { id, module, .. }) => (*id, module.as_str()),
+        Some(Attach::Iterator { id, .. }) => (*id, ""),
+        _ => return Ok(None),
+    };
+    let refused = |reason: String, help: Option<String>| Error {
+        what: format!("load {probe}"),
+        reason,
+        help,
+    };
+    let module = match module {
+        "" => None,
+        name => {
+            let types = bpf::module_btf(name).map_err(|error| {
+                let help = "the types of modules want CAP_SYS_ADMIN".to_owned();
+                refused(
+                    format!("cannot read the types of module {name}: {error}"),
+                    Some(help),
+                )
+            })?;
+            let missing = || refused(format!("module {name} is not loaded"), None);
+            Some(types.ok_or_else(missing)?)
+        }
+    };
+    Ok(Some(Function { id, module }))
+}
+
+/// Why such a program may not be loaded.
+pub(super) fn not_permitted(probe: String) -> Error {
+    Error {
+        what: format!("load {probe}"),
+        reason: "the kernel does not permit it".into(),
+        help: Some(format!(
+            "{}; some machines forbid trampolines on functions of the kernel to everyone: use a kprobe or a tracepoint",
+            help::bpf_privilege()
+        )),
+    }
+}
