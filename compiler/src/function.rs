@@ -158,6 +158,11 @@ pub fn by_name(name: &str) -> Option<&'static Function> {
     ALL.iter().find(|function| function.name == name)
 }
 
+/// Whether a function looks into the text of its arguments, so that a name must be known when it is compiled.
+pub fn reads_text(name: &str) -> bool {
+    text::READERS.contains(&name)
+}
+
 /// The map that an argument names as a whole.
 fn whole_map(cx: &mut Cx<'_>, call: &Call<'_>, arg: &ast::Expr) -> Option<MapId> {
     let function = &call.name.node;

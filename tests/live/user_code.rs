@@ -135,10 +135,17 @@ fn static_probes_are_listed_by_file_and_process() {
     );
     let target = started(&program, &["1", "wait"]);
     let pid = target.0.id().to_string();
-    for args in [["-l", "usdt:*", "-p", &pid], ["-l", "*", "-p", &pid]] {
-        let listed = list(&args).stdout;
-        assert!(
-            listed.contains(&format!("usdt:{path}:live:text\n")),
+    for args in [
+        ["-l", "usdt:*", "-p", &pid].as_slice(),
+        &["-l", "*", "-p", &pid],
+        &["-l", "-p", &pid],
+    ] {
+        let listed = list(args).stdout;
+        let has = |name: &str| listed.contains(&format!("{name}\n"));
+        assert!(has(&format!("usdt:{path}:live:text")), "{args:?}: {listed}");
+        assert_eq!(
+            has(&format!("uprobe:{path}:main")),
+            args[1] != "usdt:*",
             "{args:?}: {listed}"
         );
     }
@@ -290,4 +297,15 @@ fn functions_that_choose_others_are_warned_about() {
             "{what}"
         );
     }
+}
+
+/// A function that looks into a name needs programs that know theirs.
+#[test]
+fn names_of_places_are_searched() {
+    needs!(no_tracing());
+    trace(
+        "uprobe:PROGRAM:alpha_* { if (strcontains(probe, \"two\")) { @[func] = count(); } @len[strlen(func)] = count(); }",
+        "alpha_one; alpha_two; alpha_two",
+    )
+    .maps("@[alpha_two]: 2\n@len[9]: 3\n");
 }

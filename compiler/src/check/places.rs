@@ -301,7 +301,8 @@ impl<'a> PlaceCx<'a, '_> {
         let by_func = uses.func && differ(|ids| ids.func);
         let by_probe = uses.probe && differ(|ids| ids.probe);
         let clash = by_func && by_probe && places.iter().any(|(_, ids)| ids.func != ids.probe);
-        let must_split = (by_func || by_probe) && (clash || !self.target.has(group.kind.cookies()));
+        let needs_constant = clash || uses.name_text || !self.target.has(group.kind.cookies());
+        let must_split = (by_func || by_probe) && needs_constant;
         let mut programs: Vec<Vec<(Attach, SiteIds)>> = Vec::new();
         if must_split {
             let mut known: HashMap<(u32, u32), usize> = HashMap::new();

@@ -1,6 +1,7 @@
 //! What a probe's text mentions, found without knowing any types.
 
 use crate::builtin::plain_name;
+use crate::function;
 use crate::probe_value::{self, Role};
 use crate::types::NameTable;
 use crumbs_grammar::ast::{Arg, Block, Expr, ExprKind, ForOver, IfExpr, Item, Probe, Script, Stmt, StmtKind};
@@ -23,6 +24,8 @@ pub(super) struct Uses {
     pub func: bool,
     /// Whether `probe` is.
     pub probe: bool,
+    /// Whether a function looks into the text of either.
+    pub name_text: bool,
 }
 
 impl Uses {
@@ -83,8 +86,10 @@ impl Uses {
             ExprKind::Ident(name) => self.name(name),
             ExprKind::Call { name, args } => {
                 self.name(&name.node);
+                let reads_text = function::reads_text(&name.node);
                 for arg in args {
                     if let Arg::Expr(e) = arg {
+                        self.name_text |= reads_text && is_name(e);
                         self.expr(e);
                     }
                 }
@@ -145,6 +150,14 @@ impl Uses {
             _ => {}
         }
     }
+}
+
+/// Whether an expression is the name of a place.
+fn is_name(expr: &Expr) -> bool {
+    let ExprKind::Ident(name) = &expr.kind else {
+        return false;
+    };
+    probe_value::by_name(name).is_some_and(|(row, _)| matches!(row.role, Role::Name(_)))
 }
 
 /// Whether an expression is the record of the probe's arguments.

@@ -71,6 +71,17 @@ pub(super) const MEMCMP: Function = Function {
     check: memcmp,
 };
 
+/// The functions that look into text.
+pub(super) static READERS: [&str; 7] = [
+    STRLEN.name,
+    STRCAP.name,
+    STRSTR.name,
+    STRCONTAINS.name,
+    STRNCMP.name,
+    STR_CONCAT.name,
+    MEMCMP.name,
+];
+
 /// An argument that is text, or an address of text.
 fn text(cx: &mut Cx<'_>, arg: &ast::Expr) -> Option<Expr> {
     let value = cx.value(arg)?;

@@ -103,7 +103,7 @@ impl HostTarget {
             {
                 Ok(Vec::new())
             }
-            "uprobe" | "uretprobe" if !is_named && !rest.contains(':') => Ok(Vec::new()),
+            "uprobe" | "uretprobe" if !is_named && !self.is_for_process() && !rest.contains(':') => Ok(Vec::new()),
             "usdt" => self.list_static_probes(rest),
             "uprobe" | "uretprobe" => self.list_functions(name, rest),
             _ => Ok(Vec::new()),
