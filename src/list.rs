@@ -11,7 +11,7 @@ use std::path::Path;
 /// Indentation of what stands below a name.
 const INDENT: &str = "    ";
 /// The words that name a type.
-const TYPES: [&str; 2] = ["struct", "union"];
+const TYPES: [&str; 3] = ["struct", "union", "enum"];
 
 /// Lists attach points: those that match a pattern, those of a script, or all.
 ///
@@ -37,20 +37,10 @@ pub(crate) fn list(args: &Args) -> Result<u8, Stop> {
         return show(args, &target, &names);
     }
     if let Some((keyword, name)) = type_name(pattern) {
-        let members = match args.verbose {
-            true => target.list_type(keyword, name),
-            false => target.list_type(keyword, name).map(|_| Vec::new()),
-        };
-        let members = members.map_err(|error| failed(pattern, error))?;
+        let found = target.list_types(keyword, name, args.verbose);
+        let found = found.map_err(|error| failed(pattern, error))?;
         return write(args, |out| {
-            if !args.verbose {
-                return writeln!(out, "{pattern}");
-            }
-            writeln!(out, "{keyword} {name} {{")?;
-            members
-                .iter()
-                .try_for_each(|member| writeln!(out, "{INDENT}{member};"))?;
-            writeln!(out, "}};")
+            found.iter().try_for_each(|text| writeln!(out, "{text}"))
         });
     }
     if pattern.contains('.') && !pattern.contains([':', '*']) {
@@ -104,6 +94,7 @@ fn arguments(target: &HostTarget, name: &str, wanted: bool) -> Vec<String> {
         [kind @ ("fentry" | "fexit"), module, function] => {
             target.list_parameters(module, function, kind == "fexit")
         }
+        ["uprobe", binary, function] => target.list_described(binary, function),
         ["kprobe", function] => target.list_parameters("vmlinux", function, false),
         _ => return Vec::new(),
     };

@@ -187,3 +187,37 @@ fn what_is_not_described_is_said() {
     );
     refused("uprobe:PROGRAM:find { print(args.unknown.field); }", &["field"]);
 }
+
+#[test]
+fn listings_have_parameters_and_types() {
+    needs!(no_tracing());
+    let program = described(&["-O0"]);
+    let path = program.to_str().unwrap();
+    let list = |pattern: &str| {
+        let outcome = Crumbs::new().args(&["-l", "-v", pattern]).run();
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
+        outcome.stdout
+    };
+    assert_eq!(
+        list(&format!("uprobe:{path}:f*d")),
+        format!("uprobe:{path}:find\n    struct node* node\n    struct opaque* unknown\n")
+    );
+    let values = list(&format!("uprobe:{path}:values"));
+    for part in [
+        "    struct point point\n",
+        "    enum shade shade\n",
+        "    _Bool flag\n",
+        "    double real\n",
+    ] {
+        assert!(values.contains(part), "{values}");
+    }
+    assert!(list(&format!("uprobe:{path}:make")).contains("    counter count\n"));
+    let types = list("enum pid_type");
+    assert!(
+        types.starts_with("enum pid_type {\n\tPIDTYPE_PID = 0,\n"),
+        "{types}"
+    );
+    let list = |pattern: &str| Crumbs::new().args(&["-l", pattern]).run();
+    assert_eq!(list("struct task_struct").stdout, "struct task_struct\n");
+    list("struct task_strut").refuses(&["struct task_strut", "task_struct"]);
+}

@@ -232,7 +232,7 @@ fn lists_by_kind_script_and_type() {
     assert!(!list(&["-e", "interval:s:7 { }"]).stdout.contains("vfs"));
     has(
         &["-v", "struct task_struct"],
-        &["struct task_struct {", "    int32 exit_code;", "};"],
+        &["struct task_struct {", "\tint exit_code;", "};"],
     );
     assert_eq!(list(&["struct task_struct"]).stdout, "struct task_struct\n");
     list(&["struct no_such_struct"]).refuses(&["no_such_struct"]);

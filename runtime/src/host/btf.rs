@@ -8,6 +8,7 @@ mod convert;
 mod object;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use super::refusal::{io_error, unreadable};
 use crate::sys::mmap::FileBytes;
@@ -207,6 +208,51 @@ impl KernelTypes {
             });
         }
         Ok(found)
+    }
+
+    /// The definitions of a type, as C text.
+    pub(super) fn definition_text(&self, keyword: &str, name: &str) -> Result<String, TargetError> {
+        let found = self.definition(keyword, name)?;
+        let text = found.and_then(|(number, object, id)| source(&object, number).definition(id));
+        text.ok_or_else(|| self.no_such_type(keyword, name))
+    }
+
+    /// The kernel's structs, unions and enums whose names match, with their keywords, sorted.
+    pub(super) fn tagged(&self, keyword: &str, name: &Glob) -> Result<Vec<String>, TargetError> {
+        let vmlinux = self.vmlinux()?;
+        let tagged = vmlinux
+            .own()
+            .filter(|(_, entry)| entry.kind != Kind::Forward && is_tagged(*entry, keyword));
+        let names = tagged.filter_map(|(_, entry)| std::str::from_utf8(vmlinux.string(entry.name)).ok());
+        let matching = names.filter(|found| !found.is_empty() && name.matches(found));
+        let mut found: Vec<String> = matching.map(|name| format!("{keyword} {name}")).collect();
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// The parameters of a function as C text, and what it returns where that is not `void`.
+    pub(super) fn parameter_texts(
+        &self,
+        module: &str,
+        name: &str,
+    ) -> Result<(Vec<String>, Option<String>), TargetError> {
+        let number = self.number(module).ok_or_else(nothing)?;
+        let object = self.object(number)?.ok_or_else(nothing)?;
+        let function = object.named(Class::Function, name).into_iter().next();
+        let of = source(&object, number);
+        let proto = function.and_then(|id| object.entry(id)).ok_or_else(nothing)?.word;
+        let entry = object.entry(proto).ok_or_else(nothing)?;
+        let param = |i: usize| {
+            let (name, ty) = (object.word(proto, i * 2)?, object.word(proto, i * 2 + 1)?);
+            Some(match (name, ty) {
+                (0, 0) => "...".to_owned(),
+                (name, ty) => of.parameter(ty, &object.text(name)),
+            })
+        };
+        let params = (0..entry.count).map_while(param).collect();
+        let result = (entry.word != 0).then(|| of.parameter(entry.word, "retval"));
+        Ok((params, result))
     }
 
     fn functions_of(&self, object: &Object, number: u16, name: &str) -> Vec<KernelFunction> {

@@ -6,7 +6,6 @@ use super::HostTarget;
 use crumbs_compiler::glob::Glob;
 use crumbs_compiler::probe_kind::{self, ProbeKind};
 use crumbs_compiler::target::{FieldLocation, Target, TargetError, TracepointField};
-use crumbs_compiler::types::Type;
 
 impl HostTarget {
     /// The tracepoints that match, as `tracepoint:CATEGORY:EVENT`.
@@ -126,18 +125,24 @@ impl HostTarget {
         Ok(names.collect())
     }
 
-    /// The members of the kernel's `struct NAME` or `union NAME`: type and name of each.
+    /// The kernel's types that match `struct NAME`, `union NAME` or `enum NAME`; their definitions in C where `in_full`.
     ///
     /// # Errors
     /// When there is no such type or BTF cannot be read.
-    pub fn list_type(&self, keyword: &str, name: &str) -> Result<Vec<String>, TargetError> {
-        let ty = self.types.named(keyword, name)?;
-        let Type::Struct(of) = ty else {
-            return Ok(Vec::new());
+    pub fn list_types(&self, keyword: &str, name: &str, in_full: bool) -> Result<Vec<String>, TargetError> {
+        let glob = Glob::new(name);
+        let found = self.types.tagged(keyword, &glob)?;
+        if found.is_empty() {
+            self.types.named(keyword, name)?;
+        }
+        let text = |found: String| {
+            let name = found.split_once(' ').map_or("", |(_, name)| name);
+            match in_full {
+                true => self.types.definition_text(keyword, name).map(|text| text + ";"),
+                false => Ok(found),
+            }
         };
-        let fields = self.types.fields(of.id)?;
-        let lines = fields.iter().map(|field| format!("{} {}", field.ty, field.name));
-        Ok(lines.collect())
+        found.into_iter().map(text).collect()
     }
 
     /// The parameters of a kernel function, and for `fexit` what it returns, as `-lv` shows them.
@@ -150,14 +155,27 @@ impl HostTarget {
         function: &str,
         with_result: bool,
     ) -> Result<Vec<String>, TargetError> {
-        let found = self.types.functions(Some(module), function)?;
-        let Some(function) = found.first() else {
-            return Ok(Vec::new());
-        };
-        let params = function.params.iter().map(|(name, ty)| format!("{ty} {name}"));
-        let result =
-            (with_result && function.result != Type::Void).then(|| format!("{} retval", function.result));
-        Ok(params.chain(result).collect())
+        let (mut params, result) = self.types.parameter_texts(module, function)?;
+        params.extend(result.filter(|_| with_result));
+        Ok(params)
+    }
+
+    /// The parameters of a function of a program, by its debug information, as `-lv` shows them.
+    ///
+    /// # Errors
+    /// When there is no such function, or nothing describes it.
+    pub fn list_described(&self, binary: &str, function: &str) -> Result<Vec<String>, TargetError> {
+        let mut params = Vec::new();
+        for binary in self.binaries(binary)?.iter().take(1) {
+            for function in self.functions_named(binary, function)?.iter().take(1) {
+                let signature = self.signature(binary, function.offset)?;
+                params.extend(signature.params.iter().map(|param| {
+                    let text = format!("{} {}", param.declaration, param.name);
+                    text.trim_end().to_owned()
+                }));
+            }
+        }
+        Ok(params)
     }
 
     /// The fields of a tracepoint as `-lv` shows them, one declaration each: `const char * filename`.

@@ -119,7 +119,10 @@ fn statements() {
         ("print((uint8)pid);", "emit 0((uint8)pid)"),
         ("print(comm == \"dd\");", "emit 0((comm == \"dd\"))"),
         ("print((1, (2, \"x\")).1.1);", "emit 0((1, (2, \"x\")).1.1)"),
-        ("$p = pid; print($p ?: 7);", "$p = pid; emit 0(($p ? (int64)$p : 7))"),
+        (
+            "$p = pid; print($p ?: 7);",
+            "$p = pid; emit 0(($p ? (int64)$p : 7))",
+        ),
         ("print(!pid || pid > 3);", "emit 0((!pid || ((int64)pid > 3)))"),
         ("return; _ = pid;", "return; pid"),
         (

@@ -302,6 +302,26 @@ fn an_index_answers_as_walks_do() {
     }
 }
 
+#[test]
+fn types_are_written_as_c_has_them() {
+    let (_scratch, types) = kernel(&[("vmlinux", sample().bytes())]);
+    let node = "struct node {\n\tstruct node *next;\n\tconst pid_t pid;\n\tchar comm[16];\n\tint flag: 3;\n\tint wide: 7;\n\
+                \t_Bool yes;\n\tunion {\n\t\tint a;\n\t\tchar *b;\n\t};\n\tint grid[2][3];\n\tstruct elsewhere *far;\n}";
+    assert_eq!(types.definition_text("struct", "node").unwrap(), node);
+    assert_eq!(
+        types.definition_text("enum", "colour").unwrap(),
+        "enum colour {\n\tRED = -1,\n\tBLUE = 7,\n}"
+    );
+    assert!(types.definition_text("struct", "nod").is_err());
+    let (params, result) = types.parameter_texts("vmlinux", "open_it").unwrap();
+    assert_eq!(params, ["struct node * file", "enum colour mode", "..."]);
+    assert_eq!(result.as_deref(), Some("int retval"));
+    let tagged = |keyword, glob| types.tagged(keyword, &Glob::new(glob)).unwrap();
+    assert_eq!(tagged("enum", "*"), ["enum colour", "enum wide"]);
+    assert_eq!(tagged("struct", "no*"), ["struct node"]);
+    assert!(tagged("union", "*").is_empty());
+}
+
 /// Asks an object everything.
 fn exhaust(bytes: Vec<u8>) {
     let Some(object) = Object::new(bytes.into(), None) else {
@@ -311,6 +331,7 @@ fn exhaust(bytes: Vec<u8>) {
     for id in 0..object.end_id().saturating_add(2) {
         let _ = source.ty(id).size();
         let _ = (source.fields(id), source.signature(id));
+        let _ = (source.definition(id), source.declaration(id, "x"));
         if let Some(entry) = object.entry(id) {
             let _ = object.text(entry.name);
         }
