@@ -62,6 +62,7 @@ pub static ALL: &[Function] = &[
     action::SIGNAL_THREAD,
     action::OVERRIDE,
     action::WRITE_USER,
+    action::UNWATCH,
     text::STRLEN,
     text::STRCAP,
     text::STRSTR,

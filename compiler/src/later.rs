@@ -9,25 +9,12 @@ pub static PROBE_KINDS: &[&str] = &["asyncwatchpoint", "aw"];
 pub static VALUES: &[&str] = &[];
 
 /// Functions.
-pub static FUNCTIONS: &[&str] = &["skboutput", "dw_ustack", "unwatch", "kfunc_allowed", "typeinfo"];
+pub static FUNCTIONS: &[&str] = &["skboutput", "dw_ustack", "kfunc_allowed", "typeinfo"];
 
 /// Types.
 pub static TYPES: &[&str] = &[
-    "timestamp",
-    "cgroup_path_t",
-    "count_t",
-    "sum_t",
-    "usum_t",
-    "min_t",
-    "umin_t",
-    "max_t",
-    "umax_t",
-    "avg_t",
-    "uavg_t",
-    "stats_t",
-    "ustats_t",
-    "hist_t",
-    "lhist_t",
+    "count_t", "sum_t", "usum_t", "min_t", "umin_t", "max_t", "umax_t", "avg_t", "uavg_t", "stats_t",
+    "ustats_t", "hist_t", "lhist_t",
 ];
 
 #[cfg(test)]

@@ -498,6 +498,8 @@ pub enum EventKind {
     Zero(MapId),
     /// `time(format)`: strftime format.
     Time(String),
+    /// `unwatch(address)`: the watchpoints of the address that is the argument are taken away.
+    Unwatch,
     /// `exit([code])`: its argument, if any, is the exit code.
     Exit,
 }

@@ -124,6 +124,8 @@ pub trait Backend {
     }
     /// Returns once every run of a program that had begun before the call has ended.
     fn quiesce(&mut self);
+    /// Takes the watchpoints of an address away.
+    fn unwatch(&mut self, _address: u64) {}
     /// Detaches every program, and waits for those that still run. Afterwards only [`Backend::run_once`] runs any.
     fn detach(&mut self);
 }

@@ -400,6 +400,10 @@ impl<'a> Session<'a> {
                 .output
                 .message(*level, place, &printf::fill(format, &args))
                 .map_err(unwritable),
+            EventKind::Unwatch => {
+                backend.unwatch(args.first().and_then(Value::bits).unwrap_or_default());
+                Ok(())
+            }
             EventKind::Cat(format) => self.cat(&printf::fill(format, &args)),
             EventKind::System(_) if backend.is_interrupted() => {
                 self.not_run += 1;

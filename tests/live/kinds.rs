@@ -71,6 +71,21 @@ fn watchpoints_see_every_write() {
 }
 
 #[test]
+fn watchpoints_are_taken_away() {
+    needs!(no_tracing());
+    let program = compiled("watched.c", &[]);
+    let command = format!("{} slowly", program.display());
+    let script = "watchpoint:0x10000000:8:w { @ = count(); unwatch(0x10000000); }";
+    let outcome = Crumbs::script(script).args(&["-c", &command]).run();
+    // User space needs a moment, less than the five writes take.
+    assert!(
+        ["\n\n@: 1\n", "\n\n@: 2\n", "\n\n@: 3\n"].contains(&outcome.stdout.as_str()),
+        "{}",
+        outcome.stdout
+    );
+}
+
+#[test]
 fn raw_tracepoints_have_the_arguments_of_the_kernel() {
     needs!(no_tracing());
     // sys_exit(regs, ret): `true` does not exist as a file there.

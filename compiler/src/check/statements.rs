@@ -178,8 +178,19 @@ impl Cx<'_> {
         ty: Option<&ast::TypeExpr>,
         value: Option<&ast::Expr>,
     ) -> Option<StmtKind> {
-        let declared = ty.map(|ty| self.resolve_type(ty));
+        let open = ty.and_then(open_type);
+        let declared = ty.filter(|_| open.is_none()).map(|ty| self.resolve_type(ty));
         let value_expr = value.and_then(|value| self.value(value));
+        if let (Some(open), Some(value)) = (open, &value_expr)
+            && value.ty.to_string() != open
+        {
+            let message = format!(
+                "`${}` is declared {open}, and this is {}",
+                name.node,
+                described(&value.ty)
+            );
+            return self.report(Diagnostic::error(&codes::DOES_NOT_FIT, value.span, message));
+        }
         let var = match self.program.lookup(&name.node) {
             Some(var) => {
                 let first = self.program.vars[var.0 as usize].span;
@@ -395,6 +406,16 @@ pub(super) fn described(ty: &Type) -> String {
         Type::Agg(agg) => format!("{}()", agg.aggregation().name()),
         other => other.to_string(),
     }
+}
+
+/// The name of a type that says less than its values do: what exactly a variable of it holds is learnt from them.
+fn open_type(ty: &ast::TypeExpr) -> Option<&'static str> {
+    /// [`Shown::Time`] has a format and [`Shown::Cgroup`] a pattern.
+    const OPEN: [&str; 2] = ["timestamp", "cgroup_path_t"];
+    let ast::TypeExprKind::Name(name) = &ty.kind else {
+        return None;
+    };
+    OPEN.into_iter().find(|open| open == name)
 }
 
 /// The operation and operand of `@x = @x op e` and, where the operation commutes, `@x = e op @x`.

@@ -83,6 +83,23 @@ pub(super) const WRITE_USER: Function = Function {
     check: write_user,
 };
 
+pub(super) const UNWATCH: Function = Function {
+    name: "unwatch",
+    doc: "takes the watchpoints of an address away",
+    syntax: "unwatch(address)",
+    example: "watchpoint:0x10000000:8:w { print(probe); unwatch(0x10000000); }",
+    arity: (1, 1),
+    check: |cx, call| {
+        let address = cx.value(call.args[0])?;
+        let address = match address.ty {
+            Type::Ptr(..) => address,
+            _ => number(cx, call.args[0], "an address")?,
+        };
+        let address = cx.converted(address, &Type::U64);
+        cx.emit(EventKind::Unwatch, vec![address], call.span)
+    },
+};
+
 /// Whether the user allows what the call does; reports where not.
 fn allowed(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<()> {
     if cx.allows_unsafe() {

@@ -418,6 +418,10 @@ impl Backend for KernelBackend {
         }
     }
 
+    fn unwatch(&mut self, address: u64) {
+        self.links.retain(|link| link.watches != Some(address));
+    }
+
     fn detach(&mut self) {
         if self.cannot_run() {
             return;

@@ -59,6 +59,7 @@ pub(super) fn attach(
     let link = Link {
         link: Some(link),
         event: None,
+        watches: None,
     };
     Ok((link, Iteration { file: file.into() }))
 }

@@ -43,6 +43,7 @@ pub(super) fn attach(
             Ok(link) => attached.links.push(Link {
                 link: Some(link),
                 event: None,
+                watches: None,
             }),
             Err(failure) if !is_about_a_function(&failure) => {
                 return Err(refused(probe_name, &failure));

@@ -45,6 +45,8 @@ pub struct Link {
     /// The perf event it sits on, if any.
     #[expect(dead_code, reason = "closing it detaches")]
     pub(super) event: Option<OwnedFd>,
+    /// The address that it watches, if it is a watchpoint's.
+    pub(super) watches: Option<u64>,
 }
 
 /// One thing to do.
@@ -207,7 +209,13 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
             length,
             access,
             cookie,
-        } => watchpoint::attach(program, probe, (*address, *length, *access), *cookie, pid)?,
+        } => {
+            let mut links = watchpoint::attach(program, probe, (*address, *length, *access), *cookie, pid)?;
+            for link in &mut links {
+                link.watches = Some(*address);
+            }
+            links
+        }
     };
     Ok(Attached {
         links,
@@ -254,12 +262,14 @@ fn onto_event(program: BorrowedFd<'_>, event: OwnedFd, cookie: u32) -> io::Resul
         Ok(Link {
             link: Some(link),
             event: Some(event),
+            watches: None,
         })
     } else {
         perf::set_bpf(event.as_fd(), program)?;
         Ok(Link {
             link: None,
             event: Some(event),
+            watches: None,
         })
     }
 }

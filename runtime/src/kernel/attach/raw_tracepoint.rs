@@ -45,5 +45,6 @@ pub(super) fn attach(
     Ok(vec![Link {
         link: Some(link),
         event: None,
+        watches: None,
     }])
 }

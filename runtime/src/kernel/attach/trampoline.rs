@@ -29,5 +29,6 @@ pub(super) fn attach(program: BorrowedFd<'_>, probe_name: &str) -> Result<Vec<Li
     Ok(vec![Link {
         link: Some(link),
         event: None,
+        watches: None,
     }])
 }

@@ -53,6 +53,7 @@ pub(super) fn attach(
             Ok(link) => attached.links.push(Link {
                 link: Some(link),
                 event: None,
+                watches: None,
             }),
             Err(failure) if !is_about_a_place(&failure) => {
                 return Err(explain(probe_name, path, pid, None, &failure));
