@@ -247,7 +247,10 @@ impl Cx<'_> {
             (Type::Name(x), Type::Name(y)) if x == y && equality => compare(a, b),
             (Type::Shown(x), Type::Shown(y)) if x == y && equality => compare(a, b),
             (Type::Inet, Type::Inet) if equality => compare(a, b),
-            (Type::Buffer(x), Type::Buffer(y)) if x == y && equality => compare(a, b),
+            (Type::Buffer(x), Type::Buffer(y)) if equality => {
+                let ty = Type::Buffer(*x.max(y));
+                compare(as_type(a, &ty), as_type(b, &ty))
+            }
             (Type::Shown(_), Type::Str(_)) if equality => self.shown_comparison(op, written, a, b, span),
             (Type::Str(_), Type::Shown(_)) if equality => self.shown_comparison(op, written, b, a, span),
             (Type::Name(table), Type::Str(_)) if equality => self.name_comparison(op, *table, a, b, span),

@@ -213,7 +213,7 @@ fn messages() {
 #[test]
 fn arguments_under_their_other_name() {
     let helps = told("uprobe:libc:write { print(args.count); }").1;
-    assert_eq!(helps[1], "without it the arguments are `arg0`, `arg1`, …");
+    assert_eq!(helps[1], "here the arguments are `arg0`, `arg1`, …");
     let helps = told("tracepoint:syscalls:sys_enter_close { print(arg0); }").1;
     assert_eq!(
         helps[1],
