@@ -97,7 +97,7 @@ Exit status: 0, or the script's exit(code); 1 for a mistake in the script or its
 )]
 pub(crate) struct Args {
     /// The script, `-` for standard input; without -e. What follows are its parameters $1, $2, …
-    #[arg(value_name = "FILE|PARAM")]
+    #[arg(value_name = "FILE|PARAM", allow_negative_numbers = true)]
     pub(crate) words: Vec<String>,
 
     /// More parameters; here also named ones (--name=value), which a script reads with getopt("name")

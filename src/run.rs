@@ -31,6 +31,10 @@ use std::process::{Command, Stdio};
 /// (`BPF_LOG_STATS`), kernel/bpf/verifier.c.
 const VERIFIER_LOG: u32 = 1 | 4;
 
+/// What is printed to standard output once every probe is attached, where the environment has a variable of this name: what
+/// test suites for bpftrace wait for.
+const ATTACHED_HOOK: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+
 /// Runs the script; gives its exit code.
 ///
 /// # Errors
@@ -251,6 +255,11 @@ impl Host<KernelBackend> for Surroundings<'_> {
     fn ready(&mut self) -> Result<(), Error> {
         if let Some(fd) = self.ready_fd {
             announce(fd)?;
+        }
+        if std::env::var_os(ATTACHED_HOOK).is_some() {
+            let mut out = io::stdout();
+            // Nobody is left to tell when standard output cannot be written.
+            let _ = writeln!(out, "{ATTACHED_HOOK}").and_then(|()| out.flush());
         }
         self.child.as_mut().map_or(Ok(()), |child| child.release())
     }

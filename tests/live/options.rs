@@ -279,6 +279,25 @@ fn several_stages_are_shown_one_behind_the_other() {
 }
 
 #[test]
+fn the_hook_of_bpftrace_s_tests_tells_that_probes_are_attached() {
+    needs!(no_tracing());
+    const HOOK: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+    let script = "interval:ms:1 { printf(\"tick\\n\"); exit(); }";
+    let outcome = Crumbs::script(script).env(HOOK, "1").run();
+    assert_eq!(outcome.stdout, format!("{HOOK}\ntick\n\n\n"), "{outcome:?}");
+    Crumbs::script(script).run().prints("tick\n\n\n");
+}
+
+#[test]
+fn parameters_may_be_negative() {
+    needs!(no_tracing());
+    Crumbs::script("begin { print(($1, $2)); }")
+        .args(&["-5", "7"])
+        .run()
+        .prints("(-5, 7)\n\n\n");
+}
+
+#[test]
 fn scripts_are_formatted() {
     let path = std::env::temp_dir().join(format!("crumbs-format-{}.bt", std::process::id()));
     let name = path.to_str().unwrap();
