@@ -116,9 +116,13 @@ fn aggregations() {
             let script = format!("uprobe:libc:write {{ {} }}", update(aggregation.name(), key));
             for events in [SAME_CPU, TWO_CPUS] {
                 let scene = Scene::new(&script, events);
-                let (serial, explored) = (scene.explored(0), scene.explored(PREEMPTIONS));
-                assert_eq!(serial.len(), 1, "{script}: {serial:#?}");
-                assert!(explored.keys().eq(serial.keys()), "{script}: {explored:#?}");
+                scene.assert_as_if_serial(&script, PREEMPTIONS);
+                // Runs commute, but where an interval has the last of its numbers.
+                let serial = scene.explored(0);
+                assert!(
+                    serial.len() == 1 || aggregation.name() == "tseries",
+                    "{script}: {serial:#?}"
+                );
             }
         }
     }
