@@ -18,7 +18,7 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
-use crate::ir::{Function, Home, Op, Role, SlotData, shared_frame};
+use crate::ir::{Function, Home, Op, Role, SlotData, Terminator, Value, shared_frame};
 use crate::plan::{Scratch, Stripes};
 use crumbs_grammar::span::Span;
 use live::Ranges;
@@ -235,6 +235,7 @@ impl Layout {
         order.sort_by_key(|&i| (!is_shared_frame(i), func.slots[i].size));
         let mut frame = Area::new(frame_budget.clamp(shared_frame::SIZE, 512) & !7);
         let mut scratch = Area::new(u32::MAX);
+        let computed = computed_slots(func);
         for i in order {
             let SlotData {
                 size, shared: number, ..
@@ -248,7 +249,8 @@ impl Layout {
             } else {
                 ranges.of(i)
             };
-            let on_frame = (size <= frame_budget || is_shared_frame(i)).then(|| frame.take(size, live));
+            let may_be_on_frame = size <= frame_budget && !computed[i];
+            let on_frame = (may_be_on_frame || is_shared_frame(i)).then(|| frame.take(size, live));
             layout.homes[i] = match on_frame.flatten() {
                 Some(at) => {
                     layout.frame = layout.frame.max(at + size);
@@ -268,6 +270,40 @@ impl Layout {
     fn uses_scratch(&self) -> bool {
         self.homes.iter().any(|home| matches!(home, Home::Scratch(_)))
     }
+}
+
+/// The slots of a callback that are accessed at computed addresses. These are not on its frame: where such an address is
+/// made by adding the slot's to a number, kernel verifiers take it for one on the main function's frame
+/// (`adjust_ptr_min_max_vals()` of kernel/bpf/verifier.c does not copy the frame's number).
+fn computed_slots(func: &Function) -> Vec<bool> {
+    let mut computed = vec![false; func.slots.len()];
+    if func.role == Role::Main {
+        return computed;
+    }
+    let mut slots = vec![None; func.values as usize];
+    for data in &func.insts {
+        if let (Op::SlotAddr(slot, _), Some(result)) = (&data.op, data.result) {
+            slots[result.0 as usize] = Some(slot.0 as usize);
+        }
+    }
+    let mut mark = |value: Value| {
+        if let Some(slot) = slots[value.0 as usize] {
+            computed[slot] = true;
+        }
+    };
+    for data in &func.blocks {
+        for inst in &data.insts {
+            match &func.insts[inst.0 as usize].op {
+                Op::Bin(_, a, b) => [*a, *b].into_iter().for_each(&mut mark),
+                Op::ElementAddr { base, .. } => mark(*base),
+                _ => {}
+            }
+        }
+        for target in data.terminator.iter().flat_map(Terminator::targets) {
+            target.args.iter().copied().for_each(&mut mark);
+        }
+    }
+    computed
 }
 
 /// Bytes that are given to slots.
