@@ -38,6 +38,8 @@ pub(crate) enum StageName {
 pub(crate) enum Command {
     /// What these words of the language mean.
     Doc(Vec<String>),
+    /// What this machine lets its user trace.
+    Doctor,
 }
 
 /// How results are written.
@@ -83,6 +85,7 @@ Examples:
 In place of a script (a script of that name is given as ./NAME):
   crumbs list [PATTERN]    as -l                 crumbs doc [NAME]       what a word of the language means
   crumbs fmt SCRIPT        as --fmt              crumbs explain CODE     what an error such as E0111 is about
+  crumbs doctor            what this machine lets you trace, and what to change where that is not all
 
 Exit status: 0, or the script's exit(code); 1 for a mistake in the script or its run; 2 for wrong usage.";
 
@@ -220,6 +223,7 @@ impl Args {
         match self.words.first()?.as_str() {
             "list" => self.list = true,
             "fmt" => self.bpftrace.fmt = true,
+            "doctor" => return Some(Command::Doctor),
             "doc" | "explain" => return Some(Command::Doc(self.words.split_off(1))),
             _ => return None,
         }

@@ -3,6 +3,7 @@
 use crate::cli::{Args, Stop};
 use crate::compile;
 use crate::report;
+use crumbs_compiler::probe_kind::iter;
 use crumbs_compiler::target::TargetError;
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use std::io::{self, ErrorKind, Write};
@@ -95,6 +96,8 @@ fn arguments(target: &HostTarget, name: &str, wanted: bool) -> Vec<String> {
             target.list_parameters(module, function, kind == "fexit")
         }
         ["uprobe", binary, function] => target.list_described(binary, function),
+        ["rawtracepoint", module, event] => target.list_raw_arguments(module, event),
+        ["iter", list] => target.list_parameters("vmlinux", &format!("{}{list}", iter::FUNCTION), false),
         ["kprobe", function] => target.list_parameters("vmlinux", function, false),
         _ => return Vec::new(),
     };

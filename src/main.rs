@@ -7,6 +7,7 @@ mod bpftrace_options;
 mod cli;
 mod compile;
 mod doc;
+mod doctor;
 mod fmt;
 mod info;
 mod list;
@@ -45,6 +46,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &cli::Args, command: Option<&cli::Command>) -> Result<u8, cli::Stop> {
+    if command == Some(&cli::Command::Doctor) {
+        return doctor::write(args);
+    }
     if let Some(cli::Command::Doc(words)) = command {
         return doc::write(words, args);
     }

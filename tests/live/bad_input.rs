@@ -323,3 +323,36 @@ fn what_needs_no_privilege() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// What the machine can do is said line by line, with the way out wherever something lacks.
+#[test]
+fn the_doctor_names_what_is_missing() {
+    needs!(no_tracing());
+    let outcome = Crumbs::new().arg("doctor").run();
+    assert_eq!(outcome.stderr, "", "{outcome:?}");
+    for subject in [
+        "kernel: ",
+        "privilege: ",
+        "ring buffer: ",
+        "lockdown: ",
+        "uprobe: ",
+        "fentry and fexit: ",
+    ] {
+        assert!(outcome.stdout.contains(subject), "{subject}: {outcome:?}");
+    }
+    assert!(outcome.stdout.contains("ok       privilege: "), "{outcome:?}");
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    for (line, next) in lines.iter().zip(lines.iter().skip(1).chain([&""])) {
+        let lacks = line.starts_with("missing") || line.starts_with("limited");
+        assert_eq!(lacks, next.starts_with("         → "), "{line}");
+    }
+    let is_missing = lines.iter().any(|line| line.starts_with("missing"));
+    assert_eq!(outcome.status, i32::from(is_missing), "{outcome:?}");
+    let output = as_nobody(&["doctor"], &[]).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("missing  privilege: ") && text.contains("CAP_BPF"),
+        "{text}"
+    );
+}

@@ -114,3 +114,40 @@ fn functions_by_trampoline() {
     evaluate("fentry:vfs_raed { exit(); }").refuses(&["the kernel has no function `vfs_raed`", "vfs_read"]);
     evaluate("kfunc:vfs_read { print(args.cuont); }").refuses(&["has no field `cuont`", "count"]);
 }
+
+#[test]
+fn listings_have_parameters_as_c_writes_them() {
+    needs!(no_types());
+    let list = |pattern: &str| Crumbs::new().args(&["-l", "-v", pattern]).run();
+    list("fexit:vfs_read").prints_lines(&[
+        "fexit:vmlinux:vfs_read",
+        "    struct file * file",
+        "    char * buf",
+        "    size_t count",
+        "    loff_t * pos",
+        "    ssize_t retval",
+    ]);
+    list("rawtracepoint:sys_exit").prints_lines(&[
+        "rawtracepoint:vmlinux:sys_exit",
+        "    struct pt_regs * regs",
+        "    long int ret",
+    ]);
+    let lists = list("iter:task*");
+    assert!(lists.stdout.contains("iter:task\n"), "{lists:?}");
+    assert!(lists.stdout.contains("iter:task_file\n"), "{lists:?}");
+    assert!(!lists.stdout.contains("attach"), "{lists:?}");
+}
+
+/// A signal is sent from wherever a process was interrupted.
+#[test]
+fn raw_tracepoints_run_in_the_traced_process() {
+    needs!(no_types());
+    let outcome = Crumbs::script("rt:sys_enter /pid == cpid && args.id == 39/ { signal(\"SIGKILL\"); }")
+        .args(&[
+            "--unsafe",
+            "-c",
+            "python3 -c 'import os; os.getppid(); os.getpid(); print(1)'",
+        ])
+        .run();
+    assert!(!outcome.stdout.contains('1'), "{outcome:?}");
+}

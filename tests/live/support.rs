@@ -189,6 +189,13 @@ impl Outcome {
         assert_eq!(rest.map(|(_, rest)| rest), Some(""), "standard error; {self:?}");
     }
 
+    /// Asserts that the run succeeded and printed these lines, and nothing else.
+    #[track_caller]
+    pub(crate) fn prints_lines(&self, expected: &[&str]) {
+        assert_eq!(self.status, 0, "status; {self:?}");
+        assert_eq!(self.stdout.lines().collect::<Vec<_>>(), expected, "{self:?}");
+    }
+
     /// Asserts that the run succeeded and that its maps printed as `expected`, with nothing printed before.
     #[track_caller]
     pub(crate) fn maps(&self, expected: &str) {

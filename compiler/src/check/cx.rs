@@ -391,6 +391,13 @@ impl Cx<'_> {
         self.options.allow_unsafe
     }
 
+    /// Whether the program runs in the middle of what some process does, rather than on crumbs' own account; `None` where
+    /// its kind is in error.
+    pub fn interrupts(&self) -> Option<bool> {
+        let offers = self.program.offers()?;
+        Some(self.program_kind()? != ProgramKind::RawTracepoint || offers.arguments)
+    }
+
     /// Whether the program runs where a kernel function begins; `None` where its kind is in error.
     pub fn is_at_kernel_entry(&self) -> Option<bool> {
         let offers = self.program.offers()?;

@@ -5,7 +5,7 @@ use super::{Call, Function, literal_text, number, printf};
 use crate::check::Cx;
 use crate::codes;
 use crate::hir::{Expr, ExprKind, Intrinsic};
-use crate::plan::{EventKind, ProgramKind};
+use crate::plan::EventKind;
 use crate::shown::signal_number;
 use crate::types::{Space, Type};
 use crumbs_grammar::ast;
@@ -148,7 +148,7 @@ fn join(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
 
 fn signal(cx: &mut Cx<'_>, call: &Call<'_>, which: Intrinsic) -> Option<Expr> {
     allowed(cx, call)?;
-    if cx.program_kind()? == ProgramKind::RawTracepoint {
+    if !cx.interrupts()? {
         return not_here(cx, call, "use it where a probe runs in the traced process");
     }
     let arg = call.args[0];

@@ -14,7 +14,7 @@ pub(super) struct Iter;
 
 /// What the names of the functions that programs are loaded for begin with (`DEFINE_BPF_ITER_FUNC`,
 /// include/linux/bpf.h).
-const FUNCTION: &str = "bpf_iter_";
+pub const FUNCTION: &str = "bpf_iter_";
 
 /// What the first parameter of these functions points to.
 const STATE: &str = "struct bpf_iter_meta";

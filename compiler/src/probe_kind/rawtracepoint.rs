@@ -24,7 +24,7 @@ const KERNEL: &str = "vmlinux";
 
 /// What the name of a tracepoint's function of the kernel begins with (`DEFINE_TRACE_FN`, include/linux/tracepoint.h):
 /// it calls all who are attached, so its parameters are theirs; the first is the caller's own.
-const CALLER: &str = "__traceiter_";
+pub const CALLER: &str = "__traceiter_";
 
 /// The most arguments of a tracepoint (`BPF_TRACE_DEFN_x`, include/trace/bpf_probe.h).
 pub(crate) const MAX_ARGS: usize = 12;

@@ -4,8 +4,9 @@
 
 use super::HostTarget;
 use crumbs_compiler::glob::Glob;
-use crumbs_compiler::probe_kind::{self, ProbeKind};
+use crumbs_compiler::probe_kind::{self, ProbeKind, iter, rawtracepoint};
 use crumbs_compiler::target::{FieldLocation, Target, TargetError, TracepointField};
+use std::collections::HashSet;
 
 impl HostTarget {
     /// The tracepoints that match, as `tracepoint:CATEGORY:EVENT`.
@@ -89,11 +90,13 @@ impl HostTarget {
         match name {
             "tracepoint" => self.list_tracepoints(group, member),
             "rawtracepoint" => {
-                let event = rest.rsplit(':').next().unwrap_or(rest);
-                let found = self.tracepoints("*", event)?;
-                // System calls share two events, which are in a group of their own.
-                let raw = found.iter().filter(|(category, _)| category != "syscalls");
-                Ok(raw.map(|(_, event)| format!("{name}:{event}")).collect())
+                let (module, event) = rest.split_once(':').unwrap_or(("*", rest));
+                self.list_raw_tracepoints(name, module, event)
+            }
+            "iter" => {
+                let glob = Glob::new(rest);
+                let lists = iter::lists(self).into_iter().filter(|list| glob.matches(list));
+                Ok(lists.map(|list| format!("{name}:{list}")).collect())
             }
             "kprobe" | "kretprobe" | "fentry" | "fexit" => self.list_kernel_functions(name, rest),
             "uprobe" | "uretprobe" | "usdt"
@@ -114,7 +117,11 @@ impl HostTarget {
     fn list_kernel_functions(&self, kind: &str, rest: &str) -> Result<Vec<String>, TargetError> {
         let (module, function) = rest.split_once(':').unwrap_or(("*", rest));
         let always = kind.starts_with('f');
-        let found = self.traceable_functions(module, function)?;
+        let mut found = self.traceable_functions(module, function)?;
+        if always {
+            let described: HashSet<_> = self.described_functions(module, function)?.into_iter().collect();
+            found.retain(|function| described.contains(function));
+        }
         let names = found.into_iter().map(|(module, function)| {
             if module == VMLINUX && !always {
                 format!("{kind}:{function}")
@@ -143,6 +150,38 @@ impl HostTarget {
             }
         };
         found.into_iter().map(text).collect()
+    }
+
+    /// The tracepoints that match, by module; by the kernel's types, or without them by tracefs, which lacks some.
+    fn list_raw_tracepoints(
+        &self,
+        kind: &str,
+        module: &str,
+        event: &str,
+    ) -> Result<Vec<String>, TargetError> {
+        let place = |module: &str, event: &str| format!("{kind}:{module}:{event}");
+        let known = self.described_functions(module, &format!("{}{event}", rawtracepoint::CALLER));
+        let Ok(known) = known else {
+            let found = self.tracepoints("*", event)?;
+            // System calls share two events, which are in a group of their own.
+            let raw = found.iter().filter(|(category, _)| category != "syscalls");
+            return Ok(raw.map(|(_, event)| place(VMLINUX, event)).collect());
+        };
+        let names = known.iter().filter_map(|(module, function)| {
+            Some(place(module, function.strip_prefix(rawtracepoint::CALLER)?))
+        });
+        Ok(names.collect())
+    }
+
+    /// The arguments of a raw tracepoint as `-lv` shows them.
+    ///
+    /// # Errors
+    /// When BTF does not describe it.
+    pub fn list_raw_arguments(&self, module: &str, event: &str) -> Result<Vec<String>, TargetError> {
+        let caller = format!("{}{event}", rawtracepoint::CALLER);
+        // The first is the caller's own.
+        let (params, _) = self.types.parameter_texts(module, &caller)?;
+        Ok(params.into_iter().skip(1).collect())
     }
 
     /// The parameters of a kernel function, and for `fexit` what it returns, as `-lv` shows them.

@@ -7,6 +7,7 @@
 pub mod attach;
 #[cfg(test)]
 mod backend_tests;
+pub mod doctor;
 mod help;
 pub mod load;
 pub mod maps;
