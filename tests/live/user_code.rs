@@ -129,6 +129,7 @@ fn static_probes_are_listed_by_file_and_process() {
         format!("usdt:{path}:live:memory\n")
     );
     let any = list(&["-l", &format!("*:{path}:*")]).stdout;
+    assert!(any.lines().all(|name| name.contains(&path)), "{any}");
     assert!(
         any.contains(&format!("usdt:{path}:live:guarded\n"))
             && any.contains(&format!("uprobe:{path}:main\n"))

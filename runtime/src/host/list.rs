@@ -4,7 +4,7 @@
 
 use super::HostTarget;
 use crumbs_compiler::glob::Glob;
-use crumbs_compiler::probe_kind::{self, ProbeKind, iter, rawtracepoint};
+use crumbs_compiler::probe_kind::{self, Class, ProbeKind, iter, rawtracepoint};
 use crumbs_compiler::target::{FieldLocation, Target, TargetError, TracepointField};
 use std::collections::HashSet;
 
@@ -76,6 +76,10 @@ impl HostTarget {
         let name = kind.name();
         // A path may hold no colon, a C++ function may.
         let (first, last) = rest.split_once(':').unwrap_or((rest, "*"));
+        // A path names no part of the kernel.
+        if !is_named && first.contains('/') && kind.class() != Class::Program {
+            return Ok(Vec::new());
+        }
         let fixed = kind.fixed_names();
         if !fixed.is_empty() {
             let glob = Glob::new(first);
