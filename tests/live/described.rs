@@ -75,6 +75,9 @@ fn types_of_the_program_are_known_in_its_probes() {
         uprobe:PROGRAM:find { printf("%d %d\n", ((struct node *)arg0).value, sizeof(struct large)); @ = (counter)arg1; }
         uretprobe:PROGRAM:find { printf("%d %s\n", retval->value, retval.name); }"#;
     run(script, &described(&["-O0"])).prints("123 40\n7 last\n\n\n@: 0\n");
+    // The kernel's types are there as well.
+    let script = "uprobe:PROGRAM:find { print((curtask->pid == pid, sizeof(struct node) == sizeof(struct task_struct))); }";
+    run(script, &described(&["-O0"])).prints("(true, false)\n\n\n");
     // What the script declares comes first.
     let script = "struct node { short half; } uprobe:PROGRAM:find { print(((struct node *)arg0).half); }";
     run(script, &described(&["-O0"])).prints("123\n\n\n");

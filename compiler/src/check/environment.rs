@@ -70,11 +70,22 @@ impl<'a> Environment<'a> {
             .map(|binary| self.target.binary_type(binary, keyword, name));
         match of_binary {
             Some(Ok(ty)) => Ok(ty),
-            _ => self.target.kernel_type(keyword, name).or_else(|error| {
-                let system = self.system().and_then(|system| system.lookup(keyword, name));
-                system.cloned().ok_or(error)
-            }),
+            _ => self.lookup_kernel_type(keyword, name),
         }
+    }
+
+    /// The same of something that is the kernel's, whatever the traced program has.
+    ///
+    /// # Errors
+    /// As [`Environment::lookup_type`].
+    pub fn lookup_kernel_type(&self, keyword: &str, name: &str) -> Result<Type, TargetError> {
+        if let Some(ty) = self.declared.lookup(keyword, name) {
+            return Ok(ty.clone());
+        }
+        self.target.kernel_type(keyword, name).or_else(|error| {
+            let system = self.system().and_then(|system| system.lookup(keyword, name));
+            system.cloned().ok_or(error)
+        })
     }
 
     /// The members of a struct, in order.

@@ -85,7 +85,7 @@ impl Cx<'_> {
 
     fn builtin_type(&self, id: builtin::BuiltinId) -> Type {
         let pointee = builtin::POINTEES.iter().find(|(name, _)| *name == id.row().name);
-        match pointee.and_then(|(_, tag)| self.types.lookup_type("struct", tag).ok()) {
+        match pointee.and_then(|(_, tag)| self.types.lookup_kernel_type("struct", tag).ok()) {
             Some(of) => Type::Ptr(Box::new(of), Space::Kernel),
             None => id.row().ty.clone(),
         }

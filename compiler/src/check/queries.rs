@@ -5,6 +5,7 @@ use super::convert::as_type;
 use super::cx::Cx;
 use super::statements::described;
 use crate::builtin;
+use crate::c::Constant;
 use crate::codes;
 use crate::hir::{ArithOp, Expr, ExprKind};
 use crate::probe_value;
@@ -106,7 +107,15 @@ fn constant(value: i64, ty: Type, span: Span) -> Option<Expr> {
 
 fn size_of(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {
     let ty = cx.asked_type(&args[0])?;
-    constant(i64::from(ty.size()), Type::U64, span)
+    // As in bpftrace, a constant of an enum that stands alone is a number of 64 bits, however fields of it are stored.
+    let is_constant = |name: &str| matches!(cx.types.constant(name), Some(Constant::Enum(..)));
+    let size = match (&args[0], &ty) {
+        (Arg::Expr(e), Type::Enum(_)) if matches!(&e.kind, ast::ExprKind::Ident(name) if is_constant(name)) => {
+            8
+        }
+        _ => ty.size(),
+    };
+    constant(i64::from(size), Type::U64, span)
 }
 
 fn offset_of(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {

@@ -68,7 +68,10 @@ impl Cx<'_> {
                 });
             }
         };
-        let to = self.types.lookup_type("struct", &tag).unwrap_or(Type::Void);
+        let to = self
+            .types
+            .lookup_kernel_type("struct", &tag)
+            .unwrap_or(Type::Void);
         Some(Expr {
             kind: ExprKind::Intrinsic(Intrinsic::Context, Vec::new()),
             ty: Type::Ptr(Box::new(to), Space::Kernel),
