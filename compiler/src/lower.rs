@@ -32,9 +32,9 @@ mod value;
 pub use loops::MAX_FRAMES;
 
 use crate::hir::{Probe, Script, Stmt, StmtKind, VarId};
-use crate::ir::{Builder, CallbackId, Cond, Function, Op, Slot, Value, Width};
+use crate::ir::{Block, Builder, CallbackId, Cond, Function, Op, Slot, Value, Width};
 use crate::layout::Layout;
-use crate::plan::{Attach, LossKind, MemoryPlan};
+use crate::plan::{Attach, EventKind, LossKind, MemoryPlan};
 use crate::target::{Feature, Target};
 use crate::types::{Space, Type};
 use crumbs_grammar::span::Span;
@@ -182,6 +182,7 @@ impl<'a> BodyCx<'a> {
         self.vars = vec![VarHome::Zeros; self.probe.vars.len()];
         self.reset((0..self.probe.vars.len() as u32).map(VarId));
         let (run, out) = (self.ir.block(), self.ir.block());
+        self.stop_after_exit(out);
         if self
             .probe
             .attach
@@ -205,6 +206,25 @@ impl<'a> BodyCx<'a> {
         self.ir.jump(out, &[]);
         self.ir.switch_to(out);
         self.ret(0);
+    }
+
+    /// Where the script calls `exit`, attached programs do nothing from then on: how long it takes to detach them does not
+    /// show.
+    fn stop_after_exit(&mut self, out: Block) {
+        let exits = self
+            .script
+            .events
+            .iter()
+            .any(|event| event.kind == EventKind::Exit);
+        let is_attached = |attach: &Attach| !attach.occasion().is_run_by_session();
+        if !exits || !self.probe.attach.iter().any(is_attached) {
+            return;
+        }
+        let flag = self.ir.emit(Op::Memory(MemoryPlan::EXIT));
+        let (exited, zero) = (self.ir.load(flag, 0, Width::B8), self.ir.iconst(0));
+        let go = self.ir.block();
+        self.ir.branch(Cond::Eq, exited, zero, go, out);
+        self.ir.switch_to(go);
     }
 
     /// Reads every generation selector that the program may need. At the start and once, so that a run uses one

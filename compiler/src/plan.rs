@@ -335,8 +335,11 @@ pub struct MemoryPlan {
 impl MemoryPlan {
     /// Offset of the start time: `elapsed` counts from it.
     pub const START: u32 = 0;
-    /// Offset of the exit flag.
+    /// Offset of the exit flag: not 0 once any program has called `exit`. Attached programs that begin later do nothing. The low
+    /// bits say what user space must know where no ring could take the event: the exit code and 1.
     pub const EXIT: u32 = 8;
+    /// What `exit` leaves there before it sends its event.
+    pub const EXITED: u64 = 1 << 63;
     /// Offset of the control sequence counter.
     pub const CONTROL_SEQ: u32 = 16;
     /// Offset of the first selector or scalar.

@@ -557,7 +557,7 @@ impl<'a> Session<'a> {
         if !self.has_word(MemoryPlan::EXIT) {
             return None;
         }
-        match backend.load(MemoryPlan::EXIT) {
+        match backend.load(MemoryPlan::EXIT) & !MemoryPlan::EXITED {
             0 => None,
             flag => Some((flag - 1) as i32),
         }

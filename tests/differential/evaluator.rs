@@ -135,7 +135,10 @@ impl Evaluator<'_> {
             let mut last = None;
             for (probe, cookie) in self.places(cookies) {
                 // A program runs once for an event, even where two of its places have one name.
-                if self.script.sites[cookie as usize].probe == event.probe && last != Some(probe) {
+                if self.script.sites[cookie as usize].probe == event.probe
+                    && last != Some(probe)
+                    && !self.has_sent_exit()
+                {
                     last = Some(probe);
                     self.program(probe, cookie, event);
                 }

@@ -281,3 +281,10 @@ fn functions_of_text() {
     )
     .prints("(6, 2, -1, true)\n/ababaccrumbs\n(0, 1)\n(0, -1, 1)\n\n\n");
 }
+
+#[test]
+fn exit_is_the_end_of_attached_probes() {
+    needs!(no_tracing());
+    // A thousand firings a second, and detaching takes longer than one.
+    evaluate("interval:us:100 { @ = count(); printf(\"once\\n\"); exit(); }").prints("once\n\n\n@: 1\n");
+}

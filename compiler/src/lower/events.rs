@@ -28,6 +28,11 @@ impl BodyCx<'_> {
             return;
         };
         let args: Vec<Prepared> = args.iter().map(|arg| self.prepare(arg)).collect();
+        if event.kind == EventKind::Exit {
+            let flag = self.ir.emit(Op::Memory(MemoryPlan::EXIT));
+            let exited = self.ir.iconst(MemoryPlan::EXITED as i64);
+            self.ir.store(flag, 0, Width::B8, exited);
+        }
         let header = self.header(event, id);
         let done = self.ir.block();
         if event.is_control() {
