@@ -75,7 +75,7 @@ fn change() -> impl Strategy<Value = Change> {
 
 impl Change {
     fn apply(&self, text: &mut Vec<u8>) {
-        let place = |at: u16| usize::from(at) * text.len() >> 16;
+        let place = |at: u16| (usize::from(at) * text.len()) >> 16;
         let range = |at: u16, len: u16| place(at)..(place(at) + usize::from(len)).min(text.len());
         match *self {
             Self::Cut(at, len) => drop(text.drain(range(at, len))),
@@ -86,7 +86,7 @@ impl Change {
             }
             Self::Move(at, len, to) => {
                 let piece: Vec<u8> = text.drain(range(at, len)).collect();
-                let to = usize::from(to) * text.len() >> 16;
+                let to = (usize::from(to) * text.len()) >> 16;
                 text.splice(to..to, piece);
             }
             Self::Insert(at, piece) => {

@@ -6,7 +6,11 @@ use super::HostTarget;
 use crumbs_compiler::glob::Glob;
 use crumbs_compiler::probe_kind::{self, Class, ProbeKind, iter, rawtracepoint};
 use crumbs_compiler::target::{FieldLocation, Target, TargetError, TracepointField};
+use std::cell::OnceCell;
 use std::collections::HashSet;
+
+/// The kernel's functions that match a pattern, module and name, which several kinds of probe list.
+type KernelFunctions = OnceCell<Result<Vec<(String, String)>, TargetError>>;
 
 impl HostTarget {
     /// The tracepoints that match, as `tracepoint:CATEGORY:EVENT`.
@@ -43,12 +47,13 @@ impl HostTarget {
         let mut names = Vec::new();
         let mut failure = None;
         let glob = Glob::new(kind);
+        let functions = OnceCell::new();
         for row in probe_kind::ALL {
             let is_named = probe_kind::by_name(kind).is_some_and(|named| named.name() == row.name());
             if !is_named && (glob.is_literal() || !glob.matches(row.name())) {
                 continue;
             }
-            match self.list_kind(*row, rest, is_named) {
+            match self.list_kind(*row, rest, is_named, &functions) {
                 Ok(found) => names.extend(found),
                 Err(error) => {
                     failure.get_or_insert(error);
@@ -72,6 +77,7 @@ impl HostTarget {
         kind: &dyn ProbeKind,
         rest: &str,
         is_named: bool,
+        functions: &KernelFunctions,
     ) -> Result<Vec<String>, TargetError> {
         let name = kind.name();
         // A path may hold no colon, a C++ function may.
@@ -102,7 +108,7 @@ impl HostTarget {
                 let lists = iter::lists(self).into_iter().filter(|list| glob.matches(list));
                 Ok(lists.map(|list| format!("{name}:{list}")).collect())
             }
-            "kprobe" | "kretprobe" | "fentry" | "fexit" => self.list_kernel_functions(name, rest),
+            "kprobe" | "kretprobe" | "fentry" | "fexit" => self.list_kernel_functions(name, rest, functions),
             "uprobe" | "uretprobe" | "usdt"
                 // Without a binary there is no end of functions, unless it is that of a process.
                 if !is_named && !self.is_for_process() && first.chars().all(|c| c == '*') =>
@@ -118,21 +124,31 @@ impl HostTarget {
 
     /// The kernel's functions that match `[MODULE:]FUNCTION`. Those of modules are shown with it, and all of them for kinds
     /// whose attach points have one.
-    fn list_kernel_functions(&self, kind: &str, rest: &str) -> Result<Vec<String>, TargetError> {
+    fn list_kernel_functions(
+        &self,
+        kind: &str,
+        rest: &str,
+        functions: &KernelFunctions,
+    ) -> Result<Vec<String>, TargetError> {
         let (module, function) = rest.split_once(':').unwrap_or(("*", rest));
         let always = kind.starts_with('f');
-        let mut found = self.traceable_functions(module, function)?;
-        if always {
-            let described: HashSet<_> = self.described_functions(module, function)?.into_iter().collect();
-            found.retain(|function| described.contains(function));
-        }
-        let names = found.into_iter().map(|(module, function)| {
-            if module == VMLINUX && !always {
-                format!("{kind}:{function}")
-            } else {
-                format!("{kind}:{module}:{function}")
-            }
-        });
+        let found = functions.get_or_init(|| self.traceable_functions(module, function));
+        let described: Option<HashSet<_>> = match always {
+            true => Some(self.described_functions(module, function)?.into_iter().collect()),
+            false => None,
+        };
+        let names = found
+            .as_ref()
+            .map_err(Clone::clone)?
+            .iter()
+            .filter(|function| described.as_ref().is_none_or(|described| described.contains(function)))
+            .map(|(module, function)| {
+                if module == VMLINUX && !always {
+                    format!("{kind}:{function}")
+                } else {
+                    format!("{kind}:{module}:{function}")
+                }
+            });
         Ok(names.collect())
     }
 
