@@ -313,8 +313,41 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "src/list.rs",
-        &["kprobe", "tracepoint"],
+        &[
+            "kprobe",
+            "tracepoint",
+            "fentry",
+            "fexit",
+            "iter",
+            "rawtracepoint",
+            "uprobe",
+        ],
         "the kinds whose places have fields or parameters to list",
+    ),
+    (
+        "runtime/src/kernel/doctor.rs",
+        &["uprobe", "kprobe"],
+        "names of the kernel's event sources",
+    ),
+    (
+        "runtime/src/host/btf.rs",
+        &["retval"],
+        "the result, behind the parameters of a listing",
+    ),
+    (
+        "compiler/src/ir/display.rs",
+        &["ctx"],
+        "an instruction, as the IR's dump writes it",
+    ),
+    (
+        "compiler/src/object/types.rs",
+        &["ctx"],
+        "the parameter of a program in its type",
+    ),
+    (
+        "compiler/src/function/process.rs",
+        &["curtask"],
+        "the default of an argument",
     ),
     ("runtime/src/words.rs", &["cgroup"], "a type of file system"),
     (
@@ -384,7 +417,7 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("compiler/src/bpf/disasm.rs", &["exit"], "the BPF instruction"),
     (
         "compiler/src/hir/display.rs",
-        &["printf", "errorf", "warnf", "print", "exit", "retval"],
+        &["printf", "errorf", "warnf", "print", "exit", "retval", "unwatch"],
         "nodes of the HIR, as its dump writes them",
     ),
     (
@@ -394,7 +427,7 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "compiler/src/layout.rs",
-        &["uprobe", "kprobe", "tracepoint"],
+        &["uprobe", "kprobe", "fentry", "fexit", "tracepoint"],
         "names of ELF sections",
     ),
     (
@@ -413,6 +446,9 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
             "uprobe",
             "uretprobe",
             "usdt",
+            "fentry",
+            "fexit",
+            "iter",
         ],
         "the kinds whose places the host can enumerate",
     ),

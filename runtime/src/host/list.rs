@@ -141,7 +141,11 @@ impl HostTarget {
             .as_ref()
             .map_err(Clone::clone)?
             .iter()
-            .filter(|function| described.as_ref().is_none_or(|described| described.contains(function)))
+            .filter(|function| {
+                described
+                    .as_ref()
+                    .is_none_or(|described| described.contains(function))
+            })
             .map(|(module, function)| {
                 if module == VMLINUX && !always {
                     format!("{kind}:{function}")
