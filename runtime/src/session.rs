@@ -310,7 +310,7 @@ impl<'a> Session<'a> {
                     continue;
                 }
                 if on_map.is_some_and(|(_, taken)| taken) {
-                    let retiring = self.taken_next(&records[at..]);
+                    let retiring = self.taken_next(&records[at..], &emptied);
                     self.maps.retire(backend, &retiring);
                 }
                 self.handle(backend, host, record)?;
@@ -349,9 +349,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The maps that are taken from by some of the next records, without being read before.
-    fn taken_next(&self, records: &[Record]) -> Vec<MapId> {
-        let mut seen = BTreeSet::new();
+    /// The maps that are taken from by some of the next records, without being read before. Those that count as emptied
+    /// are not taken from again: what was retired of them nobody would read.
+    fn taken_next(&self, records: &[Record], emptied: &BTreeSet<MapId>) -> Vec<MapId> {
+        let mut seen = emptied.clone();
         records
             .iter()
             .take(LOOK_AHEAD)

@@ -116,13 +116,21 @@ fn aggregations() {
             let script = format!("uprobe:libc:write {{ {} }}", update(aggregation.name(), key));
             for events in [SAME_CPU, TWO_CPUS] {
                 let scene = Scene::new(&script, events);
-                scene.assert_as_if_serial(&script, PREEMPTIONS);
-                // Runs commute, but where an interval has the last of its numbers.
                 let serial = scene.explored(0);
-                assert!(
-                    serial.len() == 1 || aggregation.name() == "tseries",
-                    "{script}: {serial:#?}"
-                );
+                if aggregation.name() == "tseries" {
+                    // An interval has the last of its numbers. One that comes while the slot is being emptied is given up
+                    // and counted.
+                    for text in scene.explored(PREEMPTIONS).keys() {
+                        let shown = text
+                            .split_once("\nlost\n")
+                            .map_or(text.as_str(), |(shown, _)| shown);
+                        assert!(serial.contains_key(shown), "{script}: {text}");
+                    }
+                    continue;
+                }
+                scene.assert_as_if_serial(&script, PREEMPTIONS);
+                // Runs commute.
+                assert_eq!(serial.len(), 1, "{script}: {serial:#?}");
             }
         }
     }
@@ -222,7 +230,7 @@ fn records() {
     for script in [
         "uprobe:libc:write { printf(\"%d %d\\n\", tid, arg2); }",
         "uprobe:libc:write { @n = count(); print(@n); }",
-        "uprobe:libc:write { @n++; printf(\"%d\\n\", tid); exit(); }",
+        "uprobe:libc:write { @n++; printf(\"%d\\n\", tid); }",
     ] {
         Scene::new(script, SAME_CPU).assert_as_if_serial(script, PREEMPTIONS);
     }

@@ -6,6 +6,7 @@
 use super::mixed::Mixed;
 use super::{SCRIPT_NAME, compile, files, target, target_of};
 use crumbs::{render, stages};
+use crumbs_compiler::codes::{NO_KERNEL_FUNCTION, UNKNOWN_FIELD};
 use crumbs_compiler::driver::{self, NEEDS_KERNEL, NO_ROOM};
 use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::plan::Attach;
@@ -50,10 +51,14 @@ fn load(case: &super::Case, mixed: &Mixed) -> Result<Loaded, String> {
     let compilation = match compile(case, mixed) {
         Ok(compilation) => compilation,
         Err(mistaken) => {
-            let is_too_old = mistaken
-                .diagnostics
-                .iter()
-                .all(|d| [NEEDS_KERNEL.id, NO_ROOM.id].contains(&d.code.id));
+            // Among what is younger are functions of the kernel and members of its structs.
+            let younger = [
+                NEEDS_KERNEL.id,
+                NO_ROOM.id,
+                UNKNOWN_FIELD.id,
+                NO_KERNEL_FUNCTION.id,
+            ];
+            let is_too_old = mistaken.diagnostics.iter().all(|d| younger.contains(&d.code.id));
             if is_too_old && mixed.kernel() < WHOLE_LANGUAGE {
                 return Ok(Loaded::TooOld);
             }

@@ -39,7 +39,7 @@ fn internet_addresses() {
     needs!(no_tracing());
     evaluate(
         "begin { print(ntop(0x0100007f)); print(ntop(pton(\"2001:db8::1\"))); print(pton(\"1.2.3.4\")); @[ntop(pton(\"::1\"))] = count();
-            printf(\"%x %lx\\n\", bswap((uint16)0x1234), bswap(curtask) == 0); print(macaddr(pton(\"102:304:506::\"))); }",
+            printf(\"%x %lx\\n\", bswap((uint16)0x1234), bswap((uint64)curtask) == 0); print(macaddr(pton(\"102:304:506::\"))); }",
     )
     .prints("127.0.0.1\n2001:db8::1\n[1,2,3,4]\n3412 0\n01:02:03:04:05:06\n\n\n@[::1]: 1\n");
 }

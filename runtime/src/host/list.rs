@@ -83,7 +83,7 @@ impl HostTarget {
         // A path may hold no colon, a C++ function may.
         let (first, last) = rest.split_once(':').unwrap_or((rest, "*"));
         // A path names no part of the kernel.
-        if !is_named && first.contains('/') && kind.class() != Class::Program {
+        if !is_named && first.contains('/') && kind.class() == Class::Kernel {
             return Ok(Vec::new());
         }
         let fixed = kind.fixed_names();

@@ -430,6 +430,8 @@ pub fn prog_load(spec: &ProgramSpec<'_>, log: Option<(&mut [u8], u32)>) -> io::R
         line_info_cnt: u32,
         attach_btf_id: u32,
         attach_btf_obj_fd: u32,
+        /// `core_relo_cnt`: without it the struct would end in padding, whose bytes may be anything.
+        core_relo_cnt: u32,
     }
     const LICENSE: &CStr = c"GPL";
     let info = spec.btf.as_ref();
@@ -459,6 +461,7 @@ pub fn prog_load(spec: &ProgramSpec<'_>, log: Option<(&mut [u8], u32)>) -> io::R
         line_info_cnt: count(info.map_or(0, |info| info.line_info.len() / LINE_INFO_SIZE))?,
         attach_btf_id: spec.function.map_or(0, |function| function.id),
         attach_btf_obj_fd: spec.function.and_then(|f| f.module).map_or(0, raw),
+        core_relo_cnt: 0,
     };
     // The verifier gives up with EAGAIN when a signal is pending; libbpf tries five times too.
     let mut tries = 5;
