@@ -327,6 +327,11 @@ impl Cx<'_> {
         super::statements::described(ty)
     }
 
+    /// The bytes that a value has where it comes from: those of a character array do not count the NUL that text has.
+    pub fn declared_size(&self, expr: &Expr) -> u32 {
+        super::memory::declared_type(expr).size()
+    }
+
     /// `expr` as a `to`, by an explicit conversion where the language has no implicit one.
     pub fn converted(&self, expr: Expr, to: &Type) -> Expr {
         super::convert::as_type(expr, to)

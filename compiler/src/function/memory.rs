@@ -10,7 +10,7 @@ use crumbs_grammar::diagnostic::Diagnostic;
 pub(super) const BUF: Function = Function {
     name: "buf",
     doc: "bytes of memory, at most `max_strlen`: `length` of them at an address, or those of an array or string",
-    syntax: "buf(address, length) or buf(value[, length])",
+    syntax: "buf(address, length), buf(text, length) or buf(array[, length])",
     example: "uprobe:libc:write { printf(\"%r\\n\", buf(arg1, arg2)); }",
     arity: (1, 2),
     check: buf,
@@ -48,12 +48,14 @@ fn buf(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         return cx.report(Diagnostic::error(&codes::ARGUMENT_TYPE, span, message));
     }
     let wanted = constant.map_or(max, |n| u32::try_from(n).unwrap_or(u32::MAX).min(max));
-    let (source, which, size) = match &source.ty {
-        Type::Ptr(..) => (source, Intrinsic::ReadBuffer, None),
-        Type::Int(_) => (cx.as_address(source), Intrinsic::ReadBuffer, None),
+    let (source, which, limit, size) = match &source.ty {
+        Type::Ptr(..) => (source, Intrinsic::ReadBuffer, u32::MAX, None),
+        Type::Int(_) => (cx.as_address(source), Intrinsic::ReadBuffer, u32::MAX, None),
         Type::Str(_) | Type::Array(..) | Type::Bytes(_) => {
-            let size = source.ty.size();
-            (source, Intrinsic::BufferOf, Some(size))
+            let size = cx.declared_size(&source);
+            // How much of text is meant is not for its capacity to say.
+            let is_array = size < source.ty.size() || !matches!(source.ty, Type::Str(_));
+            (source, Intrinsic::BufferOf, size, is_array.then_some(size))
         }
         ty => {
             let message = format!(
@@ -70,12 +72,12 @@ fn buf(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
             let diagnostic = Diagnostic::error(
                 &codes::ARGUMENT_COUNT,
                 call.span,
-                "how many bytes are at this address is not known",
+                "how many bytes are meant is not known",
             );
             return cx.report(diagnostic.help("write `buf(address, length)`"));
         }
     };
-    let capacity = wanted.min(size.unwrap_or(u32::MAX));
+    let capacity = wanted.min(limit);
     Some(call.intrinsic(which, vec![source, length], Type::Buffer(capacity)))
 }
 

@@ -38,9 +38,9 @@ fn ntop(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
         _ => return None,
     };
     let address = cx.value(address)?;
-    let guessed = match (&address.ty, address.ty.size()) {
-        (Type::Int(_), _) | (Type::Array(..) | Type::Bytes(_) | Type::Str(_), 4..16) => INET,
-        (Type::Array(..) | Type::Bytes(_) | Type::Str(_), 16..) => INET6,
+    let guessed = match (&address.ty, cx.declared_size(&address)) {
+        (Type::Int(_), _) | (Type::Array(..) | Type::Bytes(_) | Type::Str(_), 4) => INET,
+        (Type::Array(..) | Type::Bytes(_) | Type::Str(_), 16) => INET6,
         (ty, _) => {
             let message = format!(
                 "an address is a number, 4 or 16 bytes, and this is {}",
