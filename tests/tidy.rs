@@ -330,6 +330,11 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
         "names of the kernel's event sources",
     ),
     (
+        "runtime/src/host/refusal.rs",
+        &["env"],
+        "a program that runs another one",
+    ),
+    (
         "runtime/src/host/btf.rs",
         &["retval"],
         "the result, behind the parameters of a listing",

@@ -168,6 +168,11 @@ impl Sources {
         (name, Span::new(self.pieces[piece].start, self.end(piece)))
     }
 
+    /// Whether a place is in text of crumbs itself, which no user has before them: its name stands in angle brackets.
+    fn is_own(&self, span: Span) -> bool {
+        self.file(span).0.starts_with('<')
+    }
+
     /// Where `span` begins, as an editor counts.
     pub fn position(&self, span: Span) -> Position<'_> {
         let at = self.file_span(span).range().start;
@@ -197,7 +202,15 @@ impl Sources {
     }
 
     fn settled(&self, mut diagnostic: Diagnostic) -> Diagnostic {
-        let (place, uses) = self.origin(diagnostic.primary.span);
+        let (mut place, mut uses) = self.origin(diagnostic.primary.span);
+        // What crumbs' own macros gave is said of what the user wrote.
+        if self.is_own(place)
+            && let Some(outside) = uses.iter().position(|(_, used)| !self.is_own(*used))
+        {
+            place = uses[outside].1;
+            uses.drain(..=outside);
+            diagnostic.secondary.retain(|label| !self.is_own(label.span));
+        }
         diagnostic.primary.span = place;
         for label in &mut diagnostic.secondary {
             label.span = self.file_span(label.span);
@@ -238,6 +251,25 @@ fn unmarked(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::codes;
+
+    #[test]
+    fn what_is_wrong_in_own_macros_is_said_of_their_use() {
+        let mut sources = Sources::new("main", "begin { m() }");
+        let own = sources
+            .add_file("<own>", "macro m() { n() } macro n() { x }")
+            .unwrap();
+        let used = Span::new(8, 11);
+        let outer = sources.add_use("m", Span::new(own + 10, own + 17), used).unwrap();
+        let inner = Span::new(outer + 2, outer + 5);
+        let copy = sources
+            .add_use("n", Span::new(own + 28, own + 33), inner)
+            .unwrap();
+        let mistake = Diagnostic::error(&codes::SYNTAX, Span::new(copy + 2, copy + 3), "wrong")
+            .also(Span::new(own + 6, own + 7), "defined here");
+        let settled = sources.settle(vec![mistake]);
+        assert_eq!(settled[0].primary.span, used);
+        assert!(settled[0].secondary.is_empty(), "{settled:?}");
+    }
 
     #[test]
     fn places_lead_back_to_files() {

@@ -7,6 +7,7 @@ mod aggregations;
 mod bad_input;
 mod builtins;
 mod described;
+mod environment;
 mod functions;
 mod kernel_types;
 mod kinds;

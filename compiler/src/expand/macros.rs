@@ -68,13 +68,15 @@ pub(super) fn expand(script: &mut Script, sources: &mut Sources, diagnostics: &m
         }
         known.push(decl.clone());
     }
+    let mut kept = Vec::new();
     for row in prelude::ALL {
         // Most scripts use none: then there is nothing to parse.
         if sources.text().contains(row.name)
-            && let Some(decl) = provided(row, sources)
+            && let Some((decl, maps)) = provided(row, sources)
         {
             let known = by_name.entry(row.name.to_owned()).or_default();
             if !known.iter().any(|other| signature(other) == signature(&decl)) {
+                kept.push((decl.span, maps));
                 known.push(decl);
             }
         }
@@ -87,6 +89,8 @@ pub(super) fn expand(script: &mut Script, sources: &mut Sources, diagnostics: &m
         sources,
         diagnostics,
         open: Vec::new(),
+        kept,
+        declarations: Vec::new(),
         uses: 0,
         nodes: 0,
     };
@@ -95,15 +99,18 @@ pub(super) fn expand(script: &mut Script, sources: &mut Sources, diagnostics: &m
             walk_item(&mut expander, item);
         }
     }
+    script.items.append(&mut expander.declarations);
 }
 
-/// The definition of a macro of the prelude, its text added to the script's.
-fn provided(row: &prelude::Prelude, sources: &mut Sources) -> Option<Macro> {
-    let mut item = Item::Macro(prelude::definition(row)?);
-    let start = sources.add_file(prelude::FILE, row.text)?;
-    walk_item(&mut Shift(start as u32), &mut item);
+/// The definition of a macro of the prelude and the maps that it keeps, its text added to the script's.
+fn provided(row: &prelude::Prelude, sources: &mut Sources) -> Option<(Macro, Vec<Item>)> {
+    let (decl, mut maps) = prelude::definition(row)?;
+    let mut item = Item::Macro(decl);
+    let mut shift = Shift(sources.add_file(prelude::FILE, row.text)? as u32);
+    walk_item(&mut shift, &mut item);
+    maps.iter_mut().for_each(|map| walk_item(&mut shift, map));
     match item {
-        Item::Macro(decl) => Some(decl),
+        Item::Macro(decl) => Some((decl, maps)),
         _ => None,
     }
 }
@@ -144,6 +151,10 @@ struct Expander<'a> {
     diagnostics: &'a mut Vec<Diagnostic>,
     /// The macros whose bodies are being expanded, by the place of their definition.
     open: Vec<Span>,
+    /// The maps that macros of the prelude keep, by the place of the macro; as long as it has not been used.
+    kept: Vec<(Span, Vec<Item>)>,
+    /// The maps of those that were used.
+    declarations: Vec<Item>,
     /// How many uses there were.
     uses: u32,
     nodes: u64,
@@ -310,6 +321,9 @@ impl Expander<'_> {
         }
         if failed {
             return None;
+        }
+        if let Some(at) = self.kept.iter().position(|(of, _)| *of == decl.span) {
+            self.declarations.append(&mut self.kept.swap_remove(at).1);
         }
         self.open.push(decl.span);
         walk_block(self, &mut body);

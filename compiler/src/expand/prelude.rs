@@ -1,9 +1,15 @@
 //! Functions that are macros: every script has them without an import.
 //!
 //! A macro of the script that takes the same arguments comes before one of these. One that uses another stands in front of
-//! it.
+//! it. Unlike those of a script, they can have maps of their own, which all their uses share and no script can name.
 
-use crumbs_grammar::ast::{Item, Macro};
+use crumbs_grammar::ast::{Item, Macro, MacroParam};
+use crumbs_grammar::source::HYGIENE_MARK;
+use crumbs_grammar::span::Span;
+use crumbs_grammar::visit::{VisitMut, walk_item};
+
+mod environment;
+mod files;
 
 /// What messages call the text of these macros.
 pub const FILE: &str = "<prelude>";
@@ -19,7 +25,7 @@ pub struct Prelude {
     pub syntax: &'static str,
     /// A script that uses it; a test compiles it.
     pub example: &'static str,
-    /// Its definition.
+    /// Its definition, behind declarations of the maps that it keeps for itself.
     pub text: &'static str,
 }
 
@@ -97,6 +103,14 @@ pub static ALL: &[Prelude] = &[
         example: "begin { print(leader_tid(curtask)); }",
         text: "macro leader_tid(task) { (uint32)(task).group_leader.pid }",
     },
+    environment::RANK,
+    environment::JOBID,
+    environment::ENV,
+    environment::PROCESS,
+    environment::SEARCH,
+    files::FDPATH,
+    files::FD_FILE,
+    files::NUMBERED,
     Prelude {
         name: "percpu_kaddr",
         doc: "address of a variable of the kernel that every CPU has one of: the current CPU's",
@@ -176,16 +190,42 @@ pub fn by_name(name: &str) -> Option<&'static Prelude> {
     ALL.iter().find(|row| row.name == name)
 }
 
-/// Its definition, with places counted from the start of its text.
-pub(super) fn definition(row: &Prelude) -> Option<Macro> {
-    crumbs_grammar::parse(row.text)
-        .script
-        .items
-        .into_iter()
-        .find_map(|item| match item {
-            Item::Macro(decl) => Some(decl),
-            _ => None,
-        })
+/// Its definition and what it declares, with places counted from the start of its text. Maps that are no parameters have
+/// names that no script can write.
+pub(super) fn definition(row: &Prelude) -> Option<(Macro, Vec<Item>)> {
+    let items = crumbs_grammar::parse(row.text).script.items;
+    let (mut definitions, mut declarations): (Vec<_>, Vec<_>) =
+        items.into_iter().partition(|item| matches!(item, Item::Macro(_)));
+    let mut own = Own { params: Vec::new() };
+    declarations.iter_mut().for_each(|item| walk_item(&mut own, item));
+    if let Some(Item::Macro(decl)) = definitions.first() {
+        own.params = decl.params.iter().filter_map(map_param).collect();
+    }
+    definitions.iter_mut().for_each(|item| walk_item(&mut own, item));
+    match definitions.into_iter().next() {
+        Some(Item::Macro(decl)) => Some((decl, declarations)),
+        _ => None,
+    }
+}
+
+fn map_param(param: &MacroParam) -> Option<String> {
+    match param {
+        MacroParam::Map(name) => Some(name.node.clone()),
+        _ => None,
+    }
+}
+
+/// Gives the maps of a macro's own their names.
+struct Own {
+    params: Vec<String>,
+}
+
+impl VisitMut for Own {
+    fn map(&mut self, name: &mut String, _span: Span) {
+        if !self.params.contains(name) {
+            name.push(HYGIENE_MARK);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -198,7 +238,7 @@ mod tests {
             let parsed = crumbs_grammar::parse(row.text);
             assert!(parsed.diagnostics.is_empty(), "{:?}", parsed.diagnostics);
             assert_eq!(
-                definition(row).map(|decl| decl.name.node).as_deref(),
+                definition(row).map(|(decl, _)| decl.name.node).as_deref(),
                 Some(row.name)
             );
         }

@@ -121,6 +121,8 @@ impl VisitMut for Substitution<'_> {
     fn map(&mut self, name: &mut String, span: Span) {
         match self.bound.get(&format!("@{name}")) {
             Some(Bound::Name(given)) => name.clone_from(given),
+            // A map that a macro of the prelude keeps.
+            _ if name.ends_with(HYGIENE_MARK) => {}
             _ => {
                 let mut at = span;
                 self.span(&mut at);
