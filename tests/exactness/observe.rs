@@ -126,6 +126,38 @@ impl Report {
             .sum()
     }
 
+    /// By how much at most the length of a map may be too great, as the warnings say: the number of keys that were
+    /// inserted twice at the same time, which are shown once.
+    pub fn excess(&self, name: &str) -> u64 {
+        let begin = format!("len({name}) may be too great by ");
+        let excess = self
+            .warnings
+            .iter()
+            .find_map(|warning| warning.strip_prefix(&begin));
+        excess.map_or(0, |text| {
+            let (number, _) = text.split_once(':').expect("a reason follows");
+            number.parse().expect("a number")
+        })
+    }
+
+    /// Fails unless nothing was lost, lengths aside: see [`Self::excess`].
+    pub fn assert_no_loss_but_lengths(&self) {
+        let lost = self
+            .warnings
+            .iter()
+            .filter(|warning| !warning.starts_with("len("));
+        assert_eq!(lost.collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+
+    /// Fails unless `shown` is the length of a map of so many keys, or as much greater as the warnings say.
+    pub fn assert_length(&self, shown: &str, name: &str, keys: u64) {
+        let (length, excess) = (self.number(shown), self.excess(name));
+        assert!(
+            (keys..=keys + excess).contains(&length),
+            "{name}: {length} of {keys} (+ {excess})"
+        );
+    }
+
     /// Fails unless nothing was lost.
     pub fn assert_no_loss(&self) {
         assert_eq!(self.warnings, Vec::<String>::new());

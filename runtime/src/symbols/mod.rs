@@ -13,7 +13,11 @@ use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use crumbs_compiler::plan::Plan;
 use spaces::{Mapping, Spaces};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// What lies at an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +60,7 @@ pub struct Symbols {
     spaces: Spaces,
     /// Of the files that were asked for.
     build_ids: HashMap<PathBuf, Option<String>>,
+    others: OtherRoots,
     events: Option<MmapEvents>,
     /// Events of processes that were lost: names may be missing.
     lost: u64,
@@ -78,6 +83,7 @@ impl Default for Symbols {
                 .build(),
             spaces: Spaces::default(),
             build_ids: HashMap::new(),
+            others: OtherRoots::default(),
             events: None,
             lost: 0,
         }
@@ -170,15 +176,12 @@ impl Symbols {
             }
         }
         let (mapping, offset) = self.spaces.find(pid, address)?;
-        let shown = mapping.path.display().to_string();
-        // The process may see another file of that name than we do.
-        let of_process = PathBuf::from(format!("/proc/{pid}/root{shown}"));
-        let path = if of_process.exists() {
-            of_process
-        } else {
-            mapping.path.clone()
-        };
-        Some((path, shown, offset))
+        let shown = mapping.path.clone();
+        Some((
+            self.others.reach(pid, &shown),
+            shown.display().to_string(),
+            offset,
+        ))
     }
 
     /// What lies at an address of a process.
@@ -212,6 +215,39 @@ impl Symbols {
     }
 }
 
+/// Files of processes with a root directory of their own, open for as long as names are asked for: the way to them
+/// through `/proc/PID/root` ends with the process.
+#[derive(Debug, Default)]
+struct OtherRoots {
+    /// By device and inode.
+    files: HashMap<(u64, u64), File>,
+}
+
+impl OtherRoots {
+    /// A path that lasts to what a process calls `path`: that path itself where it is the same file for us, and where the
+    /// process has ended.
+    fn reach(&mut self, pid: u32, path: &Path) -> PathBuf {
+        let inside = path.strip_prefix("/").unwrap_or(path);
+        let theirs = Path::new("/proc").join(pid.to_string()).join("root").join(inside);
+        let identity = |path: &Path| {
+            let file = std::fs::metadata(path).ok()?;
+            Some((file.dev(), file.ino()))
+        };
+        let Some(id) = identity(&theirs).filter(|id| identity(path).as_ref() != Some(id)) else {
+            return path.to_owned();
+        };
+        if let Entry::Vacant(entry) = self.files.entry(id)
+            && let Ok(file) = File::open(&theirs)
+        {
+            entry.insert(file);
+        }
+        match self.files.get(&id) {
+            Some(file) => PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())),
+            None => path.to_owned(),
+        }
+    }
+}
+
 impl Names for Symbols {
     fn place(&mut self, pid: Option<u32>, address: u64) -> Place {
         match pid {
@@ -241,6 +277,24 @@ mod tests {
         assert_eq!(offset, 3);
         assert!(place.module.is_some_and(|module| module.contains("libc")));
         assert_eq!(symbols.user(std::process::id(), 8), Place::default());
+    }
+
+    /// The process may end between two looks at it, so what is found must not lead through it.
+    #[test]
+    fn ways_to_files_do_not_lead_through_processes() {
+        let mut symbols = Symbols::default();
+        let own = std::process::id();
+        let (path, shown, _) = symbols
+            .file(own, libc::getpid as *const () as u64)
+            .expect("libc is mapped");
+        assert_eq!(path.display().to_string(), shown);
+        // What we cannot see under that name is opened while the process is there.
+        let mut others = OtherRoots::default();
+        let directory = std::env::temp_dir().join(format!("crumbs-roots-{own}"));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let there = others.reach(own, &directory.join("missing"));
+        assert_eq!(there, directory.join("missing"));
+        std::fs::remove_dir(&directory).expect("it is empty");
     }
 
     #[test]
