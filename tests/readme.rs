@@ -5,6 +5,10 @@
     reason = "tests; a skipped one says why"
 )]
 
+use crumbs::stages;
+use crumbs_compiler::driver;
+use crumbs_compiler::options::Options;
+use crumbs_compiler::target::fixture::FixtureTarget;
 use std::process::Command;
 
 /// The first command of the README and what it shows below it.
@@ -83,4 +87,36 @@ fn every_example_compiles_and_loads() {
         tried += 1;
     }
     assert!(tried >= 5);
+}
+
+/// The last cell of the README's row of a figure.
+fn figure(name: &str) -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let row = readme
+        .lines()
+        .find(|line| line.starts_with(&format!("| {name} |")));
+    let cells: Vec<&str> = row.unwrap().split('|').map(str::trim).collect();
+    cells[cells.len() - 2].to_owned()
+}
+
+#[test]
+fn programs_have_as_many_instructions_as_it_says() {
+    let pair = "uprobe:libc:read { @s[tid] = nsecs; }
+        uretprobe:libc:read /@s[tid]/ { @us = hist((nsecs - @s[tid]) / 1000); delete(@s, tid); }";
+    for (name, script, most) in [
+        (
+            "BPF instructions, flagship",
+            "uprobe:libc:write < @bytes = hist(arg2) >",
+            40,
+        ),
+        ("BPF instructions, read-latency pair", pair, 80),
+    ] {
+        let target = FixtureTarget::parse(include_str!("golden/target.txt")).unwrap();
+        let checked = stages::check("readme", script, &target, &Options::default())
+            .unwrap_or_else(|_| panic!("{script}"));
+        let compiled = driver::compile(&checked.script, &target).unwrap();
+        let count: usize = compiled.programs.iter().map(|program| program.insns.len()).sum();
+        assert_eq!(count.to_string(), figure(name), "{script}");
+        assert!(count <= most, "{script}: {count}");
+    }
 }
