@@ -90,8 +90,13 @@ pub trait Aggregation: Sync {
     fn words(&self, ty: &AggType) -> u32;
     /// Emits the update for one event.
     fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<crate::ir::Value>);
-    /// Folds one CPU's state into `into`. Both have [`Aggregation::words`] words; `into` starts as zeros.
-    fn merge(&self, ty: &AggType, into: &mut [u64], from: &[u64]);
+    /// Folds one CPU's state into `into`: adds its words where nothing else is said. Both have [`Aggregation::words`]
+    /// words; `into` starts as zeros.
+    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
+        for (into, from) in into.iter_mut().zip(from) {
+            *into = into.wrapping_add(*from);
+        }
+    }
     /// What a merged state shows.
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown;
     /// What printing must know beyond [`Shown`].

@@ -99,32 +99,16 @@ fn head(word: &str) -> Option<(u8, bool, &str)> {
     Some((digits.parse().ok()?, signed, operand))
 }
 
-/// Names of the 64-bit x86 registers without `r`, and their offsets in `struct pt_regs`
-/// (arch/x86/include/asm/ptrace.h).
-const X86_64: [(&str, u16); 17] = [
-    ("r15", 0),
-    ("r14", 8),
-    ("r13", 16),
-    ("r12", 24),
-    ("bp", 32),
-    ("bx", 40),
-    ("r11", 48),
-    ("r10", 56),
-    ("r9", 64),
-    ("r8", 72),
-    ("ax", 80),
-    ("cx", 88),
-    ("dx", 96),
-    ("si", 104),
-    ("di", 112),
-    ("ip", 128),
-    ("sp", 152),
-];
-
 /// The register that `%NAME` is a part of, and the lowest bit of that part.
 fn x86_64_register(name: &str) -> Option<(u16, u8)> {
     let name = name.strip_prefix('%')?;
-    let find = |wanted: &str| X86_64.iter().find(|(name, _)| *name == wanted).map(|(_, at)| *at);
+    let find = |wanted: &str| {
+        let (_, at) = Arch::X86_64
+            .registers()
+            .iter()
+            .find(|(name, _)| *name == wanted)?;
+        u16::try_from(*at).ok()
+    };
     if name.starts_with("r") && name[1..].starts_with(|c: char| c.is_ascii_digit()) {
         return Some((find(name.trim_end_matches(['d', 'w', 'b']))?, 0));
     }

@@ -1,6 +1,6 @@
 //! `hist10`: a histogram by powers of ten.
 
-use super::hist::{add_weight, add_words, populated};
+use super::hist::{add_weight, populated};
 use super::{AggType, Aggregation, Presentation, Shown, Signature, Suffix, UpdateCx};
 use crate::ir::{BinOp, Cond, Value};
 
@@ -70,9 +70,6 @@ impl Aggregation for DecimalHist {
     }
     fn is_histogram(&self) -> bool {
         true
-    }
-    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
-        add_words(into, from);
     }
     fn show(&self, _ty: &AggType, state: &[u64]) -> Shown {
         let bounds = |i: usize| match i as u32 {

@@ -61,11 +61,6 @@ impl Aggregation for Deviation {
             cx.ir().atomic(AtomicOp::Add, addr, 0, amount);
         }
     }
-    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
-        for (into, from) in into.iter_mut().zip(from) {
-            *into = into.wrapping_add(*from);
-        }
-    }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         let [count, total, squares @ ..] = state else {
             return Shown::Int(0);

@@ -15,12 +15,6 @@ pub(super) fn add_weight(cx: &mut dyn UpdateCx, index: Value, words: u32) {
     cx.ir().atomic(AtomicOp::Add, addr, 0, weight);
 }
 
-pub(super) fn add_words(into: &mut [u64], from: &[u64]) {
-    for (into, from) in into.iter_mut().zip(from) {
-        *into = into.wrapping_add(*from);
-    }
-}
-
 /// The buckets from the first to the last populated one.
 pub(super) fn populated(
     state: &[u64],
@@ -138,9 +132,6 @@ impl Aggregation for Hist {
     }
     fn is_histogram(&self) -> bool {
         true
-    }
-    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
-        add_words(into, from);
     }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         let k = Self::bits(ty);
@@ -286,9 +277,6 @@ impl Aggregation for LinearHist {
     }
     fn is_histogram(&self) -> bool {
         true
-    }
-    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
-        add_words(into, from);
     }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         let (min, _, step) = Self::params(ty);

@@ -55,9 +55,6 @@ impl Aggregation for Count {
     fn adds_up(&self) -> bool {
         true
     }
-    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
-        into[0] = into[0].wrapping_add(from[0]);
-    }
     fn show(&self, _ty: &AggType, state: &[u64]) -> Shown {
         Shown::Int(i128::from(state[0]))
     }
@@ -311,10 +308,6 @@ impl Aggregation for Mean {
         let one = cx.ir().iconst(1);
         cx.ir().atomic(AtomicOp::Add, total, 0, value);
         cx.ir().atomic(AtomicOp::Add, count, 0, one);
-    }
-    fn merge(&self, _ty: &AggType, into: &mut [u64], from: &[u64]) {
-        into[0] = into[0].wrapping_add(from[0]);
-        into[1] = into[1].wrapping_add(from[1]);
     }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         let total = number(ty, state[1]);

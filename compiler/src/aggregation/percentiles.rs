@@ -81,9 +81,6 @@ impl Aggregation for Percentiles {
     fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
         Hist.lower(&histogram(ty), cx, value);
     }
-    fn merge(&self, ty: &AggType, into: &mut [u64], from: &[u64]) {
-        Hist.merge(&histogram(ty), into, from);
-    }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         match Hist.show(&histogram(ty), state) {
             Shown::Hist { buckets, .. } => Shown::Fields(quantiles(&buckets)),
