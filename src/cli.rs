@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::bpftrace_options::{BpftraceOptions, DebugStage, Mode};
+use crate::library;
 use clap::{CommandFactory, Parser, ValueEnum};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Doc(Vec<String>),
     /// What this machine lets its user trace.
     Doctor,
+    /// What the probe library has.
+    Library(Vec<String>),
 }
 
 /// How results are written.
@@ -63,6 +66,9 @@ pub(crate) enum Follow {
 
 const EXAMPLES: &str = "\
 Examples:
+  What does this program do to its files? (scripts that come with crumbs; `crumbs lib` lists them)
+    crumbs run posix/files -c './app input.dat'
+
   How large are this command's writes?
     crumbs -e 'uprobe:libc:write < @bytes = hist(arg2) >' -c 'dd if=/dev/zero of=/dev/null bs=4096 count=1000'
 
@@ -83,6 +89,8 @@ Examples:
     crumbs -d asm -e 'begin { printf(\"%d\\n\", 6 * 7); }'
 
 In place of a script (a script of that name is given as ./NAME):
+  crumbs run NAME          a script of the library around a command (-c), a process (-p) or all; its parameters behind --
+  crumbs lib [search WORD | show NAME | export NAME]      what the library has
   crumbs list [PATTERN]    as -l                 crumbs doc [NAME]       what a word of the language means
   crumbs fmt SCRIPT        as --fmt              crumbs explain CODE     what an error such as E0111 is about
   crumbs doctor            what this machine lets you trace, and what to change where that is not all
@@ -120,8 +128,9 @@ pub(crate) struct Args {
     pub(crate) pid: Option<u32>,
 
     /// Of what -c runs or -p traces: this process itself, or also all that it starts from then on
-    #[arg(long, value_name = "WHOM", default_value = "child")]
-    pub(crate) follow: Follow,
+    /// [default: child, and tree for `crumbs run`]
+    #[arg(long, value_name = "WHOM")]
+    pub(crate) follow: Option<Follow>,
 
     /// List what can be traced, by a pattern such as `uprobe:libc:*`, or what a script traces; with -v also the arguments
     #[arg(short = 'l', long, conflicts_with = "command")]
@@ -185,6 +194,10 @@ pub(crate) struct Args {
     #[arg(short = 'h', long)]
     pub(crate) help: bool,
 
+    /// Whether `run` named the script: a script of the library, or else a file.
+    #[arg(skip)]
+    pub(crate) is_run: bool,
+
     #[command(flatten)]
     pub(crate) bpftrace: BpftraceOptions,
 }
@@ -197,9 +210,10 @@ impl Args {
     pub(crate) fn follows_tree(&self) -> Result<bool, Stop> {
         let is_one_traced = self.command.is_some() || self.pid.is_some();
         match self.follow {
-            Follow::Child => Ok(false),
-            Follow::Tree if is_one_traced => Ok(true),
-            Follow::Tree => Err(Stop::Usage(
+            None => Ok(self.is_run && is_one_traced),
+            Some(Follow::Child) => Ok(false),
+            Some(Follow::Tree) if is_one_traced => Ok(true),
+            Some(Follow::Tree) => Err(Stop::Usage(
                 "--follow tree is about a command (-c) or a process (-p): name one".into(),
             )),
         }
@@ -217,10 +231,16 @@ impl Args {
 
     /// Takes over what the first word asks for, unless the script is given with -e or the word names one by a path.
     pub(crate) fn take_command(&mut self) -> Option<Command> {
-        if self.program.is_some() || self.help {
+        if self.program.is_some() {
             return None;
         }
-        match self.words.first()?.as_str() {
+        let word = self.words.first()?.as_str();
+        if self.help && word != "run" {
+            return None;
+        }
+        match word {
+            "run" => self.is_run = true,
+            "lib" => return Some(Command::Library(self.words.split_off(1))),
             "list" => self.list = true,
             "fmt" => self.bpftrace.fmt = true,
             "doctor" => return Some(Command::Doctor),
@@ -265,7 +285,10 @@ pub(crate) fn write_help(more: &str) {
     let _ = write!(io::stdout(), "{}{more}", Args::command().render_help());
 }
 
-/// Prints the completions of a shell.
+/// Prints the completions of a shell, with those of the library's names.
 pub(crate) fn write_completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut Args::command(), "crumbs", &mut io::stdout());
+    let mut out = io::stdout();
+    clap_complete::generate(shell, &mut Args::command(), "crumbs", &mut out);
+    // Nobody is left to tell when standard output cannot be written.
+    let _ = out.write_all(library::completions(shell).as_bytes());
 }

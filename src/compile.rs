@@ -2,11 +2,13 @@
 
 use crate::bpftrace_options::Buffering;
 use crate::cli::{Args, StageName, Stop};
+use crate::library;
 use crate::parameters::{self, Parameters};
 use crate::report;
 use crumbs::stages;
 use crumbs_compiler::config;
 use crumbs_compiler::driver::{self, Compiled};
+use crumbs_compiler::expand;
 use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
@@ -45,6 +47,11 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
         first
     });
     let Some((file, params)) = first else {
+        if args.is_run {
+            return Err(Stop::Usage(
+                "run which script? `crumbs lib` lists those of the library".into(),
+            ));
+        }
         return Err(Stop::Usage(
             "there is no script: give one with -e 'PROG', or name a FILE".into(),
         ));
@@ -58,6 +65,15 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
         }
         Stop::Failed
     };
+    if args.is_run
+        && let Some(script) = library::script(file)?
+    {
+        return Ok(Source {
+            name: format!("{}{}", expand::LIBRARY, script.name),
+            text: script.text.to_owned(),
+            params: parameters::parse(params, behind),
+        });
+    }
     let mut bytes = Vec::new();
     let read = if file == "-" {
         std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ())

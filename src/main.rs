@@ -10,6 +10,7 @@ mod doc;
 mod doctor;
 mod fmt;
 mod info;
+mod library;
 mod list;
 mod parameters;
 mod report;
@@ -48,6 +49,9 @@ fn main() -> ExitCode {
 fn run(args: &cli::Args, command: Option<&cli::Command>) -> Result<u8, cli::Stop> {
     if command == Some(&cli::Command::Doctor) {
         return doctor::write(args);
+    }
+    if let Some(cli::Command::Library(words)) = command {
+        return library::write(words, args);
     }
     if let Some(cli::Command::Doc(words)) = command {
         return doc::write(words, args);

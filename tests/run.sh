@@ -23,10 +23,12 @@ step() {
 packages() {
   local missing=()
   for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio xz:xz-utils bpftool:bpftool gcc:gcc \
-    readelf:binutils; do
+    readelf:binutils mpicc.openmpi:libopenmpi-dev mpirun.openmpi:openmpi-bin mpicc.mpich:libmpich-dev mpirun.mpich:mpich \
+    h5cc:libhdf5-dev h5pcc.openmpi:libhdf5-openmpi-dev; do
     PATH=$PATH:/usr/sbin command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
   done
   [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+  [ -e /usr/lib/python3/dist-packages/h5py ] || missing+=(python3-h5py)
   [ ${#missing[@]} -gt 0 ] || return 0
   if [ "$(id -u)" -eq 0 ] && command -v apt-get > /dev/null; then
     echo "installing ${missing[*]}"

@@ -21,6 +21,8 @@ mod macros;
 pub mod prelude;
 mod substitute;
 
+pub use imports::LIBRARY;
+
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,8 @@
 //! Imports: files of macros, functions and probes that a script uses.
 //!
 //! In: a script. Out: its items with those of imported files in the place of each import. A path is looked up beside the
-//! importing file, then in the probe library. What cannot be read or parsed is reported, and its import left out.
+//! importing file, then in the probe library; scripts of the library import from it alone. What cannot be read or parsed is
+//! reported, and its import left out.
 
 use crate::codes;
 use crate::options::Options;
@@ -14,6 +15,9 @@ use crumbs_grammar::source::Sources;
 use crumbs_grammar::span::Span;
 use crumbs_grammar::visit::{VisitMut, walk_item, walk_stmt};
 use std::collections::HashSet;
+
+/// What the names of the probe library's texts begin with: no file's name does, as the command line would have it.
+pub const LIBRARY: &str = "library:";
 
 /// What imports are resolved with.
 pub(super) struct Importer<'a> {
@@ -102,19 +106,26 @@ impl Importer<'_> {
             ));
         }
         let importer = self.sources.file(span).0;
+        let library = self.options.library;
+        let module = library.iter().find(|(name, _)| in_library(name, path));
+        let module = module.map(|(name, text)| SourceFile {
+            id: format!("{LIBRARY}{name}"),
+            name: format!("{LIBRARY}{name}"),
+            text: (*text).to_owned(),
+        });
+        if importer.starts_with(LIBRARY)
+            && let Some(file) = module
+        {
+            return Ok(vec![file]);
+        }
         match self.target.import(importer, path) {
             Ok(files) => Ok(files),
             Err(TargetError::NotFound {
                 similar: names,
                 searched,
             }) => {
-                let library = self.options.library;
-                if let Some((name, text)) = library.iter().find(|(name, _)| in_library(name, path)) {
-                    return Ok(vec![SourceFile {
-                        id: format!("library:{name}"),
-                        name: format!("library/{name}.bt"),
-                        text: (*text).to_owned(),
-                    }]);
+                if let Some(file) = module {
+                    return Ok(vec![file]);
                 }
                 let mut diagnostic =
                     Diagnostic::error(&codes::NO_IMPORT, span, format!("there is no `{path}` to import"));
@@ -172,7 +183,12 @@ impl Importer<'_> {
 
 /// Whether the library's module `name` is what `path` asks for.
 fn in_library(name: &str, path: &str) -> bool {
-    path.strip_suffix(".bt").unwrap_or(path) == name
+    let suffixes = [".bt", ".crumbs"];
+    suffixes
+        .iter()
+        .find_map(|end| path.strip_suffix(end))
+        .unwrap_or(path)
+        == name
 }
 
 /// The imports of blocks, which are taken out.

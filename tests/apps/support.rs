@@ -1,0 +1,208 @@
+//! Building the programs, running scripts around them, and what the scripts print.
+
+use crate::json::Json;
+use crate::truth::{self, Call};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// What a script printed.
+#[derive(Debug, Default)]
+pub struct Printed {
+    /// All that `printf` wrote.
+    pub text: String,
+    /// Maps of numbers by name (without `@`), then by key; a map without keys has the key "".
+    pub maps: BTreeMap<String, BTreeMap<String, i64>>,
+    /// Histograms by name and key likewise: lower bound of each bucket that is not empty, and its number.
+    pub histograms: BTreeMap<(String, String), BTreeMap<i64, i64>>,
+    /// Everything, for messages.
+    pub all: String,
+}
+
+impl Printed {
+    fn of(output: &str) -> Self {
+        let mut printed = Self {
+            all: output.to_owned(),
+            ..Self::default()
+        };
+        for line in output.lines().filter(|line| line.starts_with('{')) {
+            let message = Json::parse(line);
+            let data = message.get("data").unwrap();
+            match message.get("type").unwrap().text() {
+                "printf" => printed.text.push_str(data.text()),
+                "map" => printed.each(data, |printed, name, key, value| {
+                    printed.maps.entry(name).or_default().insert(key, value.number());
+                }),
+                "hist" => printed.each(data, |printed, name, key, value| {
+                    let Json::List(buckets) = value else {
+                        panic!("{value:?}")
+                    };
+                    let row = |bucket: &Json| {
+                        let min = bucket.get("min").map_or(i64::MIN, Json::number);
+                        (min, bucket.get("count").unwrap().number())
+                    };
+                    let rows = buckets.iter().map(row).filter(|(_, count)| *count != 0).collect();
+                    printed.histograms.insert((name, key), rows);
+                }),
+                _ => {}
+            }
+        }
+        printed
+    }
+
+    /// Calls `each` for the elements of a message's maps.
+    fn each(&mut self, data: &Json, each: impl Fn(&mut Self, String, String, &Json)) {
+        let Json::Object(maps) = data else {
+            panic!("{data:?}")
+        };
+        for (name, value) in maps {
+            let name = name.trim_start_matches('@').to_owned();
+            match value {
+                Json::Object(elements) => {
+                    elements
+                        .iter()
+                        .for_each(|(key, value)| each(self, name.clone(), key.clone(), value));
+                }
+                value => each(self, name, String::new(), value),
+            }
+        }
+    }
+
+    /// A map of numbers; an empty one where it was not printed.
+    pub fn map(&self, name: &str) -> BTreeMap<String, i64> {
+        self.maps.get(name).cloned().unwrap_or_default()
+    }
+
+    /// A histogram without keys.
+    pub fn histogram(&self, name: &str) -> BTreeMap<i64, i64> {
+        self.histograms
+            .get(&(name.to_owned(), String::new()))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Asserts that a line was printed by `printf` whose words, whatever the spaces, are these.
+    pub fn has_line(&self, wanted: &str) {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let wanted = words(wanted);
+        assert!(
+            self.text.lines().any(|line| words(line) == wanted),
+            "no line `{wanted}` in:\n{}",
+            self.text
+        );
+    }
+}
+
+/// A directory of a test's own, which goes when it ends.
+#[derive(Debug)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("crumbs-apps-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("data")).unwrap();
+        Self(fs::canonicalize(path).unwrap())
+    }
+
+    /// Where the program works: what scripts are told to look at.
+    pub fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Builds a program of this directory, once; the reason where that cannot be done. `compiler` is `gcc` or a wrapper of it.
+pub fn build(source: &str, compiler: &str, options: &[&str]) -> Result<PathBuf, String> {
+    static BUILT: Mutex<BTreeMap<String, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
+    let name = format!("{source} {compiler} {}", options.join(" "));
+    let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    built
+        .entry(name)
+        .or_insert_with_key(|name| compile(source, compiler, options, name))
+        .clone()
+}
+
+fn compile(source: &str, compiler: &str, options: &[&str], name: &str) -> Result<PathBuf, String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps");
+    let file: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+    // A program is put in its place at once: test runs may overlap.
+    let draft = path.with_extension(std::process::id().to_string());
+    let output = Command::new(compiler)
+        .args(["-O1", "-g0", "-o"])
+        .arg(&draft)
+        .arg(directory.join(source))
+        .args(options)
+        .output();
+    match output {
+        Err(_) => Err(format!("{compiler} is not installed")),
+        Ok(output) if !output.status.success() => {
+            let reason = String::from_utf8_lossy(&output.stderr).into_owned();
+            // Headers of a library that is not there; anything else is a mistake in the program.
+            assert!(reason.contains("No such file"), "{reason}");
+            Err(format!(
+                "{source} cannot be built: {}",
+                reason.lines().next().unwrap_or_default()
+            ))
+        }
+        Ok(_) => {
+            fs::rename(draft, &path).unwrap();
+            Ok(path)
+        }
+    }
+}
+
+/// Runs a script of the library around a command that works in `directory`; what it printed, and what the command says that
+/// it did. Nothing where this machine does not allow tracing: then it has said so.
+pub fn run(
+    script: &str,
+    command: &str,
+    parameters: &[&str],
+    directory: &Directory,
+) -> Option<(Printed, Vec<Call>)> {
+    let truth = directory.0.join("truth");
+    for entry in fs::read_dir(&directory.0).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let out = directory.0.join("printed");
+    let output = Command::new(env!("CARGO_BIN_EXE_crumbs"))
+        .args(["-f", "json", "-o"])
+        .arg(&out)
+        .args(["run", script, "-c", command, "--"])
+        .args(parameters)
+        .current_dir(directory.data())
+        .env("TRUTH", &truth)
+        .env("LC_ALL", "C.UTF-8")
+        // Open MPI takes root for a mistake, and more ranks than processors too.
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_rmaps_base_oversubscribe", "1")
+        .env("OMPI_MCA_btl_vader_single_copy_mechanism", "none")
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains("CAP_") || errors.contains("needs root") {
+        println!("skipped: tracing needs root and BPF");
+        return None;
+    }
+    assert!(output.status.success(), "{script}: {errors}");
+    for word in ["lost", "warning", "error", "dropped"] {
+        assert!(!errors.contains(word), "{script}: {errors}");
+    }
+    let printed = Printed::of(&fs::read_to_string(&out).unwrap());
+    Some((printed, truth::calls(&truth)))
+}
