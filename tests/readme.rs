@@ -67,28 +67,6 @@ fn the_main_command_prints_what_is_shown() {
     );
 }
 
-#[test]
-fn every_example_compiles_and_loads() {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
-    let mut tried = 0;
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let run = Command::new(env!("CARGO_BIN_EXE_crumbs"))
-            .arg("--dry-run")
-            .arg(&path)
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&run.stderr);
-        if errors.contains("CAP_") || errors.contains("root") {
-            println!("skipped: loading needs root and BPF");
-            return;
-        }
-        assert!(run.status.success(), "{}: {errors}", path.display());
-        tried += 1;
-    }
-    assert!(tried >= 5);
-}
-
 /// The last cell of the README's row of a figure.
 fn figure(name: &str) -> String {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();

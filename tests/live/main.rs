@@ -8,6 +8,7 @@ mod bad_input;
 mod builtins;
 mod described;
 mod environment;
+mod examples;
 mod functions;
 mod kernel_types;
 mod kinds;

@@ -32,6 +32,8 @@ pub(super) fn fit(value: &Expr, to: &Type) -> Fit {
             Some(n) if from.signed || n >= 0 => whole_or_never(int.wrap(n) == n && (int.signed || n >= 0)),
             Some(_) => whole_or_never(!int.signed && int.bits == 64),
             None if natural(value).is_some_and(|natural| natural.fits(*int)) => Fit::Whole,
+            // No bit is lost: addresses and sizes are arguments of type int64 and variables of type uint64.
+            None if from.bits == int.bits => Fit::Whole,
             None => Fit::Perhaps,
         },
         (Type::Str(_), Type::Str(n)) => match &value.kind {
