@@ -108,6 +108,10 @@ pub trait Aggregation: Sync {
     fn is_indivisible(&self) -> bool {
         false
     }
+    /// The config variable that says whether it may be used, where there is one.
+    fn gate(&self) -> Option<&'static str> {
+        None
+    }
     /// How a program computes the number that is shown, for aggregations that show one.
     fn reduction(&self) -> Option<Reduction> {
         None
@@ -298,6 +302,24 @@ pub static ALL: &[&dyn Aggregation] = &[
     &deviation::Deviation,
     &series::Series,
 ];
+
+/// Finds an aggregation by the name of its type, `sum_t`, or `usum_t` where the numbers have no sign. Parameters are left out.
+pub fn by_type_name(name: &str) -> Option<AggType> {
+    let name = name.strip_suffix("_t")?;
+    let typed = |id, signed| AggType {
+        id,
+        signed,
+        params: Vec::new(),
+    };
+    if let Some(id) = by_name(name) {
+        return Some(typed(id, true));
+    }
+    let id = by_name(name.strip_prefix('u')?)?;
+    ALL[usize::from(id.0)]
+        .signature()
+        .takes_value
+        .then(|| typed(id, false))
+}
 
 /// Finds an aggregation by the name that scripts use.
 pub fn by_name(name: &str) -> Option<AggId> {

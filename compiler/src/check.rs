@@ -51,6 +51,7 @@ mod expressions;
 mod facts;
 mod fit;
 mod functions;
+mod gates;
 mod hoist;
 mod loops;
 mod maps;

@@ -22,7 +22,7 @@ codes! {
         "// nothing to do\n";
     LATER = "E0101", "not supported yet",
         "This is part of the bpftrace language and planned, but this version of crumbs cannot run it.",
-        "begin { print(dw_ustack); }";
+        "uprobe:libc:write { print(arg12); }";
     UNKNOWN_PROBE_KIND = "E0102", "there is no such kind of probe",
         "An attach point begins with the kind of the probe: `uprobe:libc:write`, `interval:s:1`. `crumbs -l` lists what can be \
          traced.",
@@ -186,6 +186,19 @@ codes! {
     NO_MEMBER = "E0146", "a tuple has no such member",
         "Members of a tuple are numbered from 0: `$t.0`, `$t.1`.",
         "begin { $t = (1, 2); print($t.2); }";
+    UNSTABLE = "E0148", "something unstable is used",
+        "What may still change in bpftrace has a config variable each: `unstable_NAME = enable` allows it, `warn` allows it with \
+         a warning, `error` refuses it.",
+        "begin { print(typeinfo(1)); }";
+    FRACTION = "E0149", "a number with a fraction is used where it is not shown",
+        "Programs in the kernel have whole numbers only. What a format shows by `%f`, `%e` or `%g` can be computed with literals \
+         such as `1.0e9`: the whole numbers in it are sent, and it is added, subtracted, multiplied and divided when it is \
+         printed.",
+        "begin { $x = 1.5; }";
+    NOT_TAKEN = "E0147", "left out on purpose",
+        "Little of bpftrace is left out of crumbs: what needs a C compiler, and what something else does as well. The message \
+         names what to write instead.",
+        "begin { print(dw_ustack); }";
     BAD_EVENT = "E0170", "there is no such event",
         "`software:EVENT[:COUNT]` and `hardware:EVENT[:COUNT]` name an event that is counted and how many of it make the \
          probe fire; `self:signal:SIGUSR1` a signal to crumbs itself. `crumbs -l 'software:*'` lists events.",
@@ -236,6 +249,10 @@ codes! {
         "Functions such as `memcpy` of the C library exist in several versions for different processors. What has their name \
          chooses one of them when a program is started; calls then reach that directly.",
         "uprobe:libc:memcpy { @ = count(); }";
+    USES_UNSTABLE = "W0208", "something unstable is used",
+        "What may still change in bpftrace has a config variable each: `unstable_NAME = enable` allows it, `warn` allows it with \
+         a warning, `error` refuses it.",
+        "config = { unstable_tseries = warn } begin { @ = tseries(1, 1s, 3); }";
     BAD_LOOP = "E0320", "a loop cannot be made",
         "Loops are `for $i : a..b`, `for ($kv : @map)` over a map with keys, `while (condition)` and `unroll(n)` with a literal \
          from 1 to 100. Seven can stand in each other.",

@@ -90,9 +90,9 @@ impl std::fmt::Debug for Variable {
 /// Size of a page; `perf_rb_pages` counts in it.
 const PAGE: u32 = 4096;
 
-/// A variable that bpftrace has and that decides nothing here (yet); its value is checked for its kind.
+/// A variable that decides nothing here, or where its name is asked for; its value is checked for its kind.
 macro_rules! no_effect {
-    ($name:literal, $default:literal, $check:expr, $doc:literal) => {
+    ($name:expr, $default:literal, $check:expr, $doc:literal) => {
         Variable {
             name: $name,
             doc: $doc,
@@ -268,10 +268,10 @@ pub static ALL: &[Variable] = &[
         "accepted for old bpftrace scripts; decides nothing"
     ),
     no_effect!(
-        "unstable_tseries",
-        "warn",
+        UNSTABLE_SERIES,
+        "enable",
         stability,
-        "accepted for bpftrace scripts; decides nothing"
+        "whether `tseries` may be used: enable, warn or error"
     ),
     no_effect!(
         "unstable_dw_ustack",
@@ -289,10 +289,10 @@ pub static ALL: &[Variable] = &[
         },
     },
     no_effect!(
-        "unstable_typeinfo",
+        UNSTABLE_TYPEINFO,
         "error",
         stability,
-        "accepted for bpftrace scripts; decides nothing"
+        "whether `typeinfo` may be used: enable, warn or error"
     ),
     no_effect!(
         "unstable_addr",
@@ -320,6 +320,10 @@ pub static ALL: &[Variable] = &[
     ),
 ];
 
+/// Whether series over time may be used.
+pub const UNSTABLE_SERIES: &str = "unstable_tseries";
+/// Whether types can be asked for their names.
+pub const UNSTABLE_TYPEINFO: &str = "unstable_typeinfo";
 /// How many places a script may be attached to.
 pub const MAX_PROBES: &str = "max_probes";
 /// How many BPF programs a script may become.

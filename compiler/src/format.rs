@@ -1,5 +1,7 @@
 //! `printf` formats: parsed once by the compiler, filled in by the printer.
 
+use crate::decimal::Decimal;
+
 /// A parsed format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {
@@ -12,7 +14,7 @@ pub struct Format {
 pub enum Piece {
     /// Text that is printed as it is (`%%` is `%` here).
     Text(Vec<u8>),
-    /// A conversion; takes the next argument.
+    /// A conversion; takes the next arguments, mostly one.
     Conversion(Conversion),
 }
 
@@ -35,6 +37,15 @@ pub struct Conversion {
     pub precision: Option<u32>,
     /// How the argument is shown.
     pub specifier: Specifier,
+    /// Where what is shown is computed of several arguments, or none, rather than being the next one.
+    pub computed: Option<Decimal>,
+}
+
+impl Conversion {
+    /// How many arguments it takes.
+    pub fn arguments(&self) -> usize {
+        self.computed.as_ref().map_or(1, Decimal::arguments)
+    }
 }
 
 /// How an argument is shown.
@@ -62,12 +73,39 @@ pub enum Specifier {
     RawHex,
     /// `%rh`: all bytes as two hex digits, separated by spaces.
     RawHexSpaced,
+    /// `%f`, `%e`, `%g`: a number with a fraction.
+    Decimal(Notation),
     /// `%gr`: how the kernel is to get memory, as the names of the flags.
     AllocationFlags,
 }
 
+/// How a number with a fraction is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notation {
+    /// `%f`: with as many digits behind the point as the precision says, 6 without.
+    Fixed,
+    /// `%e`: one digit before the point, and a power of ten; in capitals for `%E`.
+    Exponent {
+        /// `%E`.
+        capital: bool,
+    },
+    /// `%g`: as many digits as the precision says in all, in the shorter of the other two.
+    Shortest {
+        /// `%G`.
+        capital: bool,
+    },
+}
+
 impl Format {
-    /// The conversions, in order: one argument each.
+    /// The conversions, in order, to be changed.
+    pub(crate) fn conversions_mut(&mut self) -> impl Iterator<Item = &mut Conversion> {
+        self.pieces.iter_mut().filter_map(|piece| match piece {
+            Piece::Conversion(conversion) => Some(conversion),
+            Piece::Text(_) => None,
+        })
+    }
+
+    /// The conversions, in order.
     pub fn conversions(&self) -> impl Iterator<Item = &Conversion> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Conversion(conversion) => Some(conversion),
@@ -81,8 +119,6 @@ impl Format {
 pub struct FormatError {
     /// What is wrong, in the user's terms.
     pub message: String,
-    /// Whether bpftrace knows it and this version does not.
-    pub later: bool,
 }
 
 /// Widths and precisions are cut to this: a longer line helps nobody and costs memory.
@@ -164,6 +200,7 @@ impl Parser<'_> {
             width: None,
             precision: None,
             specifier: Specifier::Text,
+            computed: None,
         };
         loop {
             match self.text.get(self.at) {
@@ -207,22 +244,20 @@ impl Parser<'_> {
             Some(b'r') if self.eat(b"h") => Specifier::RawHexSpaced,
             Some(b'r') => Specifier::Raw,
             Some(b'g') if self.eat(b"r") => Specifier::AllocationFlags,
-            Some(b'e' | b'E' | b'f' | b'F' | b'g' | b'G' | b'a' | b'A') => {
-                return Err(FormatError {
-                    message: format!("`%{}`", String::from_utf8_lossy(&self.text[start..self.at])),
-                    later: true,
-                });
-            }
+            Some(b'f' | b'F') => Specifier::Decimal(Notation::Fixed),
+            Some(letter @ (b'e' | b'E')) => Specifier::Decimal(Notation::Exponent {
+                capital: letter == b'E',
+            }),
+            Some(letter @ (b'g' | b'G')) => Specifier::Decimal(Notation::Shortest {
+                capital: letter == b'G',
+            }),
             found => {
                 let text = String::from_utf8_lossy(&self.text[start..self.at]);
                 let message = match found {
                     Some(_) => format!("`%{text}` is no conversion"),
                     None => format!("`%{text}` at the end of the format is incomplete"),
                 };
-                return Err(FormatError {
-                    message,
-                    later: false,
-                });
+                return Err(FormatError { message });
             }
         })
     }
@@ -259,6 +294,9 @@ mod tests {
             ("%rx", Specifier::RawHex),
             ("%rh", Specifier::RawHexSpaced),
             ("%gr", Specifier::AllocationFlags),
+            ("%f", Specifier::Decimal(Notation::Fixed)),
+            ("%lE", Specifier::Decimal(Notation::Exponent { capital: true })),
+            ("%g", Specifier::Decimal(Notation::Shortest { capital: false })),
         ] {
             assert_eq!(one(text).specifier, specifier, "{text}");
         }
@@ -290,7 +328,6 @@ mod tests {
             "`%` at the end of the format is incomplete"
         );
         assert_eq!(parse(b"%5y").unwrap_err().message, "`%5y` is no conversion");
-        assert!(parse(b"%.2f").unwrap_err().later);
-        assert!(!parse(b"%l").unwrap_err().later);
+        assert_eq!(parse(b"%a").unwrap_err().message, "`%a` is no conversion");
     }
 }

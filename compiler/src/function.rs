@@ -15,6 +15,7 @@ mod action;
 mod clear;
 mod clock;
 mod compile_time;
+mod decimals;
 mod delete;
 mod exit;
 pub mod getopt;
@@ -90,6 +91,7 @@ pub static ALL: &[Function] = &[
     symbol::KADDR,
     symbol::UADDR,
     symbol::KFUNC_EXIST,
+    symbol::KFUNC_ALLOWED,
     numbers::BSWAP,
     numbers::IS_ERR,
     network::NTOP,

@@ -39,6 +39,11 @@ pub enum Shown {
 pub const EPOCH_FROM: u64 = 1_000_000_000_000_000_000;
 
 impl Shown {
+    /// Whether bpftrace has it as text from the start.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Process | Self::Error | Self::Signal | Self::Syscall)
+    }
+
     /// The words for `number` where they do not depend on the machine; `None` for those that do.
     pub fn words(&self, number: u64, arch: Arch) -> Option<String> {
         Some(match self {

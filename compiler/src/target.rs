@@ -5,6 +5,7 @@
 //! everywhere.
 
 use crate::ctype::{EnumType, Field, KernelFunction, StructId};
+use crate::plan::ProgramKind;
 use crate::signature::Signature;
 use crate::types::Type;
 use crate::usdt::Argument;
@@ -453,6 +454,10 @@ pub trait Target {
         _name: &str,
     ) -> Result<Vec<KernelFunction>, TargetError> {
         Err(no_types())
+    }
+    /// Whether programs of a kind may call a function of the kernel (a kfunc).
+    fn may_call(&self, _kind: ProgramKind, _function: &KernelFunction) -> bool {
+        false
     }
     /// The functions of the kernel that BTF describes and whose module (`vmlinux` for the kernel proper) and name match
     /// the two glob patterns: module and name, sorted. Never empty.

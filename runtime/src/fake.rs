@@ -4,7 +4,7 @@
 
 use crate::backend::{Backend, Error, RawEntry, Ring, Wake};
 use crumbs_compiler::aggregation::{AggId, AggType, Aggregation, Bucket, Shown, Signature, UpdateCx};
-use crumbs_compiler::format::{Conversion, Specifier};
+use crumbs_compiler::format::{Conversion, Notation, Specifier};
 use crumbs_compiler::plan::{
     BpfMap, BpfMapId, BpfMapKind, MapPlan, MemoryPlan, Plan, Rings, Settings, Storage, Stripes,
 };
@@ -103,6 +103,7 @@ pub(crate) fn conversion(text: &str) -> Conversion {
         zero: flags.contains('0'),
         width: width.parse().ok(),
         precision,
+        computed: None,
         specifier: match letters {
             "d" | "i" => Specifier::Signed(bits),
             "u" => Specifier::Unsigned(bits),
@@ -112,6 +113,11 @@ pub(crate) fn conversion(text: &str) -> Conversion {
             "c" => Specifier::Char,
             "p" => Specifier::Pointer,
             "s" => Specifier::Text,
+            "f" => Specifier::Decimal(Notation::Fixed),
+            "e" => Specifier::Decimal(Notation::Exponent { capital: false }),
+            "E" => Specifier::Decimal(Notation::Exponent { capital: true }),
+            "g" => Specifier::Decimal(Notation::Shortest { capital: false }),
+            "G" => Specifier::Decimal(Notation::Shortest { capital: true }),
             "r" => Specifier::Raw,
             "rx" => Specifier::RawHex,
             "rh" => Specifier::RawHexSpaced,

@@ -26,8 +26,9 @@ mod tracefs;
 mod usdt;
 
 use crate::kernel::attach::warm_up;
-use crate::kernel::probe;
+use crate::kernel::{kfunc, probe};
 use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
+use crumbs_compiler::plan::ProgramKind;
 use crumbs_compiler::signature::Signature;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{
@@ -672,6 +673,14 @@ impl Target for HostTarget {
 
     fn kernel_functions(&self, module: Option<&str>, name: &str) -> Result<Vec<KernelFunction>, TargetError> {
         self.types.functions(module, name)
+    }
+
+    fn may_call(&self, kind: ProgramKind, function: &KernelFunction) -> bool {
+        /// The list of tasks, which every kernel with BTF has.
+        const LIST: &str = "bpf_iter_task";
+        let list = self.types.functions(Some("vmlinux"), LIST).ok();
+        let list = list.and_then(|found| found.first().map(|function| function.id));
+        kfunc::is_allowed(function, kind, list)
     }
 
     fn described_functions(&self, module: &str, name: &str) -> Result<Vec<(String, String)>, TargetError> {

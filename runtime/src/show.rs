@@ -3,6 +3,7 @@
 //! The session hands over contents in the order to show them, already merged, sorted, cut to the top and divided, so
 //! that formats differ in nothing but form.
 
+mod decimal;
 pub mod gfp_flags;
 mod histogram;
 pub mod json;

@@ -288,3 +288,23 @@ fn exit_is_the_end_of_attached_probes() {
     // A thousand firings a second, and detaching takes longer than one.
     evaluate("interval:us:100 { @ = count(); printf(\"once\\n\"); exit(); }").prints("once\n\n\n@: 1\n");
 }
+
+#[test]
+fn functions_that_programs_may_call() {
+    needs!(no_tracing());
+    // Nobody may call vfs_read; every kind of program may begin a critical section of RCU where the kernel has that function.
+    evaluate(
+        r#"begin { $rcu = kfunc_allowed("bpf_rcu_read_lock"); print((kfunc_allowed("vfs_read"), $rcu == kfunc_exist("bpf_rcu_read_lock"))); }"#,
+    )
+    .prints("(false, true)\n\n\n");
+}
+
+#[test]
+fn numbers_with_a_fraction_are_computed_when_they_are_printed() {
+    needs!(no_tracing());
+    trace(
+        r#"uprobe:PROGRAM:value { printf("%.3f %8.1e %g|%5.1f\n", arg0 / 1.0e3, arg0 * 2.0, -arg0 / 4.0, arg0); }"#,
+        "value 1250",
+    )
+    .prints("1.250  2.5e+03 -312.5|1250.0\n\n\n");
+}

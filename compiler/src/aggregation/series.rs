@@ -131,6 +131,9 @@ impl Aggregation for Series {
     fn example(&self) -> &'static str {
         "config = { unstable_tseries = enable } interval:ms:100 { @ = tseries(rand, 1s, 10, \"max\"); }"
     }
+    fn gate(&self) -> Option<&'static str> {
+        Some(crate::config::UNSTABLE_SERIES)
+    }
     fn signature(&self) -> Signature {
         Signature {
             takes_value: true,

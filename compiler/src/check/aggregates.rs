@@ -52,6 +52,10 @@ impl Cx<'_> {
         key: Option<&[ast::Expr]>,
         call: &AggCall<'_>,
     ) -> Option<StmtKind> {
+        let aggregation = call.aggregation();
+        if let Some(gate) = aggregation.gate() {
+            self.pass_gate(gate, aggregation.name(), call.span)?;
+        }
         let map = self.mark_assigned(name, target);
         let element = self.element(name, target, key);
         let (value, params, weight) = self.aggregate_arguments(call)?;

@@ -88,6 +88,7 @@ pub(super) fn const_value(expr: &Expr) -> Option<i64> {
             _ => 1,
         },
         ExprKind::Ternary(c, a, b) => const_value(if const_value(c)? != 0 { a } else { b })?,
+        ExprKind::Member(of, index) => const_value(written_member(of, *index)?)?,
         ExprKind::Arith(op, a, b) => {
             let Type::Int(int) = a.ty else {
                 return None;
@@ -107,6 +108,15 @@ pub(super) fn const_text(expr: &Expr) -> Option<&[u8]> {
             const_text(of).filter(|text| text.len() < *capacity as usize)
         }
         (ExprKind::Ternary(c, a, b), _) => const_text(if const_value(c)? != 0 { a } else { b }),
+        (ExprKind::Member(of, index), _) => const_text(written_member(of, *index)?),
+        _ => None,
+    }
+}
+
+/// A member of a tuple that is written out.
+fn written_member(tuple: &Expr, index: u32) -> Option<&Expr> {
+    match &tuple.kind {
+        ExprKind::Tuple(members) => members.get(index as usize),
         _ => None,
     }
 }

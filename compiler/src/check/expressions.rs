@@ -93,7 +93,10 @@ impl Cx<'_> {
             ast::ExprKind::Index(of, index) => self.index(of, index, span),
             ast::ExprKind::Cast(ty, of) => self.cast(ty, of, span),
             ast::ExprKind::Tuple(members) => self.tuple(members, span),
-            ast::ExprKind::Float(_) => self.later(span, "numbers with a fraction"),
+            ast::ExprKind::Float(_) => self.report(
+                Diagnostic::error(&codes::FRACTION, span, "numbers with a fraction exist only where they are shown")
+                    .help("as an argument: `printf(\"%.2f\", n / 1.0e9)`; elsewhere count in smaller units: `n / 1000`"),
+            ),
             ast::ExprKind::Record(fields) => self.record(fields, span),
             ast::ExprKind::TypeCall { name, ty, path } => self.type_call(name, ty, path, span),
             ast::ExprKind::Comptime(of) => self.comptime(of, span),

@@ -50,7 +50,10 @@ impl Cx<'_> {
         let fact = &self.facts.maps[id as usize];
         match &fact.key {
             KeyFact::Keyed(key) => key.ty.clone(),
-            KeyFact::None(_) => fact.value.ty.clone(),
+            KeyFact::None(_) => match fact.value.ty.clone()? {
+                Type::Agg(agg) if agg.aggregation().reduction().is_some() => Some(reduced_type(&agg)),
+                ty => Some(ty),
+            },
             KeyFact::Unknown => {
                 self.must_be_assigned(name, span)?;
                 None

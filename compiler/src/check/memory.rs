@@ -202,7 +202,14 @@ impl Cx<'_> {
                 };
                 Some(self.moved(*address, offset, Type::Ptr(Box::new(declared), space), span))
             }
-            ExprKind::MapValue { .. } => self.later(span, "addresses of maps"),
+            ExprKind::MapValue { .. } | ExprKind::Reduced { .. } => self.report(
+                Diagnostic::error(
+                    &codes::NOT_TAKEN,
+                    span,
+                    "maps and their elements have no address here",
+                )
+                .help("functions take a map by its name: `has_key(@map, key)`"),
+            ),
             _ => self.report(
                 Diagnostic::error(&codes::BAD_OPERANDS, span, "this has no address")
                     .help("variables (`&$x`) and fields behind a pointer (`&p->f`) have one"),

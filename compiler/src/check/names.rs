@@ -10,7 +10,7 @@ use crate::config::RECORD;
 use crate::expand::prelude;
 use crate::function::{self, Call};
 use crate::hir::{Expr, ExprKind};
-use crate::later;
+use crate::not_taken::{self, NotTaken};
 use crate::plan::ProgramKind;
 use crate::probe_kind::{did_you_mean, rawtracepoint};
 use crate::probe_value::{self, ProbeValue, Role};
@@ -41,8 +41,8 @@ impl Cx<'_> {
         if let Some(constant) = self.c_constant(name, span) {
             return Some(constant);
         }
-        if later::VALUES.contains(&name) || later::FUNCTIONS.contains(&name) {
-            return self.later(span, &format!("`{name}`"));
+        if let Some(row) = not_taken::by_name(not_taken::NAMES, name) {
+            return self.left_out(row, span);
         }
         if self.is_silent() {
             return None;
@@ -58,7 +58,7 @@ impl Cx<'_> {
             let values = builtin::ALL.iter().map(|row| row.name);
             let values = values.chain(probe_value::ALL.iter().map(|row| row.name));
             let values = values.chain(prelude::ALL.iter().map(|row| row.name));
-            meant = similar(name, values.chain(later::VALUES.iter().copied()), 3);
+            meant = similar(name, values, 3);
         }
         let diagnostic = Diagnostic::error(&codes::UNKNOWN_NAME, span, format!("`{name}` is not known"));
         self.report(if meant.is_empty() {
@@ -188,8 +188,12 @@ impl Cx<'_> {
             return self.ident(&name.node, span);
         }
         let text = &name.node;
-        if is_value || later::FUNCTIONS.contains(&text.as_str()) || later::VALUES.contains(&text.as_str()) {
-            return self.later(span, &format!("`{text}(…)`"));
+        if let Some(row) = not_taken::by_name(not_taken::NAMES, text) {
+            return self.left_out(row, span);
+        }
+        if is_value {
+            let message = format!("`{text}` is a value and takes no arguments");
+            return self.report(Diagnostic::error(&codes::ARGUMENT_COUNT, span, message));
         }
         for arg in args {
             if let ast::Arg::Expr(arg) = arg {
@@ -202,7 +206,7 @@ impl Cx<'_> {
         let functions = function::ALL.iter().map(|row| row.name);
         let functions = functions.chain(prelude::ALL.iter().map(|row| row.name));
         let functions = functions.chain(aggregation::ALL.iter().map(|row| row.name()));
-        let names = similar(text, functions.chain(later::FUNCTIONS.iter().copied()), 3);
+        let names = similar(text, functions, 3);
         let diagnostic = Diagnostic::error(
             &codes::UNKNOWN_FUNCTION,
             name.span,
@@ -238,6 +242,12 @@ impl Cx<'_> {
             span,
         };
         (function.check)(self, &call)
+    }
+
+    /// Reports a name of bpftrace that crumbs leaves out.
+    fn left_out<T>(&mut self, row: &NotTaken, span: Span) -> Option<T> {
+        let message = format!("there is no `{}` here", row.name);
+        self.report(Diagnostic::error(&codes::NOT_TAKEN, span, message).help(row.instead))
     }
 
     /// Reports a wrong number of arguments.

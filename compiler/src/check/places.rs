@@ -10,7 +10,7 @@
 
 use super::uses::Uses;
 use crate::codes;
-use crate::later;
+use crate::not_taken;
 use crate::options::Options;
 use crate::plan::{Attach, MissingProbes, Site};
 use crate::probe_kind::record::{FieldValue, Record};
@@ -569,14 +569,11 @@ fn missing_parameter(point: &ast::AttachPoint, params: &[String]) -> Option<Diag
 
 fn unknown_kind(part: &AttachPart) -> Diagnostic {
     let name = part.text.as_str();
-    if later::PROBE_KINDS.contains(&name) {
-        let message = format!("not supported yet: {name} probes");
-        return Diagnostic::error(&codes::LATER, part.span, message);
+    if let Some(row) = not_taken::by_name(not_taken::PROBE_KINDS, name) {
+        let message = format!("there are no {name} probes here");
+        return Diagnostic::error(&codes::NOT_TAKEN, part.span, message).help(row.instead);
     }
-    let names = probe_kind::ALL
-        .iter()
-        .map(|kind| kind.name())
-        .chain(later::PROBE_KINDS.iter().copied());
+    let names = probe_kind::ALL.iter().map(|kind| kind.name());
     let message = if name.contains('*') {
         format!("no kind of probe that a wildcard can mean matches `{name}`")
     } else {

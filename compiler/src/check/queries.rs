@@ -7,6 +7,7 @@ use super::statements::described;
 use crate::builtin;
 use crate::c::Constant;
 use crate::codes;
+use crate::config;
 use crate::hir::{ArithOp, Expr, ExprKind};
 use crate::probe_value;
 use crate::types::Type;
@@ -88,6 +89,12 @@ pub(crate) static ALL: &[Query] = &[
         }),
     },
     Query {
+        name: "typeinfo",
+        syntax: "typeinfo(type) or typeinfo(expression)",
+        arity: 1,
+        answer: Answer::Other(type_info),
+    },
+    Query {
         name: "is_literal",
         syntax: "is_literal(expression)",
         arity: 1,
@@ -116,6 +123,47 @@ fn size_of(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {
         _ => ty.size(),
     };
     constant(i64::from(size), Type::U64, span)
+}
+
+/// A tuple of three: 0, where bpftrace has a number that it does not define, the class of the type, and the type.
+fn type_info(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {
+    cx.pass_gate(config::UNSTABLE_TYPEINFO, "typeinfo", span)?;
+    let ty = cx.asked_type(&args[0])?;
+    let text = |text: &str| Expr {
+        kind: ExprKind::Str(text.as_bytes().to_vec()),
+        ty: Type::Str(text.len() as u32 + 1),
+        span,
+    };
+    let members = vec![
+        constant(0, Type::I64, span)?,
+        text(&class(&ty)),
+        text(&ty.to_string()),
+    ];
+    Some(Expr {
+        ty: Type::Tuple(members.iter().map(|member| member.ty.clone()).collect()),
+        kind: ExprKind::Tuple(members),
+        span,
+    })
+}
+
+/// The class of a type by its bpftrace name.
+fn class(ty: &Type) -> String {
+    let class = match ty {
+        Type::Void => "void",
+        Type::Bool => "bool",
+        Type::Int(_) | Type::Enum(_) => "int",
+        Type::Ptr(..) => "pointer",
+        Type::Str(_) | Type::Name(_) => "string",
+        Type::Shown(shown) if shown.is_text() => "string",
+        Type::Bytes(_) | Type::Buffer(_) => "buffer",
+        Type::Tuple(_) | Type::Record(_) => "tuple",
+        Type::Array(..) => "array",
+        Type::Struct(_) => "record",
+        Type::Inet | Type::Stack(_) | Type::UserAddress | Type::Shown(_) | Type::Agg(_) => {
+            return ty.to_string().trim_end_matches("_t").to_owned();
+        }
+    };
+    class.to_owned()
 }
 
 fn offset_of(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {

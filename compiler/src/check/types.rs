@@ -1,9 +1,10 @@
 //! Types as written.
 
 use super::cx::Cx;
+use super::maps::reduced_type;
 use super::memory::declared_type;
+use crate::aggregation;
 use crate::codes;
-use crate::later;
 use crate::probe_kind::did_you_mean;
 use crate::shown::Shown;
 use crate::similar::similar;
@@ -187,8 +188,13 @@ impl Cx<'_> {
         if let Some(known) = self.own_type(name) {
             return Some(known);
         }
-        if later::TYPES.contains(&name) {
-            return self.later(ty.span, &format!("the type `{name}`"));
+        if let Some(aggregation) = aggregation::by_type_name(name) {
+            // What leaves the map is the number that it shows.
+            if aggregation.aggregation().reduction().is_some() {
+                return Some(reduced_type(&aggregation));
+            }
+            let message = format!("only maps hold a `{name}`, which is not one number");
+            return self.report(Diagnostic::error(&codes::UNKNOWN_TYPE, ty.span, message));
         }
         let error = match self.types.lookup_type("", name) {
             Ok(ty) => return Some(ty),

@@ -17,7 +17,7 @@ use crate::aggregation;
 use crate::builtin;
 use crate::codes;
 use crate::function;
-use crate::later;
+use crate::not_taken;
 use crate::probe_value;
 use crumbs_grammar::ast::{
     Arg, Block, Expr, ExprKind, Item, Macro, MacroParam, Script, Stmt, StmtKind, UnaryOp,
@@ -498,8 +498,7 @@ fn is_known(name: &str) -> bool {
         || aggregation::by_name(name).is_some()
         || builtin::by_name(name).is_some()
         || probe_value::by_name(name).is_some()
-        || later::FUNCTIONS.contains(&name)
-        || later::VALUES.contains(&name)
+        || not_taken::by_name(not_taken::NAMES, name).is_some()
 }
 
 /// How deep code nests.

@@ -60,6 +60,20 @@ fn fail(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     for piece in &format.pieces {
         match piece {
             Piece::Text(bytes) => text.push_str(&String::from_utf8_lossy(bytes)),
+            Piece::Conversion(conversion) if conversion.computed.is_some() => {
+                let known: Vec<_> = values
+                    .by_ref()
+                    .take(conversion.arguments())
+                    .map(|value| cx.constant(value))
+                    .collect();
+                let number = |place: usize| known[place].unwrap_or(0) as f64;
+                match &conversion.computed {
+                    Some(computed) if known.iter().all(Option::is_some) => {
+                        text.push_str(&computed.value(&number).to_string());
+                    }
+                    _ => text.push('…'),
+                }
+            }
             Piece::Conversion(_) => {
                 let value = values.next()?;
                 match (cx.constant(value), cx.constant_text(value)) {

@@ -38,6 +38,13 @@ pub(super) const DEBUGF: Function = Function {
 
 fn debugf(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     let (format, values) = printf::formatted(cx, call)?;
+    if format
+        .conversions()
+        .any(|conversion| conversion.computed.is_some())
+    {
+        let message = "the kernel's trace shows whole numbers only";
+        return cx.report(Diagnostic::error(&codes::FORMAT_TYPE, call.span, message));
+    }
     for (conversion, value) in format.conversions().zip(&values) {
         let fits = match conversion.specifier {
             Specifier::Text => matches!(value.ty, Type::Str(_)),

@@ -1,18 +1,21 @@
 //! `printf`: text with values in it.
 
-use super::{Call, Function, literal_text};
+use super::{Call, Function, decimals, literal_text};
 use crate::check::Cx;
 use crate::codes;
+use crate::decimal::Decimal;
 use crate::format::{self, Format, Specifier};
 use crate::hir::Expr;
 use crate::plan::EventKind;
 use crate::types::Type;
+use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
 
 pub(super) const FUNCTION: Function = Function {
     name: "printf",
-    doc: "prints text, with values in the place of the format's conversions",
+    doc: "prints text, with values in the place of the format's conversions; those of `%f`, `%e` and `%g` can be computed with \
+          fractions: `bytes / 1.0e9`",
     syntax: "printf(format[, value, …])",
     example: "uprobe:libc:write { printf(\"%s wrote %d bytes\\n\", comm, arg2); }",
     arity: (1, usize::MAX),
@@ -26,12 +29,11 @@ fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
 
 /// The format that the first argument of a call is, and the values of the others, which fit it.
 pub(super) fn formatted(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<(Format, Vec<Expr>)> {
-    let (format_arg, values) = call.args.split_first()?;
-    let values: Vec<Option<Expr>> = values.iter().map(|value| cx.value(value)).collect();
+    let (format_arg, args) = call.args.split_first()?;
+    let given: Vec<Option<Given>> = args.iter().map(|arg| Given::of(cx, arg)).collect();
     let text = literal_text(cx, format_arg, "a format")?;
-    let format = match format::parse(&text) {
+    let mut format = match format::parse(&text) {
         Ok(format) => format,
-        Err(error) if error.later => return cx.later(format_arg.span, &error.message),
         Err(error) => {
             return cx.report(
                 Diagnostic::error(&codes::BAD_FORMAT, format_arg.span, error.message)
@@ -40,18 +42,45 @@ pub(super) fn formatted(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<(Format, Vec
         }
     };
     let wanted = format.conversions().count();
-    if wanted != values.len() {
-        return wrong_count(cx, wanted, values.len(), format_arg.span, call);
+    if wanted != given.len() {
+        return wrong_count(cx, wanted, given.len(), format_arg.span, call);
     }
-    let values = values.into_iter().collect::<Option<Vec<_>>>()?;
+    let given = given.into_iter().collect::<Option<Vec<_>>>()?;
     let mut fits = true;
-    for (conversion, value) in format.conversions().zip(&values) {
-        fits &= conversion_fits(cx, conversion.specifier, value);
+    let mut values = Vec::with_capacity(given.len());
+    for ((conversion, arg), given) in format.conversions_mut().zip(args).zip(given) {
+        match (&given.computed, conversion.specifier) {
+            (None, specifier) => fits &= conversion_fits(cx, specifier, &given.values[0]),
+            (Some(_), Specifier::Decimal(_)) => {}
+            (Some(_), _) => {
+                decimals::misplaced(cx, arg);
+                fits = false;
+            }
+        }
+        conversion.computed = given.computed;
+        values.extend(given.values);
     }
-    if !fits {
-        return None;
+    fits.then_some((format, values))
+}
+
+/// What is given for one conversion.
+struct Given {
+    /// How a number with a fraction is computed of the values; without, there is one value.
+    computed: Option<Decimal>,
+    values: Vec<Expr>,
+}
+
+impl Given {
+    fn of(cx: &mut Cx<'_>, arg: &ast::Expr) -> Option<Self> {
+        if !decimals::has_fraction(arg) {
+            let values = vec![cx.value(arg)?];
+            let computed = None;
+            return Some(Self { computed, values });
+        }
+        let mut values = Vec::new();
+        let computed = Some(decimals::computed(cx, arg, &mut values)?);
+        Some(Self { computed, values })
     }
-    Some((format, values))
 }
 
 fn wrong_count<T>(cx: &mut Cx<'_>, wanted: usize, found: usize, format: Span, call: &Call<'_>) -> Option<T> {

@@ -1,4 +1,4 @@
-//! Addresses by the names of symbols, and what the kernel has: `kaddr`, `uaddr`, `kfunc_exist`.
+//! Addresses by the names of symbols, and what the kernel has: `kaddr`, `uaddr`, `kfunc_exist`, `kfunc_allowed`.
 
 use super::{Call, Function};
 use crate::check::{Cx, UserPlace};
@@ -38,6 +38,23 @@ pub(super) const KFUNC_EXIST: Function = Function {
         let name = name(cx, call)?;
         let exists = cx.target().kernel_functions(None, &name).is_ok();
         Some(call.constant(i64::from(exists), Type::Bool))
+    },
+};
+
+pub(super) const KFUNC_ALLOWED: Function = Function {
+    name: "kfunc_allowed",
+    doc: "whether the kernel lets programs of this probe's kind call a function of this name",
+    syntax: "kfunc_allowed(\"function\")",
+    example: "begin { print(kfunc_allowed(\"bpf_rcu_read_lock\")); }",
+    arity: (1, 1),
+    check: |cx, call| {
+        let name = name(cx, call)?;
+        let kind = cx.program_kind()?;
+        let functions = cx.target().kernel_functions(None, &name).unwrap_or_default();
+        let allowed = functions
+            .iter()
+            .any(|function| cx.target().may_call(kind, function));
+        Some(call.constant(i64::from(allowed), Type::Bool))
     },
 };
 

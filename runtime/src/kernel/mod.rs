@@ -9,6 +9,7 @@ pub mod attach;
 mod backend_tests;
 pub mod doctor;
 mod help;
+pub mod kfunc;
 pub mod load;
 pub mod maps;
 pub mod probe;

@@ -1,11 +1,11 @@
 //! Fills a parsed `printf` format with values, by C's rules for flags, width and precision.
 
-use super::gfp_flags;
+use super::{decimal, gfp_flags};
 use crate::value::{Value, escape};
 use crumbs_compiler::format::{Conversion, Format, Piece, Specifier};
 
 /// Widths and precisions beyond this are taken as this, so that no format can ask for gigabytes of padding.
-const WIDEST: usize = 1 << 16;
+pub(super) const WIDEST: usize = 1 << 16;
 
 /// The text of `format` with `args` in its conversions, in order. A conversion without argument shows nothing (the
 /// compiler checks the number).
@@ -16,7 +16,12 @@ pub fn fill(format: &Format, args: &[Value]) -> Vec<u8> {
         match piece {
             Piece::Text(text) => out.extend_from_slice(text),
             Piece::Conversion(conversion) => {
-                if let Some(value) = args.next() {
+                if let Some(computed) = &conversion.computed {
+                    let given = args.as_slice();
+                    args = given[conversion.arguments().min(given.len())..].iter();
+                    let argument = |place: usize| given.get(place).map_or(0.0, decimal::number);
+                    decimal::write(conversion, computed.value(&argument), &mut out);
+                } else if let Some(value) = args.next() {
                     convert(conversion, value, &mut out);
                 }
             }
@@ -74,6 +79,7 @@ fn convert(conversion: &Conversion, value: &Value, out: &mut Vec<u8>) {
         }
         Specifier::Char => pad(conversion, &[bits as u8], out),
         Specifier::AllocationFlags => pad(conversion, gfp_flags::names(bits).as_bytes(), out),
+        Specifier::Decimal(_) => decimal::write(conversion, decimal::number(value), out),
         Specifier::Pointer => pad(conversion, format!("{bits:#x}").as_bytes(), out),
         Specifier::Text | Specifier::Raw | Specifier::RawHex | Specifier::RawHexSpaced => {
             pad(conversion, &textual(conversion, value), out);
@@ -132,7 +138,7 @@ fn integer(conversion: &Conversion, prefix: &str, digits: &str, out: &mut Vec<u8
     pad(conversion, format!("{prefix}{zeros}{digits}").as_bytes(), out);
 }
 
-fn pad(conversion: &Conversion, text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn pad(conversion: &Conversion, text: &[u8], out: &mut Vec<u8>) {
     let width = conversion.width.map_or(0, |w| (w as usize).min(WIDEST));
     let blanks = width.saturating_sub(text.len());
     if conversion.left {

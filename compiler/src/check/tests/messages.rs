@@ -31,8 +31,8 @@ fn messages() {
         ),
         (
             "asyncwatchpoint:f:8:w { }",
-            "not supported yet: asyncwatchpoint probes".into(),
-            "",
+            "there are no asyncwatchpoint probes here".into(),
+            "`watchpoint:",
         ),
         (
             "tracepoint:syscalls:sys_enter_raed { }",
