@@ -30,7 +30,7 @@ fn scratch(name: &str) -> PathBuf {
 }
 
 fn await_status(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(status) = child.status() {
             return status;

@@ -62,7 +62,7 @@ fn interrupt_ends_a_flood_of_commands() {
     run.signal("INT");
     let outcome = run.wait();
     assert!(
-        interrupted.elapsed() < Duration::from_secs(20),
+        interrupted.elapsed() < Duration::from_secs(40),
         "{:?}",
         interrupted.elapsed()
     );

@@ -16,8 +16,8 @@ use std::sync::{LazyLock, Mutex, Once};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// After this a run hangs: the machine may be busy, a run takes well under a second.
-const HANGS: Duration = Duration::from_secs(60);
+/// After this a run hangs: most take well under a second, but a busy machine is many times slower than an idle one.
+const HANGS: Duration = Duration::from_secs(300);
 
 /// Ends a test with a line that the test command counts, where the machine cannot run it.
 macro_rules! needs {
@@ -544,7 +544,7 @@ pub(crate) fn bpf_objects(marker: &str) -> BTreeMap<&'static str, Vec<u64>> {
 
 /// Which of these objects the kernel still has, once it had some time to free them.
 pub(crate) fn left_over(objects: &BTreeMap<&'static str, Vec<u64>>) -> Vec<String> {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let mut left = Vec::new();
         for (kind, had) in objects {

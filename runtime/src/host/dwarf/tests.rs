@@ -142,7 +142,7 @@ fn damaged_debug_information_ends_in_time() {
             std::fs::write(&target, &copy).unwrap();
             let start = Instant::now();
             exercise(&path);
-            assert!(start.elapsed() < Duration::from_secs(10), "{options:?} {round}");
+            assert!(start.elapsed() < Duration::from_secs(60), "{options:?} {round}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 /// Waits until the first word of the memory is `value`; false if it does not become so.
 fn await_word(mapping: &Mapping, value: u64) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while word(mapping, 0) != value {
         if Instant::now() > deadline {
             return false;
