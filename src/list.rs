@@ -95,13 +95,22 @@ fn arguments(target: &HostTarget, name: &str, wanted: bool) -> Vec<String> {
         [kind @ ("fentry" | "fexit"), module, function] => {
             target.list_parameters(module, function, kind == "fexit")
         }
-        ["uprobe", binary, function] => target.list_described(binary, function),
+        ["uprobe", binary, function] => return of_function(target, binary, function),
         ["rawtracepoint", module, event] => target.list_raw_arguments(module, event),
         ["iter", list] => target.list_parameters("vmlinux", &format!("{}{list}", iter::FUNCTION), false),
         ["kprobe", function] => target.list_parameters("vmlinux", function, false),
         _ => return Vec::new(),
     };
     found.unwrap_or_default()
+}
+
+/// The parameters of a function, and where it is probed, if not always at its first instruction.
+fn of_function(target: &HostTarget, binary: &str, function: &str) -> Vec<String> {
+    let mut lines = target.list_described(binary, function).unwrap_or_default();
+    if let Some(bytes) = target.list_cheapest(binary, function) {
+        lines.push(format!("(at +{bytes} where only register arguments are read)"));
+    }
+    lines
 }
 
 fn failed(pattern: &str, error: TargetError) -> Stop {

@@ -2,6 +2,7 @@
 
 use codespan_reporting::term::termcolor::{ColorChoice, StandardStream};
 use crumbs::render;
+use crumbs_compiler::plan::{Attach, Plan, UprobePlace};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::Sources;
 use crumbs_grammar::span::Span;
@@ -43,6 +44,30 @@ pub(crate) fn error(error: &Error) {
 /// Prints diagnostics in the order of the script.
 pub(crate) fn diagnostics(sources: &Sources, diagnostics: &[Diagnostic]) {
     render::diagnostics(&mut standard_error().lock(), sources, diagnostics);
+}
+
+/// So many functions are named that are not probed at their first instruction.
+const MOVED: usize = 20;
+
+/// Prints which functions are not probed at their first instruction but behind it, where that costs less.
+pub(crate) fn moved(plan: &Plan) {
+    let attached = plan.programs.iter().flat_map(|program| &program.attach);
+    let places = attached.flat_map(|attach| match attach {
+        Attach::Uprobe { places, .. } => places.as_slice(),
+        _ => &[],
+    });
+    let moved: Vec<&UprobePlace> = places.filter(|place| place.behind_entry() > 0).collect();
+    for place in moved.iter().take(MOVED) {
+        let name = plan.sites.get(place.cookie as usize);
+        let name = name.map_or("a function", |site| site.probe.as_str());
+        message(&format!(
+            "{name}: probed {} bytes behind its entry, where that costs less",
+            place.behind_entry()
+        ));
+    }
+    if moved.len() > MOVED {
+        message(&format!("… and {} more", moved.len() - MOVED));
+    }
 }
 
 /// Prints what the kernel's verifier refused, at its place in the script.

@@ -87,6 +87,9 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         Outcome::Compiled(compiled, object, sources) => (compiled, object, sources),
         Outcome::Shown => return Ok(0),
     };
+    if args.verbose && is_run {
+        report::moved(&compiled.plan);
+    }
     let options = Options {
         verifier_log: if args.stage() == Some(StageName::Verifier) {
             VERIFIER_LOG

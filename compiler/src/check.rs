@@ -40,6 +40,7 @@ mod aggregates;
 mod arguments;
 mod blocks;
 mod casts;
+mod cheapest;
 mod comptime;
 mod config_record;
 mod convert;
@@ -237,7 +238,11 @@ impl<'a> Cx<'a> {
         }
     }
 
-    fn finish(mut self, probes: Vec<hir::Probe>, has_probe: bool) -> (Option<hir::Script>, Vec<Diagnostic>) {
+    fn finish(
+        mut self,
+        mut probes: Vec<hir::Probe>,
+        has_probe: bool,
+    ) -> (Option<hir::Script>, Vec<Diagnostic>) {
         let is_error = |d: &Diagnostic| d.severity == Severity::Error;
         if has_probe && probes.is_empty() && !self.diagnostics.iter().any(is_error) {
             let message = "none of the script's attach points exists on this machine";
@@ -294,6 +299,9 @@ impl<'a> Cx<'a> {
         let shown = maps.iter().flat_map(|map| map.key.iter().chain([&map.value]));
         let structs = self.shown_structs(&self.events, shown);
         let diagnostics = ordered(self.diagnostics);
+        if !failed && !self.configured.only_entries {
+            cheapest::choose(&mut probes, self.target);
+        }
         let script = hir::Script {
             probes,
             maps,

@@ -22,6 +22,8 @@ pub struct Configured {
     pub config: hir::Config,
     /// How stacks are shown whose call does not say.
     pub stack_mode: StackMode,
+    /// Whether probes on functions stay at the functions' first instructions, where others cost less.
+    pub only_entries: bool,
     /// Whether imports may stand inside of blocks.
     pub import_statements: bool,
     /// How many places a script may be attached to; no limit unless it is set.
@@ -148,6 +150,16 @@ pub static ALL: &[Variable] = &[
         default: "..",
         set: |to, value| {
             value.clone_into(&mut to.settings.str_trunc_trailer);
+            Ok(())
+        },
+    },
+    Variable {
+        name: "cheapest_place",
+        doc: "whether a probe on a function that reads only arguments in registers is placed behind the function's first \
+              instructions where it sees the same and costs less",
+        default: "true",
+        set: |to, value| {
+            to.only_entries = !boolean(value)?;
             Ok(())
         },
     },

@@ -146,6 +146,10 @@ pub trait ProbeKind: Sync {
     fn cookies(&self) -> Feature {
         Feature::Cookies
     }
+    /// Whether its programs may run some instructions behind the place that they are for, where they see the same there.
+    fn may_be_moved(&self) -> bool {
+        false
+    }
     /// Whether one program can run at several of its places.
     fn shares_programs(&self) -> bool {
         true

@@ -176,6 +176,15 @@ pub struct BinarySymbol {
     pub moves: bool,
 }
 
+/// A function of a binary that programs run at when it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Offset of its first instruction in the file, bytes.
+    pub offset: u64,
+    /// The arguments that programs read, a bit each; all are passed in registers.
+    pub arguments: u32,
+}
+
 /// A script that another one imports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -274,6 +283,12 @@ pub trait Target {
             similar,
             searched: vec![binary.path.clone()],
         })
+    }
+    /// For each of these functions of a binary the offset of the instruction, from its first on, at which a program sees
+    /// the same calls and the same arguments for the least cost: the first instruction itself, unless it is certain that
+    /// a later one is reached exactly once for each call, with those arguments still in place.
+    fn cheapest_places(&self, _binary: &Binary, entries: &[Entry]) -> Vec<u64> {
+        entries.iter().map(|entry| entry.offset).collect()
     }
     /// The file offset of virtual address `address` of a binary (`uprobe:bin:0x1234`), where it lies in an
     /// executable segment.

@@ -5,6 +5,7 @@
 //! `crumbs -l`. Nothing is changed on the machine.
 
 mod btf;
+mod cheapest;
 mod dwarf;
 mod elf;
 mod gnu_hash;
@@ -32,7 +33,7 @@ use crumbs_compiler::plan::ProgramKind;
 use crumbs_compiler::signature::Signature;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{
-    Arch, Binary, BinarySymbol, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target,
+    Arch, Binary, BinarySymbol, Entry, Feature, Function, KernelVersion, PidNamespace, SourceFile, Target,
     TargetError, TracepointFormat, UsdtProbe,
 };
 use crumbs_compiler::types::Type;
@@ -102,6 +103,8 @@ pub struct HostTarget {
     usdt: RefCell<HashMap<String, Arc<[UsdtProbe]>>>,
     /// By symbol: the kernel's list is long, and the compiler asks several times.
     kernel_addresses: RefCell<HashMap<String, u64>>,
+    /// By binary and function, for listings: how far behind the entry it costs least.
+    cheapest: RefCell<HashMap<String, HashMap<String, u64>>>,
     /// By what was asked for.
     binaries: RefCell<HashMap<String, Vec<Binary>>>,
     /// The bytes of the dynamic loader's cache; empty where it cannot be read.
@@ -126,6 +129,7 @@ impl HostTarget {
             functions: RefCell::default(),
             usdt: RefCell::default(),
             kernel_addresses: RefCell::default(),
+            cheapest: RefCell::default(),
             binaries: RefCell::default(),
             loader_cache: OnceCell::new(),
             loaded: OnceCell::new(),
@@ -559,6 +563,13 @@ impl Target for HostTarget {
             similar,
             searched: vec![searched],
         })
+    }
+
+    fn cheapest_places(&self, binary: &Binary, entries: &[Entry]) -> Vec<u64> {
+        match self.image(binary) {
+            Ok(image) => cheapest::places(&image, self.arch(), entries),
+            Err(_) => entries.iter().map(|entry| entry.offset).collect(),
+        }
     }
 
     fn header(&self, name: &str, from: Option<&str>) -> Result<(String, String), TargetError> {

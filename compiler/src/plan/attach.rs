@@ -178,8 +178,18 @@ pub struct UprobePlace {
     /// Offset in the file of a 16-bit counter that is above 0 while anyone traces the place (a USDT semaphore); 0 where
     /// there is none.
     pub counter: u64,
+    /// Offset in the file of the function whose calls the place stands for: its own, or less where one behind the entry was
+    /// chosen because it costs less. `None` where the script means this instruction.
+    pub entry: Option<u64>,
     /// Attach cookie.
     pub cookie: u32,
+}
+
+impl UprobePlace {
+    /// Bytes behind the entry of its function, where it stands for that.
+    pub fn behind_entry(&self) -> u64 {
+        self.entry.map_or(0, |entry| self.offset.saturating_sub(entry))
+    }
 }
 
 /// An instruction of the kernel.
@@ -391,7 +401,11 @@ impl std::fmt::Display for Attach {
                         0 => String::new(),
                         counter => format!(" counter {counter:#x}"),
                     };
-                    write!(f, " {:#x}{counter} cookie {}", place.offset, place.cookie)
+                    let behind = match place.behind_entry() {
+                        0 => String::new(),
+                        bytes => format!(" (entry+{bytes})"),
+                    };
+                    write!(f, " {:#x}{behind}{counter} cookie {}", place.offset, place.cookie)
                 });
             }
             Self::Late {

@@ -41,6 +41,10 @@ impl ProbeKind for Uprobe {
         true
     }
 
+    fn may_be_moved(&self) -> bool {
+        true
+    }
+
     fn offers(&self) -> Offers {
         Offers {
             arguments: true,

@@ -134,6 +134,7 @@ fn place(kind: &dyn ProbeKind, binary: &Binary, probe: &UsdtProbe, literal: bool
             places: vec![UprobePlace {
                 offset: probe.offset,
                 counter: probe.semaphore,
+                entry: None,
                 cookie: 0,
             }],
         },

@@ -230,8 +230,11 @@ impl Expansion<'_> {
                     if function.indirect {
                         self.warn_indirect(binary, name);
                     }
-                    let literal = self.literal_binary;
-                    self.place(binary, &self.what.text, name, function.offset + offset, literal);
+                    let (what, literal) = (&self.what.text, self.literal_binary);
+                    match offset {
+                        0 => self.function(binary, what, name, function, literal),
+                        _ => self.place(binary, what, name, function.offset + offset, literal),
+                    }
                 }
             }
             Wanted::Demangled(language, glob) => {
@@ -240,7 +243,7 @@ impl Expansion<'_> {
                 for function in functions.iter() {
                     if let Some(name) = language.matching(&function.name, glob) {
                         let what = format!("{}:{name}", language.name());
-                        self.place(binary, &what, &name, function.offset, glob.is_literal());
+                        self.function(binary, &what, &name, function, glob.is_literal());
                     }
                 }
                 if self.places.len() == before {
@@ -252,7 +255,7 @@ impl Expansion<'_> {
                 let functions = self.target.functions(binary).map_err(unreadable)?;
                 let before = self.places.len();
                 for function in functions.iter().filter(|f| glob.matches(&f.name)) {
-                    self.place(binary, &function.name, &function.name, function.offset, false);
+                    self.function(binary, &function.name, &function.name, function, false);
                 }
                 if self.places.len() == before {
                     return Err(self.no_match(binary, &functions));
@@ -307,6 +310,22 @@ impl Expansion<'_> {
         }
     }
 
+    /// A place for the calls of a whole function.
+    fn function(&mut self, binary: &Binary, what: &str, func: &str, function: &Function, literal: bool) {
+        self.place(binary, what, func, function.offset, literal);
+        if let Some(Place {
+            attach: Attach::Uprobe { places, .. },
+            ..
+        }) = self.places.last_mut()
+            && !self.on_return
+            && !function.indirect
+        {
+            places
+                .iter_mut()
+                .for_each(|place| place.entry = Some(place.offset));
+        }
+    }
+
     fn place(&mut self, binary: &Binary, what: &str, func: &str, offset: u64, literal: bool) {
         self.places.push(Place {
             site: Site {
@@ -319,6 +338,7 @@ impl Expansion<'_> {
                 places: vec![UprobePlace {
                     offset,
                     counter: 0,
+                    entry: None,
                     cookie: 0,
                 }],
             },

@@ -60,6 +60,17 @@ pub(crate) struct Dynamic {
     pub(crate) runpath: Vec<String>,
 }
 
+/// A place in code that has a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CodeSymbol {
+    /// Its address.
+    pub(crate) address: u64,
+    /// The size of what begins there, bytes; 0 where unknown.
+    pub(crate) size: u64,
+    /// Whether no other file sees any of its names.
+    pub(crate) is_local: bool,
+}
+
 /// A symbol table with its names, as the file has them.
 struct SymbolTable {
     symbols: Vec<u8>,
@@ -354,6 +365,33 @@ impl Image {
             .map(|segment| (segment.p_vaddr, segment.p_vaddr.saturating_add(segment.p_filesz)))
     }
 
+    /// The executable segments: address, offset in the file, and size there.
+    pub(crate) fn executable_segments(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        self.executable()
+            .map(|segment| (segment.p_vaddr, segment.p_offset, segment.p_filesz))
+    }
+
+    /// Every symbol in executable code, by ascending address, one for each.
+    pub(crate) fn code_symbols(&self) -> Result<Vec<CodeSymbol>, TargetError> {
+        let local = self.table(section_header::SHT_SYMTAB)?;
+        let tables = [self.exported()?, local.as_ref(), self.stripped.get()];
+        let mut symbols = Vec::new();
+        for table in tables.into_iter().flatten() {
+            symbols.extend(table.places(self.ctx));
+        }
+        symbols.retain(|symbol: &CodeSymbol| self.file_offset(symbol.address).is_some());
+        symbols.sort_unstable_by_key(|symbol| symbol.address);
+        symbols.dedup_by(|other, kept| {
+            let is_same = other.address == kept.address;
+            if is_same {
+                kept.size = kept.size.max(other.size);
+                kept.is_local &= other.is_local;
+            }
+            is_same
+        });
+        Ok(symbols)
+    }
+
     fn executable(&self) -> impl Iterator<Item = &ProgramHeader> {
         self.segments
             .iter()
@@ -479,8 +517,8 @@ impl Image {
         }))
     }
 
-    /// Opens the file again: hundreds of images may be kept, more than files may be open.
-    fn reopen(&self) -> Result<(File, u64), TargetError> {
+    /// Opens the file again, and says how long it is: hundreds of images may be kept, more than files may be open.
+    pub(crate) fn reopen(&self) -> Result<(File, u64), TargetError> {
         let file = open_regular(&self.path)?;
         let length = file
             .metadata()
@@ -504,6 +542,24 @@ impl SymbolTable {
     /// ends, and no more.
     fn name_budget(&self) -> Cell<usize> {
         Cell::new(self.names.len().saturating_mul(16).saturating_add(1 << 20))
+    }
+
+    /// Every symbol that is defined here, whatever it is.
+    fn places(&self, ctx: Ctx) -> Vec<CodeSymbol> {
+        let count = self.symbols.len() / SYMBOL_SIZE;
+        if count == 0 {
+            return Vec::new();
+        }
+        let table = Symtab::parse(&self.symbols, 0, count, ctx).unwrap_or_default();
+        let defined = table
+            .iter()
+            .filter(|symbol| symbol.st_shndx != 0 && symbol.st_type() != sym::STT_TLS);
+        let place = |symbol: sym::Sym| CodeSymbol {
+            address: symbol.st_value,
+            size: symbol.st_size,
+            is_local: symbol.st_bind() == sym::STB_LOCAL,
+        };
+        defined.map(place).collect()
     }
 
     /// The functions defined here, `exported` ones or all, only those called `wanted` where it is given.

@@ -5,9 +5,9 @@
 use super::HostTarget;
 use crumbs_compiler::glob::Glob;
 use crumbs_compiler::probe_kind::{self, Class, ProbeKind, iter, rawtracepoint};
-use crumbs_compiler::target::{FieldLocation, Target, TargetError, TracepointField};
+use crumbs_compiler::target::{Entry, FieldLocation, Target, TargetError, TracepointField};
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The kernel's functions that match a pattern, module and name, which several kinds of probe list.
 type KernelFunctions = OnceCell<Result<Vec<(String, String)>, TargetError>>;
@@ -239,6 +239,36 @@ impl HostTarget {
             }
         }
         Ok(params)
+    }
+
+    /// How many bytes behind its entry a function is probed by programs that read no more than arguments in registers, if
+    /// they are not at its entry.
+    pub fn list_cheapest(&self, binary: &str, function: &str) -> Option<u64> {
+        let binary = self.binaries(binary).ok()?.into_iter().next()?;
+        let mut known = self.cheapest.borrow_mut();
+        if !known.contains_key(&binary.path) {
+            // All at once: it takes about as long as one.
+            let all = self.functions(&binary).ok()?;
+            let offsets: BTreeSet<u64> = all.iter().map(|function| function.offset).collect();
+            let entry = |offset| Entry {
+                offset,
+                arguments: u32::MAX,
+            };
+            let entries: Vec<Entry> = offsets.into_iter().map(entry).collect();
+            let places = self.cheapest_places(&binary, &entries);
+            let moved: HashMap<u64, u64> = entries
+                .iter()
+                .zip(places)
+                .filter(|(entry, place)| entry.offset < *place)
+                .map(|(entry, place)| (entry.offset, place - entry.offset))
+                .collect();
+            let named = all
+                .iter()
+                .filter(|function| !function.indirect)
+                .filter_map(|function| Some((function.name.clone(), *moved.get(&function.offset)?)));
+            known.insert(binary.path.clone(), named.collect());
+        }
+        known.get(&binary.path)?.get(function).copied()
     }
 
     /// The fields of a tracepoint as `-lv` shows them, one declaration each: `const char * filename`.

@@ -95,6 +95,7 @@ fn plan() -> Plan {
         func: String::new(),
     };
     let places = vec![UprobePlace {
+        entry: None,
         offset,
         counter: 0,
         cookie: 1,

@@ -159,6 +159,7 @@ impl Wanted {
         let mut places: Vec<UprobePlace> = host::functions_of_library(file, &self.library, &self.function)
             .iter()
             .map(|function| UprobePlace {
+                entry: None,
                 offset: function.offset,
                 counter: 0,
                 cookie: self.cookie,

@@ -20,6 +20,7 @@ fn measure_attaching() {
                     path: path.clone(),
                     on_return: false,
                     places: vec![UprobePlace {
+                        entry: None,
                         offset,
                         counter: 0,
                         cookie: 0,
@@ -98,6 +99,7 @@ fn measure_blocks(code: &[u8]) {
         for function in functions {
             let (path, offset) = place_of(function as usize);
             let places = vec![UprobePlace {
+                entry: None,
                 offset,
                 counter: 0,
                 cookie: 0,

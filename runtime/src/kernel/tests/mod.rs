@@ -123,6 +123,7 @@ fn uprobe(function: extern "C" fn(usize) -> usize, on_return: bool, cookie: u32)
         path,
         on_return,
         places: vec![UprobePlace {
+            entry: None,
             offset,
             counter: 0,
             cookie,
@@ -190,6 +191,7 @@ fn counts_user_probes_by_perf_events() {
     let program = load(prog_type::KPROBE, 0, 0, &counter(&fd, false));
     let (path, offset) = place_of(forked as *const () as usize);
     let places = [UprobePlace {
+        entry: None,
         offset,
         counter: 0,
         cookie: 3,
@@ -215,6 +217,7 @@ fn names_what_cannot_be_probed() {
     let program = load(prog_type::KPROBE, multi(), 0, &counter(&fd, false));
     let try_it = |path: &str, offset| {
         let places = vec![UprobePlace {
+            entry: None,
             offset,
             counter: 0,
             cookie: 5,

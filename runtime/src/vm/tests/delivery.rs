@@ -23,6 +23,7 @@ fn script() -> (Plan, Vec<bpf::Program>) {
         places: cookies
             .iter()
             .map(|&cookie| UprobePlace {
+                entry: None,
                 offset: 16 * u64::from(cookie),
                 counter: 0,
                 cookie,
