@@ -86,7 +86,8 @@ pub(crate) struct BpftraceOptions {
     pub(crate) fmt: bool,
 
     /// What to do with the script
-    #[arg(long, value_name = "MODE")]
+    // Until 0.25 bpftrace called it --test-mode.
+    #[arg(long, alias = "test-mode", value_name = "MODE")]
     pub(crate) mode: Option<Mode>,
 
     /// Say what this kernel and this build can do

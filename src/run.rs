@@ -259,12 +259,21 @@ impl Host<KernelBackend> for Surroundings<'_> {
         if let Some(fd) = self.ready_fd {
             announce(fd)?;
         }
-        if std::env::var_os(ATTACHED_HOOK).is_some() {
-            let mut out = io::stdout();
-            // Nobody is left to tell when standard output cannot be written.
-            let _ = writeln!(out, "{ATTACHED_HOOK}").and_then(|()| out.flush());
-        }
+        say_attached();
         self.child.as_mut().map_or(Ok(()), |child| child.release())
+    }
+
+    fn over(&mut self) {
+        say_attached();
+    }
+}
+
+/// Tells a test suite that waits for it that all is attached which will be.
+fn say_attached() {
+    if std::env::var_os(ATTACHED_HOOK).is_some() {
+        let mut out = io::stdout();
+        // Nobody is left to tell when standard output cannot be written.
+        let _ = writeln!(out, "{ATTACHED_HOOK}").and_then(|()| out.flush());
     }
 }
 

@@ -100,6 +100,45 @@ pub fn declarations(
     read(includes, texts, target, false)
 }
 
+/// The directories of the kernel's headers (`include` and `arch/x86/include` of its source).
+static KERNEL_HEADERS: &[&str] = &[
+    "acpi",
+    "asm",
+    "asm-generic",
+    "clocksource",
+    "crypto",
+    "cxl",
+    "drm",
+    "generated",
+    "hyperv",
+    "keys",
+    "kunit",
+    "kvm",
+    "linux",
+    "math-emu",
+    "media",
+    "memory",
+    "misc",
+    "net",
+    "pcmcia",
+    "ras",
+    "rdma",
+    "rv",
+    "scsi",
+    "soc",
+    "sound",
+    "target",
+    "trace",
+    "uapi",
+    "ufs",
+    "vdso",
+    "video",
+    "xen",
+];
+
+/// What every machine with C headers has.
+const COMMON_HEADER: &str = "stdio.h";
+
 /// The same with the headers of the machine, as far as they can be found and understood: what is wrong with them is passed
 /// over. Structs are numbered from [`SYSTEM_STRUCTS`] on.
 pub fn with_system_headers(
@@ -431,6 +470,20 @@ impl Outside<'_> {
     /// The path and the text of `<name>` among the headers of the machine.
     fn system_header(&self, name: &str) -> Option<(String, String)> {
         self.target?.system_header(name)
+    }
+
+    /// That `<name>` can be meant: it is a header of the kernel, whose types are known without it, or the machine has it or
+    /// has no headers at all.
+    fn check_system_header(&self, name: &str, place: Place) -> Result<(), Mistake> {
+        let directory = name.split('/').next().unwrap_or(name);
+        let is_missing = !KERNEL_HEADERS.contains(&directory)
+            && self.system_header(name).is_none()
+            && self.system_header(COMMON_HEADER).is_some();
+        if is_missing {
+            let mistake = Mistake::new(place, format!("there is no header `{name}`"));
+            return Err(mistake.help("directories with headers are named by -I"));
+        }
+        Ok(())
     }
 
     fn unknown_type(&self, name: &str, place: Place) -> Mistake {

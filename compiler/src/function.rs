@@ -210,6 +210,11 @@ fn literal_text(cx: &mut Cx<'_>, arg: &ast::Expr, what: &str) -> Option<Vec<u8>>
 /// An argument that is a number; `what` says what it stands for.
 fn number(cx: &mut Cx<'_>, arg: &ast::Expr, what: &str) -> Option<hir::Expr> {
     let value = cx.value(arg)?;
+    as_number(cx, value, what)
+}
+
+/// A value that is a number; `what` says what it stands for.
+fn as_number(cx: &mut Cx<'_>, value: hir::Expr, what: &str) -> Option<hir::Expr> {
     match &value.ty {
         Type::Int(_) => Some(value),
         Type::Bool => Some(cx.converted(value, &Type::I64)),

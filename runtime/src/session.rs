@@ -53,6 +53,8 @@ pub trait Host<B> {
     /// # Errors
     /// When it cannot be made to run.
     fn ready(&mut self) -> Result<(), Error>;
+    /// The run ends before anything is attached: whoever waits for that need not any longer.
+    fn over(&mut self) {}
     /// Called while programs run, at least as often as a loop over events comes by.
     fn look_around(&mut self) {}
     /// What lies at an address of a process or the kernel.
@@ -165,6 +167,7 @@ impl<'a> Session<'a> {
                 self.output
                     .attached(probes(self.plan, false))
                     .map_err(unwritable)?;
+                host.over();
                 return Ok(());
             }
         }

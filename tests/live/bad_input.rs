@@ -58,6 +58,10 @@ fn tracepoints_and_fields_that_do_not_exist() {
             "tracepoint:syscalls:sys_enter_openat { print(retval); }",
             &["retval"],
         ),
+        (
+            "tracepoint:syscalls:sys_enter_openat, tracepoint:syscalls:sys_enter_opnat { exit(); }",
+            &["sys_enter_opnat", "sys_enter_openat"],
+        ),
     ] {
         evaluate(script).refuses(parts);
     }

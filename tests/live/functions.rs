@@ -251,6 +251,10 @@ fn commands_and_signals_need_leave() {
     needs!(no_tracing());
     evaluate("begin { system(\"echo hi\"); }").refuses(&["E0172", "--unsafe"]);
     evaluate("interval:s:1 { signal(9); }").refuses(&["E0172", "--unsafe"]);
+    Crumbs::script("uprobe:libc:write { signal(str($1)); }")
+        .args(&["--unsafe", "NOSUCH"])
+        .run()
+        .refuses(&["E0114", "`NOSUCH` is no signal"]);
     Crumbs::new()
         .args(&[
             "--unsafe",

@@ -115,6 +115,19 @@ fn raw_tracepoints_by_wildcard_know_their_name() {
 }
 
 #[test]
+fn the_context_is_a_number_like_any_other() {
+    needs!(no_tracing());
+    let outcome = evaluate(
+        "rt:sys_enter { $c = ctx; @same[$c == ctx, $c != 0, (uint64)ctx.args[1] == (uint64)arg1] = 1; exit(); }",
+    );
+    outcome.prints("\n\n@same[true, true, true]: 1\n");
+    // Timers are given nothing.
+    let outcome =
+        evaluate("struct given { long word; } interval:ms:1 { print(((struct given *)ctx).word); exit(); }");
+    assert!(outcome.stdout.starts_with("0\n"), "{outcome:?}");
+}
+
+#[test]
 fn what_is_not_there_is_skipped_if_the_script_says_so() {
     needs!(no_tracing());
     let probes = "rawtracepoint:no_such_event { @never = 1; } interval:ms:1 { exit(); }";

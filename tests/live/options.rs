@@ -286,6 +286,11 @@ fn the_hook_of_bpftrace_s_tests_tells_that_probes_are_attached() {
     let outcome = Crumbs::script(script).env(HOOK, "1").run();
     assert_eq!(outcome.stdout, format!("{HOOK}\ntick\n\n\n"), "{outcome:?}");
     Crumbs::script(script).run().prints("tick\n\n\n");
+    // Where the run ends before anything is attached, nobody waits for ever.
+    let outcome = Crumbs::script("begin { printf(\"over\\n\"); exit(); }")
+        .env(HOOK, "1")
+        .run();
+    assert_eq!(outcome.stdout, format!("{HOOK}\nover\n\n\n"), "{outcome:?}");
 }
 
 #[test]
@@ -544,4 +549,22 @@ fn headers_are_looked_for_where_the_user_says() {
         .args(&["-I", named])
         .run();
     run.refuses(&["there is no header `deep/firts.h`", "named"]);
+}
+
+#[test]
+fn headers_that_nobody_has() {
+    needs!(no_tracing());
+    // Those of the kernel need not be there; of others nothing can be said where the machine has none at all.
+    let outcome = Crumbs::script("#include <linux/nobody_has_this.h>\nbegin { }")
+        .args(&["--dry-run"])
+        .run();
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
+    if std::path::Path::new("/usr/include/stdio.h").exists() {
+        Crumbs::script("#include <nobody/has_this.h>\nbegin { }")
+            .args(&["--dry-run"])
+            .run()
+            .refuses(&["E0350", "nobody/has_this.h"]);
+    } else {
+        println!("skipped: this machine has no C headers");
+    }
 }

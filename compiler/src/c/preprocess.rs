@@ -373,6 +373,7 @@ impl<'a> Preprocessor<'a> {
                 match found {
                     Some(found) => (name, found),
                     None => {
+                        self.outside.check_system_header(&name, place)?;
                         self.system_headers.push(name);
                         return Ok(());
                     }

@@ -211,11 +211,11 @@ impl<'a> PlaceCx<'a, '_> {
         (is_asked && kind.is_described()).then(|| self.target.signature(&binary, offset))
     }
 
-    /// Lets a probe do without wildcards that match nothing and tracepoints that there are not, as other attach points of
-    /// its list exist: such lists name alternatives. `said` is how much had been reported before the list.
+    /// Lets a probe do without wildcards that match nothing, as other attach points of its list exist: such lists name
+    /// alternatives. `said` is how much had been reported before the list.
     fn skip_alternatives(&mut self, said: usize) {
         for diagnostic in &mut self.out.diagnostics[said..] {
-            if [codes::NO_MATCH.id, codes::NO_TRACEPOINT.id].contains(&diagnostic.code.id) {
+            if diagnostic.code.id == codes::NO_MATCH.id {
                 diagnostic.code = &codes::MISSING_PROBE;
                 diagnostic.severity = Severity::Warning;
             }

@@ -58,6 +58,7 @@ impl Cx<'_> {
             (_, Some(list)) => format!("{}{list}", iter::CONTEXT),
             (ProgramKind::Kprobe, _) => "pt_regs".to_owned(),
             (ProgramKind::PerfEvent, _) => "bpf_perf_event_data".to_owned(),
+            (ProgramKind::RawTracepoint, _) => "bpf_raw_tracepoint_args".to_owned(),
             _ if self.program.nowhere => return None,
             (kind, None) => {
                 let message = "`ctx` does not exist in probes of this kind";

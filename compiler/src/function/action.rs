@@ -1,14 +1,13 @@
 //! Functions that do something outside of the script: print files and commands, signal processes, change what functions
 //! return.
 
-use super::{Call, Function, literal_text, number, printf};
+use super::{Call, Function, as_number, literal_text, number, printf};
 use crate::check::Cx;
 use crate::codes;
 use crate::hir::{Expr, ExprKind, Intrinsic};
 use crate::plan::EventKind;
 use crate::shown::signal_number;
 use crate::types::{Space, Type};
-use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
 
 pub(super) const CAT: Function = Function {
@@ -152,7 +151,8 @@ fn signal(cx: &mut Cx<'_>, call: &Call<'_>, which: Intrinsic) -> Option<Expr> {
         return not_here(cx, call, "use it where a probe runs in the traced process");
     }
     let arg = call.args[0];
-    let number = if let ast::ExprKind::Str(name) = &arg.kind {
+    let value = cx.value(arg)?;
+    let number = if let Some(name) = cx.constant_text(&value) {
         let name = String::from_utf8_lossy(name);
         match signal_number(&name) {
             Some(number) => call.constant(number, Type::U32),
@@ -165,7 +165,7 @@ fn signal(cx: &mut Cx<'_>, call: &Call<'_>, which: Intrinsic) -> Option<Expr> {
             }
         }
     } else {
-        number(cx, arg, "a signal")?
+        as_number(cx, value, "a signal")?
     };
     if cx
         .constant(&number)

@@ -16,7 +16,7 @@
 //! - `Extend` is from 8, 16 or 32 bits; a signed access is of less than 8 bytes;
 //! - an `ElementAddr`'s count is a power of two, its stride not 0, and the whole array below 2 GiB;
 //! - context reads are at offsets from 0 on; the context pointer goes nowhere but to helpers that want it
-//!   into a sum, which is an address for helpers that read any, and into the shared frame;
+//!   into a sum, which is an address for helpers that read any, into the shared frame, and in an atomic addition into a slot;
 //! - callbacks exist and go nowhere but to helpers that call them; arguments are those of callbacks;
 //! - map pointers go nowhere but to helpers, directly, not through block parameters;
 //! - slot addresses stay inside their slot, and so do accesses at constant offsets; the same for program memory;
@@ -29,7 +29,8 @@
 
 use super::cfg::Cfg;
 use super::{
-    BinOp, Block, Function, Home, Inst, Op, Role, Slot, Target, Terminator, Value, Width, shared_frame,
+    AtomicOp, BinOp, Block, Function, Home, Inst, Op, Role, Slot, Target, Terminator, Value, Width,
+    shared_frame,
 };
 use crate::helper::Arg;
 use crate::plan::Plan;
@@ -310,14 +311,28 @@ impl Checker<'_> {
         matches!(self.origin(value), Some(Op::Callback(_)))
     }
 
-    /// Whether an operation keeps the context for callbacks.
+    /// Whether an operation keeps the context for callbacks, or its address.
     fn saves_ctx(&self, op: &Op) -> bool {
         let is_shared_frame = |addr: Value| match (self.origin(addr), self.func.shared_frame) {
             (Some(Op::SlotAddr(slot, 0)), Some(frame)) => *slot == frame,
             _ => false,
         };
-        matches!(op, Op::Store { addr, offset: shared_frame::CTX, value, .. }
-            if self.is_ctx(*value) && is_shared_frame(*addr))
+        match op {
+            Op::Store {
+                addr,
+                offset: shared_frame::CTX,
+                value,
+                ..
+            } => self.is_ctx(*value) && is_shared_frame(*addr),
+            // How its address is made a number.
+            Op::Atomic {
+                op: AtomicOp::Add,
+                addr,
+                value,
+                ..
+            } => self.is_ctx(*value) && matches!(self.origin(*addr), Some(Op::SlotAddr(..))),
+            _ => false,
+        }
     }
 
     /// That `value` is none of maps, callbacks and the context, which only helpers take.

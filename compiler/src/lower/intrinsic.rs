@@ -70,7 +70,7 @@ impl BodyCx<'_> {
             (Intrinsic::CompareBytes, [a, b, n]) => self.compare_bytes(a, b, n),
             (Intrinsic::WriteUser, [address, bytes]) => self.write_user(address, bytes),
             (Intrinsic::TracePrintk, [format, values @ ..]) => self.trace_printk(format, values),
-            (Intrinsic::Context, _) => self.ir.emit(Op::Ctx),
+            (Intrinsic::Context, _) => self.context(),
             (Intrinsic::Register(offset), _) => self.ir.emit(Op::CtxLoad {
                 offset,
                 width: Width::B8,

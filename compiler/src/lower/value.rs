@@ -249,6 +249,17 @@ impl BodyCx<'_> {
             width: Width::B8,
             signed: false,
         });
+        self.as_number(pointer)
+    }
+
+    /// The context's own address, as a number.
+    pub(super) fn context(&mut self) -> Value {
+        let ctx = self.ir.emit(Op::Ctx);
+        self.as_number(ctx)
+    }
+
+    /// A pointer that the verifier knows, as a number of which it knows nothing.
+    fn as_number(&mut self, pointer: Value) -> Value {
         let slot = self.ir.slot(8);
         let addr = self.ir.slot_addr(slot, 0);
         self.zero(addr, 0, 8);

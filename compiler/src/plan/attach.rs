@@ -199,6 +199,8 @@ pub struct KprobePlace {
     pub at: KernelPlace,
     /// Attach cookie.
     pub cookie: u32,
+    /// Whether the script names it itself, so that it must be there.
+    pub is_named: bool,
 }
 
 /// Where in the kernel.

@@ -13,6 +13,19 @@ use crumbs_grammar::diagnostic::Diagnostic;
 /// Names of the kernel proper where a module can stand.
 const KERNEL: [&str; 2] = ["vmlinux", "kernel"];
 
+/// What wildcards leave out although the kernel would trace it: where a probe can stop the machine, as the kernel's own tests
+/// of many probes at once found (tools/testing/selftests/bpf/trace_helpers.c, `skip_entry`). Names, and beginnings of names.
+const LEFT_OUT: [&str; 3] = ["arch_cpu_idle", "default_idle", "bpf_dispatcher_xdp_func"];
+const LEFT_OUT_BEGINNINGS: [&str; 2] = ["__ftrace_invalid_address__", "rcu_"];
+
+/// Functions at whose return nothing may run: they hold or hand over the lock that return probes take.
+const NO_RETURN_PROBE: [&str; 4] = [
+    "_raw_spin_lock",
+    "_raw_spin_lock_irqsave",
+    "_raw_spin_unlock_irqrestore",
+    "queued_spin_lock_slowpath",
+];
+
 /// The places of `kind[:MODULE]:FUNCTION`, at the return of functions where `on_return`.
 pub(super) fn expand(
     kind: &dyn ProbeKind,
@@ -33,6 +46,13 @@ pub(super) fn expand(
     }
     let module = module.map_or("", |module| module.text.as_str());
     let (at, function) = literal(point, module, what)?;
+    if on_return && NO_RETURN_PROBE.contains(&function.as_str()) && !point.unsafe_allowed {
+        let message = format!("a {} probe on `{function}` can lock up the machine", kind.name());
+        return Err(Failure::wrong(
+            Diagnostic::error(&codes::NEEDS_UNSAFE, what.span, message)
+                .help("trace where it is called, or run crumbs with --unsafe"),
+        ));
+    }
     let is_whole = matches!(at, KernelPlace::Symbol { offset: 0, .. });
     if on_return && !is_whole {
         return Err(Failure::wrong(
@@ -46,7 +66,11 @@ pub(super) fn expand(
     }
     let attach = Attach::Kprobe {
         on_return,
-        places: vec![KprobePlace { at, cookie: 0 }],
+        places: vec![KprobePlace {
+            at,
+            cookie: 0,
+            is_named: true,
+        }],
     };
     let mut place = Place::written(kind, point, attach);
     place.site.func = function;
@@ -98,10 +122,22 @@ fn matching(
     target: &dyn Target,
 ) -> Result<Vec<Place>, Failure> {
     let named = module.map_or("*", |module| module.text.as_str());
-    let found = target.traceable_functions(named, &what.text).map_err(|error| {
-        let message = format!("no function of the kernel matches `{}`", what.text);
-        Failure::target(error, &codes::NO_MATCH, what.span, message)
-    })?;
+    let nothing = || format!("no function of the kernel matches `{}`", what.text);
+    let mut found = target
+        .traceable_functions(named, &what.text)
+        .map_err(|error| Failure::target(error, &codes::NO_MATCH, what.span, nothing()))?;
+    found.retain(|(_, function)| {
+        let begins = |with: &&str| function.starts_with(with);
+        !(LEFT_OUT.contains(&function.as_str())
+            || LEFT_OUT_BEGINNINGS.iter().any(begins)
+            || on_return && NO_RETURN_PROBE.contains(&function.as_str()))
+    });
+    if found.is_empty() {
+        let help = "those that do are left out: a probe on them can stop the machine";
+        return Err(Failure::missing(
+            Diagnostic::error(&codes::NO_MATCH, what.span, nothing()).help(help),
+        ));
+    }
     let place = |(module_name, function): (String, String)| {
         let shown = match module {
             Some(_) => format!("{module_name}:"),
@@ -122,6 +158,7 @@ fn matching(
                         offset: 0,
                     },
                     cookie: 0,
+                    is_named: false,
                 }],
             },
             record: None,

@@ -286,6 +286,18 @@ impl Expansion<'_> {
             Err(Failure::wrong(diagnostic.label(label)))
         };
         let name = &function.name;
+        if function.size == 0 && !self.point.unsafe_allowed {
+            let message = format!("how large `{name}` is is not known: its symbol has size 0");
+            let label = "it may be no function".to_owned();
+            return bad(message, label).map_err(|failure: Failure| Failure {
+                diagnostic: Box::new(
+                    failure
+                        .diagnostic
+                        .help("--unsafe attaches to it all the same; if it is data, that changes it"),
+                ),
+                ..failure
+            });
+        }
         if offset == 0 {
             return Ok(());
         }

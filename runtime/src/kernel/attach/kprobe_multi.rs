@@ -1,7 +1,8 @@
 //! Kernel probes by kprobe_multi links: many functions at the price of one.
 //!
 //! The kernel refuses a list as a whole if it cannot trace one function of it. The list is then halved until what is
-//! refused stands alone and can be left out: few links, and few tries where few functions are refused.
+//! refused stands alone and can be left out, unless the script names it: few links, and few tries where few functions are
+//! refused.
 
 use super::perf_kprobe::explain;
 use super::{Attached, Link, error};
@@ -28,17 +29,16 @@ pub(super) fn attach(
         })
         .collect::<Result<_, _>>()
         .map_err(|_| error(probe_name, "its name has a NUL byte", None))?;
-    let all: Vec<(&CStr, u64)> = names
-        .iter()
-        .zip(places)
-        .map(|(name, place)| (name.as_c_str(), u64::from(place.cookie)))
-        .collect();
+    let all: Vec<(&CStr, &KprobePlace)> = names.iter().map(CString::as_c_str).zip(places).collect();
     let mut attached = Attached::default();
     let mut first_failure = None;
     // What is still to be attached, the next at the end.
     let mut parts = vec![&all[..]];
     while let Some(part) = parts.pop() {
-        let (names, cookies): (Vec<&CStr>, Vec<u64>) = part.iter().copied().unzip();
+        let (names, cookies): (Vec<&CStr>, Vec<u64>) = part
+            .iter()
+            .map(|&(name, place)| (name, u64::from(place.cookie)))
+            .unzip();
         match bpf::link_kprobe_multi(program, &names, &cookies, on_return) {
             Ok(link) => attached.links.push(Link {
                 link: Some(link),
@@ -48,17 +48,19 @@ pub(super) fn attach(
             Err(failure) if !is_about_a_function(&failure) => {
                 return Err(refused(probe_name, &failure));
             }
-            Err(failure) if part.len() == 1 => {
-                first_failure.get_or_insert(failure);
-                attached.skipped.push(Skipped {
-                    places: 1,
-                    reason: None,
-                });
-            }
-            Err(_) => {
-                let (first, second) = part.split_at(part.len() / 2);
-                parts.extend([second, first]);
-            }
+            Err(failure) => match part {
+                [(_, place)] => {
+                    attached.skipped.push(Skipped {
+                        places: 1,
+                        reason: place.is_named.then(|| explain(probe_name, &place.at, &failure)),
+                    });
+                    first_failure.get_or_insert(failure);
+                }
+                _ => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+            },
         }
     }
     match first_failure {

@@ -23,7 +23,7 @@ use super::{load, probe};
 use crate::backend::{Error, Skipped};
 use crate::sys::{bpf, perf};
 use crumbs_compiler::plan::{Attach, MissingProbes, Plan, ProgramPlan};
-use crumbs_compiler::target::Feature;
+use crumbs_compiler::target::{Feature, KernelVersion};
 pub use interval::Ticker;
 use interval::Timer;
 pub use iterator::Iteration;
@@ -91,10 +91,16 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
             continue;
         }
         match run(&job, pid) {
-            Ok(more) => {
-                all.links.extend(more.links);
-                all.iterators.extend(more.iterators);
-                all.skipped.extend(more.skipped);
+            Ok(mut more) => {
+                all.links.append(&mut more.links);
+                all.iterators.append(&mut more.iterators);
+                if plan.settings.missing_probes == MissingProbes::Error
+                    && let Some(reason) = more.skipped.iter_mut().find_map(|skipped| skipped.reason.take())
+                {
+                    close_all(all.links);
+                    return Err(reason);
+                }
+                all.skipped.append(&mut more.skipped);
             }
             Err(error) if plan.settings.missing_probes == MissingProbes::Error => {
                 close_all(all.links);
@@ -132,6 +138,9 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
     }
 }
 
+/// From here on multi links keep the order of the entries for the returns, too (kernel/trace/fprobe.c without rethook.c).
+const RETURNS_IN_ORDER: KernelVersion = KernelVersion { major: 6, minor: 14 };
+
 /// What to attach, in an order that makes probes on one place run in the order of the script: the kernel runs the newest
 /// consumer of a user or kernel probe first (`consumer_add` of kernel/events/uprobes.c, `add_new_kprobe` of
 /// kernel/kprobes.c, `__bpf_trampoline_link_prog` of kernel/bpf/trampoline.c), and of everything else the oldest.
@@ -150,11 +159,11 @@ fn in_order<'a>(plan: &'a Plan, programs: &'a [OwnedFd]) -> Vec<Job<'a>> {
             multi: load::attaches_by_multi_link(program),
         }));
     }
-    let (newest_first, mut rest): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| {
-        matches!(
-            job.attach,
-            Attach::Uprobe { .. } | Attach::Kprobe { .. } | Attach::Function { .. }
-        )
+    let (newest_first, mut rest): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| match job.attach {
+        Attach::Uprobe { .. } | Attach::Kprobe { on_return: false, .. } | Attach::Function { .. } => true,
+        // What calls note for their return is a stack (kernel/trace/rethook.c), so returns run the oldest first.
+        Attach::Kprobe { on_return: true, .. } => job.multi && probe::kernel_version() >= RETURNS_IN_ORDER,
+        _ => false,
     });
     rest.extend(newest_first.into_iter().rev());
     rest

@@ -13,7 +13,7 @@ use std::os::fd::BorrowedFd;
 /// Where the kernel describes its dynamic event type `kprobe`.
 const PMU: &str = "/sys/bus/event_source/devices/kprobe";
 
-/// Of several functions, those that the kernel cannot trace are left out.
+/// Of several functions, those that the kernel cannot trace are left out; with a reason where the script names them.
 pub(super) fn attach(
     program: BorrowedFd<'_>,
     probe_name: &str,
@@ -53,11 +53,11 @@ pub(super) fn attach(
         match perf::open(&spec).and_then(|event| onto_event(program, event, place.cookie)) {
             Ok(link) => attached.links.push(link),
             Err(failure) if is_untraceable(&failure) && places.len() > 1 => {
-                first_failure.get_or_insert(explain(probe_name, &place.at, &failure));
                 attached.skipped.push(Skipped {
                     places: 1,
-                    reason: None,
+                    reason: place.is_named.then(|| explain(probe_name, &place.at, &failure)),
                 });
+                first_failure.get_or_insert(explain(probe_name, &place.at, &failure));
             }
             Err(failure) => return Err(explain(probe_name, &place.at, &failure)),
         }

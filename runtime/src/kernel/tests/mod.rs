@@ -5,6 +5,7 @@
     reason = "a page that is not there, for programs that sleep on it"
 )]
 
+mod kprobes;
 mod measure;
 mod quiesce;
 
