@@ -134,7 +134,7 @@ fn what_needs_the_entry_stays_there() {
         "uprobe:PROGRAM:fast { @[ustack] = count(); }",
         "uprobe:PROGRAM:fast { print(ustack(3)); }",
         "uprobe:PROGRAM:fast { @ = reg(\"ip\"); }",
-        "uprobe:PROGRAM:fast { @ = sarg0; }",
+        "uprobe:PROGRAM:fast { @ = *(uint64 *)reg(\"sp\"); }",
         "uprobe:PROGRAM:fast+0x2 { @ = count(); }",
         "uprobe:PROGRAM:fast { @ = count(); } uprobe:PROGRAM:fast+4 { @b = count(); }",
         "uprobe:PROGRAM:fast { @ = count(); } uretprobe:PROGRAM:fast { @b = count(); }",
@@ -169,4 +169,32 @@ fn listings_tell_what_is_moved() {
         .stdout
         .contains("(at +4 where only register arguments are read)");
     assert_eq!(tells, cfg!(target_arch = "x86_64"), "{listed:?}");
+}
+
+#[test]
+fn functions_that_the_kernel_refuses_are_left_out() {
+    needs!(no_tracing());
+    if !cfg!(target_arch = "x86_64") {
+        return;
+    }
+    let program = compiled("locked.c", &[]);
+    // The kernel looks at instructions when a process runs them.
+    let mut waiting = Waiting::start(&program);
+    let pid = waiting.0.id().to_string();
+    let script = "uprobe:PROGRAM:step_* { @[func] = count(); }";
+    let mut run = Crumbs::script(script).on(&program).args(&["-p", &pid]).start();
+    run.attached();
+    waiting.go();
+    let outcome = run.wait();
+    outcome.maps("@[step_a]: 1\n@[step_c]: 1\n@[step_e]: 2\n");
+    assert!(outcome.stderr.contains("Attached 3 probes"), "{outcome:?}");
+    // Alone it is an error.
+    let waiting = Waiting::start(&program);
+    let pid = waiting.0.id().to_string();
+    let alone = Crumbs::script("uprobe:PROGRAM:step_b { @ = count(); }");
+    alone
+        .on(&program)
+        .args(&["-p", &pid])
+        .run()
+        .refuses(&["the kernel cannot place a probe at offset"]);
 }

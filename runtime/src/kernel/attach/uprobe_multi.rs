@@ -8,15 +8,17 @@ use crate::sys::bpf::{self, UprobeMulti};
 use crumbs_compiler::plan::UprobePlace;
 use crumbs_compiler::target::Feature;
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileExt;
 
 /// `ENOTSUPP` (include/linux/errno.h): an instruction that the kernel can neither emulate nor step over elsewhere.
 const ENOTSUPP: i32 = 524;
 
 /// Attaches to all places by one link. Where the kernel refuses some of several, there are more links, and those are
-/// left out: it does not say which they are, so halves are tried until they are found.
+/// left out: it does not say which they are, so first those are set apart that it refuses by their first byte, and then
+/// halves are tried until they are found. Each try costs as much as an attachment: much, where many processes run the file.
 pub(super) fn attach(
     program: BorrowedFd<'_>,
     probe_name: &str,
@@ -26,30 +28,23 @@ pub(super) fn attach(
     pid: Option<u32>,
 ) -> Result<Attached, Error> {
     let c_path = CString::new(path).map_err(|_| error(probe_name, "its path has a NUL byte", None))?;
-    let offsets: Vec<u64> = places.iter().map(|place| place.offset).collect();
-    let cookies: Vec<u64> = places.iter().map(|place| u64::from(place.cookie)).collect();
-    let has_counters = places.iter().any(|place| place.counter != 0);
-    let counters: Vec<u64> = places
-        .iter()
-        .filter(|_| has_counters)
-        .map(|place| place.counter)
-        .collect();
+    let mut lists = Lists::of(places);
     let filter = pid.filter(|_| probe::has(Feature::UprobeMultiPid)).unwrap_or(0);
-    let target = |part: Range<usize>| UprobeMulti {
-        path: &c_path,
-        offsets: &offsets[part.clone()],
-        cookies: &cookies[part.clone()],
-        counters: if has_counters { &counters[part] } else { &[] },
-        on_return,
-        pid: filter,
-    };
     let mut attached = Attached::default();
     let mut refusal = None;
     // What is still to be attached, the next at the end.
     let whole = 0..places.len();
     let mut parts = vec![whole];
     while let Some(part) = parts.pop() {
-        match bpf::link_uprobe_multi(program, &target(part.clone())) {
+        let target = UprobeMulti {
+            path: &c_path,
+            offsets: &lists.offsets[part.clone()],
+            cookies: &lists.cookies[part.clone()],
+            counters: lists.counters.get(part.clone()).unwrap_or_default(),
+            on_return,
+            pid: filter,
+        };
+        match bpf::link_uprobe_multi(program, &target) {
             Ok(link) => attached.links.push(Link {
                 link: Some(link),
                 event: None,
@@ -59,11 +54,20 @@ pub(super) fn attach(
                 return Err(explain(probe_name, path, pid, None, &failure));
             }
             Err(failure) if part.len() == 1 => {
-                refusal.get_or_insert((offsets[part.start], failure));
+                refusal.get_or_insert((lists.offsets[part.start], failure));
                 attached.skipped.push(Skipped {
                     places: 1,
                     reason: None,
                 });
+            }
+            Err(_) if part.len() == places.len() => {
+                let (others, refused) = sorted_out(path, places);
+                let middle = match (others.len(), refused.len()) {
+                    (0, _) | (_, 0) => places.len() / 2,
+                    (others, _) => others,
+                };
+                lists = Lists::of(others.iter().chain(&refused));
+                parts.extend([middle..places.len(), 0..middle]);
             }
             Err(_) => {
                 let middle = part.start + part.len() / 2;
@@ -77,6 +81,46 @@ pub(super) fn attach(
         }
         _ => Ok(attached),
     }
+}
+
+/// Places as the kernel takes them.
+struct Lists {
+    offsets: Vec<u64>,
+    cookies: Vec<u64>,
+    /// Empty where there is none.
+    counters: Vec<u64>,
+}
+
+impl Lists {
+    fn of<'a>(places: impl IntoIterator<Item = &'a UprobePlace, IntoIter: Clone>) -> Self {
+        let places = places.into_iter();
+        let has_counters = places.clone().any(|place| place.counter != 0);
+        Self {
+            offsets: places.clone().map(|place| place.offset).collect(),
+            cookies: places.clone().map(|place| u64::from(place.cookie)).collect(),
+            counters: places
+                .filter(|_| has_counters)
+                .map(|place| place.counter)
+                .collect(),
+        }
+    }
+}
+
+/// Places, and those at instructions that no kernel places a probe on: with a `lock` prefix or one of the segments of old
+/// (`is_prefix_bad` of arch/x86/kernel/uprobes.c). They are few and simple functions, such as `pthread_spin_lock`.
+fn sorted_out(path: &str, places: &[UprobePlace]) -> (Vec<UprobePlace>, Vec<UprobePlace>) {
+    let file = File::open(path).ok();
+    let is_refused = |place: &&UprobePlace| {
+        let mut first = [0];
+        let read = file
+            .as_ref()
+            .map(|file| file.read_exact_at(&mut first, place.offset));
+        cfg!(target_arch = "x86_64")
+            && matches!(read, Some(Ok(())))
+            && matches!(first, [0xf0 | 0x26 | 0x2e | 0x36 | 0x3e])
+    };
+    let (refused, others) = places.iter().partition(is_refused);
+    (others, refused)
 }
 
 fn is_about_a_place(failure: &io::Error) -> bool {
