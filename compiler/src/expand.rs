@@ -2,7 +2,7 @@
 //!
 //! In: an [`ast::Script`], its text, a [`Target`] that reads further files, and [`Options`]. Out: [`Expanded`]: a tree whose
 //! only items are probes, functions, map declarations, `config` and C text, the text of all that went into it, and what there is to
-//! tell. Where a process is followed with all that it starts, its probes say so ([`follow`]). No type is known here.
+//! tell. Probes of completed calls are pairs of probes ([`calls`]). Where a process is followed with all that it starts, its probes say so ([`follow`]). No type is known here.
 //!
 //! **Imports** are replaced by the items of the files that they name, in their order. A file is read once, however often it
 //! is imported. **Macros** ([`macros`]) are replaced by their bodies, which keep a place of their own in
@@ -15,7 +15,9 @@ use crumbs_grammar::ast::{self, Item};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::Sources;
 
+mod calls;
 mod follow;
+mod generated;
 mod imports;
 mod macros;
 pub mod prelude;
@@ -63,6 +65,7 @@ pub fn expand(
     script
         .items
         .retain(|item| !matches!(item, Item::Import(_) | Item::Macro(_)));
+    calls::expand(&mut script, target, &mut sources);
     if options.follow_tree {
         // Without one, as where only a stage is shown, the condition is the same but never holds.
         let root = options.pid.or(options.command_pid).unwrap_or_default();

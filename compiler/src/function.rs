@@ -20,6 +20,7 @@ mod delete;
 mod exit;
 pub mod getopt;
 mod has_key;
+pub(crate) mod internal;
 mod len;
 mod memory;
 mod message;
@@ -156,9 +157,12 @@ impl Call<'_> {
     }
 }
 
+/// Those that no script can call.
+static INTERNAL: &[Function] = &[internal::LOST_CALLS];
+
 /// Finds a function by name.
 pub fn by_name(name: &str) -> Option<&'static Function> {
-    ALL.iter().find(|function| function.name == name)
+    ALL.iter().chain(INTERNAL).find(|function| function.name == name)
 }
 
 /// Whether a function looks into the text of its arguments, so that a name must be known when it is compiled.

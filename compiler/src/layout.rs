@@ -6,7 +6,7 @@
 //! Invariants: all offsets are multiples of 8; stripes and scratch start at multiples of 64, so that two CPUs never
 //! share a cache line; every map has its own loss counters.
 
-use crate::hir::{ExprKind, Map, Probe, Script, StmtKind};
+use crate::hir::{ExprKind, Intrinsic, Map, Probe, Script, StmtKind};
 use crate::plan::{
     Attach, BpfMap, BpfMapId, BpfMapKind, Event, Generations, Loss, LossKind, MapId, MapPlan, MemoryPlan,
     Plan, ProgramKind, ProgramPlan, Refused, Rings, Scratch, Storage, Stripes,
@@ -164,12 +164,23 @@ fn has_divisions(script: &Script) -> bool {
     })
 }
 
+/// Whether the script measures calls.
+fn has_calls(script: &Script) -> bool {
+    script.probes.iter().any(|probe| {
+        visit::any_node_of(probe, &mut |node| match node {
+            Node::Stmt(_) => false,
+            Node::Expr(expr) => matches!(expr.kind, ExprKind::Intrinsic(Intrinsic::CountLostCalls, _)),
+        })
+    })
+}
+
 fn losses(script: &Script) -> Vec<Loss> {
     let general = [LossKind::Event, LossKind::Scratch, LossKind::Read];
     let general = general
         .into_iter()
         .chain(has_loops(script).then_some(LossKind::Loop))
-        .chain(has_divisions(script).then_some(LossKind::ZeroDivision));
+        .chain(has_divisions(script).then_some(LossKind::ZeroDivision))
+        .chain(has_calls(script).then_some(LossKind::Calls));
     let maps = (0..script.maps.len() as u32)
         .flat_map(|i| [LossKind::MapFull(MapId(i)), LossKind::Contended(MapId(i))]);
     let lengths = (0..).zip(&script.maps).filter_map(|(i, map)| {

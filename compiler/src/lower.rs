@@ -327,10 +327,15 @@ impl<'a> BodyCx<'a> {
     ///
     /// Always in the first CPU's stripe: a loss is rare, and code for it stands behind every update.
     fn count_loss(&mut self, kind: LossKind) {
+        let one = self.ir.iconst(1);
+        self.count_losses(kind, one);
+    }
+
+    /// The same for `number` of them.
+    fn count_losses(&mut self, kind: LossKind, number: Value) {
         let offset = self.layout.plan.memory.stripes.offset + self.layout.loss(kind).offset;
         let addr = self.ir.emit(Op::Memory(offset));
-        let one = self.ir.iconst(1);
-        self.ir.atomic(crate::ir::AtomicOp::Add, addr, 0, one);
+        self.ir.atomic(crate::ir::AtomicOp::Add, addr, 0, number);
     }
 
     /// The address of a byte of this CPU's stripe.

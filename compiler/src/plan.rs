@@ -554,6 +554,8 @@ pub enum LossKind {
     Loop,
     /// A division by zero, or the remainder of one: the result was 1.
     ZeroDivision,
+    /// A completed call of a traced function whose return was not seen, or whose beginning could not be noted.
+    Calls,
     /// A string or value that could not be read; shown as [`UNREADABLE`] where it is text, else as 0.
     Read,
 }
@@ -562,9 +564,12 @@ pub enum LossKind {
 pub const UNREADABLE: &str = "<unreadable>";
 
 impl MapPlan {
-    /// The name with its sigil: `@bytes`, `@`.
+    /// The name with its sigil: `@bytes`, `@`. Of an internal map in words: `ucall:libc:write calls`.
     pub fn display_name(&self) -> String {
-        format!("@{}", self.name)
+        match self.is_internal() {
+            true => self.name.replace(HYGIENE_MARK, " "),
+            false => format!("@{}", self.name),
+        }
     }
 
     /// Its aggregation, if its value is one.

@@ -15,6 +15,7 @@ use crumbs_grammar::span::Span;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+pub(crate) mod call;
 mod counter;
 mod function;
 mod interval;
@@ -44,9 +45,11 @@ pub static ALL: &[&dyn ProbeKind] = &[
     &own_signal::OwnSignal,
     &uprobe::Uprobe,
     &uretprobe::Uretprobe,
+    &call::UCALL,
     &usdt::Usdt,
     &kprobe::Kprobe,
     &kretprobe::Kretprobe,
+    &call::KCALL,
     &function::FENTRY,
     &function::FEXIT,
     &tracepoint::Tracepoint,
@@ -63,13 +66,14 @@ pub static ALL: &[&dyn ProbeKind] = &[
 
 /// Finds a kind by its name or one of its aliases.
 pub fn by_name(name: &str) -> Option<&'static dyn ProbeKind> {
-    ALL.iter().copied().find(|kind| {
+    let found = ALL.iter().copied().find(|kind| {
         if kind.ignores_case() {
             kind.name().eq_ignore_ascii_case(name)
         } else {
             kind.name() == name || kind.aliases().contains(&name)
         }
-    })
+    });
+    found.or_else(|| call::part_by_name(name))
 }
 
 /// Whether a script may have probes on user code, as far as its text tells at a glance: it has a word of a kind of
@@ -174,6 +178,8 @@ pub struct Offers {
     pub arguments: bool,
     /// `retval`.
     pub return_value: bool,
+    /// `duration`.
+    pub duration: bool,
     /// `args`.
     pub record: bool,
     /// `func`.
@@ -189,6 +195,7 @@ impl Offers {
     pub const NONE: Self = Self {
         arguments: false,
         return_value: false,
+        duration: false,
         record: false,
         function: false,
         memory: Space::Kernel,

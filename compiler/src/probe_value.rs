@@ -24,6 +24,8 @@ pub enum Role {
     Argument,
     /// What the function returned.
     ReturnValue,
+    /// How long the call took.
+    Duration,
     /// The arguments as a struct, whose fields are read: a tracepoint's record, a function's parameters.
     Record,
     /// The program's context as the kernel passes it.
@@ -40,6 +42,7 @@ impl Role {
         match self {
             Self::Argument => offers.arguments,
             Self::ReturnValue => offers.return_value,
+            Self::Duration => offers.duration,
             Self::Record => offers.record,
             // Decided by what the kernel sees the program as.
             Self::Context => true,
@@ -63,6 +66,12 @@ pub static ALL: &[ProbeValue] = &[
         doc: "what the traced function returns: as uint64, in fexit probes with the type that the kernel declares",
         example: "uretprobe:libc:write { @bytes = hist(retval); }",
         role: Role::ReturnValue,
+    },
+    ProbeValue {
+        name: "duration",
+        doc: "how long the call took, in nanoseconds as uint64",
+        example: "ucall:libc:write { @ns = hist(duration); }",
+        role: Role::Duration,
     },
     ProbeValue {
         name: "args",

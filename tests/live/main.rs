@@ -6,6 +6,7 @@
 mod aggregations;
 mod bad_input;
 mod builtins;
+mod calls;
 mod cheapest;
 mod described;
 mod environment;

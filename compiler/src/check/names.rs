@@ -120,6 +120,8 @@ impl Cx<'_> {
             }
             Role::ReturnValue if self.program_kind() == Some(ProgramKind::Tracing) => self.typed_result(span),
             Role::ReturnValue => expr(ExprKind::ReturnValue, Type::U64),
+            // Expansion puts what was noted of the call in its place, wherever it is offered.
+            Role::Duration => self.not_offered(row, name, span),
             Role::Context => self.context(span),
             Role::Record if self.is_described() => self.whole_arguments(span),
             Role::Record => self.whole_record(span),

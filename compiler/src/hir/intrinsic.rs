@@ -61,6 +61,9 @@ pub enum Intrinsic {
     OverrideReturn,
     /// `[address, buffer[n]] → nothing`: writes the buffer's `n` bytes to the process's memory.
     WriteUser,
+    /// `[uint64] → nothing`: counts so many calls of traced functions that were not measured
+    /// ([`crate::plan::LossKind::Calls`]).
+    CountLostCalls,
     /// `[format, up to 3 scalars or texts] → nothing`: writes formatted text to the kernel's trace.
     TracePrintk,
 }
@@ -103,6 +106,7 @@ impl Intrinsic {
             Self::SendSignalThread => "send signal to thread",
             Self::OverrideReturn => "override return",
             Self::WriteUser => "write user",
+            Self::CountLostCalls => "count lost calls",
             Self::TracePrintk => "trace printk",
         }
     }
@@ -115,6 +119,7 @@ impl Intrinsic {
                 | Self::SendSignalThread
                 | Self::OverrideReturn
                 | Self::WriteUser
+                | Self::CountLostCalls
                 | Self::TracePrintk
         )
     }

@@ -344,6 +344,17 @@ impl Attach {
         }
     }
 
+    /// Whether it is the return of a function.
+    pub fn is_on_return(&self) -> bool {
+        matches!(
+            self,
+            Self::Uprobe { on_return: true, .. }
+                | Self::Late { on_return: true, .. }
+                | Self::Kprobe { on_return: true, .. }
+                | Self::Function { on_return: true, .. }
+        )
+    }
+
     /// Whether its program is run by `BPF_PROG_TEST_RUN`, with the cookie for its first argument, and attached to nothing.
     pub fn is_run_by_us(&self) -> bool {
         self.occasion().is_run_by_session() || matches!(self, Self::Interval { .. })

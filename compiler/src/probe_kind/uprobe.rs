@@ -49,6 +49,7 @@ impl ProbeKind for Uprobe {
         Offers {
             arguments: true,
             return_value: false,
+            duration: false,
             record: true,
             function: true,
             memory: Space::User,

@@ -41,6 +41,7 @@ impl ProbeKind for Uretprobe {
         Offers {
             arguments: false,
             return_value: true,
+            duration: false,
             record: false,
             function: true,
             memory: Space::User,

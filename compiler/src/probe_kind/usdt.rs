@@ -47,6 +47,7 @@ impl ProbeKind for Usdt {
         Offers {
             arguments: true,
             return_value: false,
+            duration: false,
             record: false,
             function: false,
             memory: Space::User,

@@ -96,6 +96,10 @@ pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
         LossKind::ZeroDivision => format!(
             "{total} division{s} by 0; 1 was used as the result. Divide only where the divisor is not 0"
         ),
+        LossKind::Calls => format!(
+            "{total} call{s} {were} not measured: they did not return to where they were called (longjmp, exit, the end \
+             of their thread), or more of them were in one another than the kernel follows (64 in user code)"
+        ),
         LossKind::Read => format!(
             "{total} string{s} or value{s} could not be read (not in memory, or a bad address); shown as {UNREADABLE} \
              or 0"

@@ -8,6 +8,7 @@ use super::schedule::{self, Schedule};
 use crate::backend::{Backend, Error, RawEntry, Ring, Wake};
 use crumbs_compiler::bpf;
 use crumbs_compiler::plan::{Attach, BpfMapId, Plan};
+use crumbs_compiler::probe_value::{self, Role};
 use crumbs_compiler::target::{Target, TracepointFormat};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ struct Place {
     format: Option<Arc<TracepointFormat>>,
     /// Whether its program gets the cookie as its first argument.
     is_run_by_us: bool,
+    /// Whether it is at the return of a function.
+    on_return: bool,
 }
 
 /// An event and what it fires.
@@ -191,6 +194,12 @@ impl VmBackend {
         if let Some(other) = hit.iter().find(|&&place| name(place) != name(first)) {
             let both = format!("it can mean {} or {}", name(first), name(other));
             return Err(fail(both, Some("write the attach point in full".into())));
+        }
+        // A probe of calls has programs at both ends of the same functions: a result is there at their return only.
+        if hit.iter().any(|place| place.on_return != first.on_return) {
+            let result = probe_value::name_of(Role::ReturnValue);
+            let is_return = event.context.iter().any(|(attribute, _)| attribute == result);
+            hit.retain(|place| place.on_return == is_return);
         }
         // Functions that share a name are several places; one event is at one of them.
         let mut firings: Vec<Firing> = Vec::new();
@@ -387,6 +396,7 @@ fn places(plan: &Plan, target: &dyn Target) -> Result<Vec<Place>, Error> {
                     cookie,
                     format,
                     is_run_by_us: attach.is_run_by_us(),
+                    on_return: attach.is_on_return(),
                 })
             };
             match attach {

@@ -5,9 +5,13 @@
 //! ```text
 //! uprobe:libc:write pid=100 comm=dd arg0=1 arg1=0x7000 arg2=5 mem[0x7000]="text\0"
 //! uretprobe:libc:write pid=100 retval=-1
+//! ucall:libc:write sp=0x7ff8 arg2=5
+//! ucall:libc:write sp=0x8000 retval=5
 //! tracepoint:syscalls:sys_enter_openat dfd=-100 filename=0x7000 swapped[0x7000]="/etc/passwd\0"
 //! interval:s:1 t=1000000000
 //! ```
+//!
+//! A completed call is two events, its beginning and its return: the one with `retval`.
 //!
 //! | name | meaning | default |
 //! |---|---|---|

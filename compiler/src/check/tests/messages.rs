@@ -122,7 +122,7 @@ fn messages() {
         (
             "begin { print(arg0); }",
             "`arg0` does not exist in begin probes".into(),
-            "it exists in uprobe, usdt, kprobe, rawtracepoint probes",
+            "it exists in uprobe, ucall, usdt, kprobe, kcall, rawtracepoint probes",
         ),
         (
             "begin { printf(\"%d\\n\"); }",
