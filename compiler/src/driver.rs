@@ -29,6 +29,8 @@ pub struct Compiled {
     pub programs: Vec<Program>,
     /// Its IR as it went into code generation.
     pub functions: Vec<Function>,
+    /// How often values were put into slots because a program kept too many at once.
+    pub relieved: usize,
 }
 
 /// A kernel feature is missing.
@@ -118,7 +120,10 @@ fn generate(
     let mut tries = vec![0; functions.len()];
     loop {
         let (index, spilled) = match try_generate(&functions, &budgets, &layout, facts, target)? {
-            Ok(compiled) => return Ok(compiled),
+            Ok(compiled) => {
+                let relieved = tries.iter().sum();
+                return Ok(Compiled { relieved, ..compiled });
+            }
             Err(too_large) => too_large,
         };
         if budgets[index] > 0 && spilled < MUCH_SPILLED {
@@ -158,6 +163,7 @@ fn try_generate(
         plan,
         programs: Vec::new(),
         functions: Vec::new(),
+        relieved: 0,
     };
     let limits = Limits::from(&compiled.plan);
     for (index, (function, &frame_budget)) in functions.iter().zip(budgets).enumerate() {

@@ -12,6 +12,7 @@ use crate::helper::Helper;
 use crate::plan::{BpfMapId, ProgramKind};
 use crumbs_grammar::span::Span;
 
+mod args;
 mod builder;
 pub mod cfg;
 mod display;
@@ -19,6 +20,7 @@ mod display;
 pub(crate) mod testing;
 pub mod verify;
 
+pub use args::Args;
 pub use builder::Builder;
 pub use verify::{Verified, verify};
 
@@ -110,7 +112,7 @@ pub struct BlockData {
 }
 
 /// An instruction, its result and its place in the script.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct InstData {
     /// What it does.
     pub op: Op,
@@ -247,7 +249,7 @@ pub enum AtomicOp {
 }
 
 /// What an instruction does.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// A constant.
     Const(i64),
@@ -360,7 +362,7 @@ pub enum Op {
         stride: u32,
     },
     /// Calls a helper; its result is `r0`.
-    Call(Helper, Vec<Value>),
+    Call(Helper, Args),
     /// Calls a helper with one argument clamped to `max` (unsigned) in its argument register, immediately before the
     /// call: one pseudo-instruction, because the kernel verifier must see the bound of a size and on 5.10 and 6.1 a
     /// bound does not survive a spill.
@@ -368,7 +370,7 @@ pub enum Op {
         /// The helper.
         helper: Helper,
         /// Its arguments.
-        args: Vec<Value>,
+        args: Args,
         /// Which argument is clamped, from 0.
         bounded: u8,
         /// Its greatest value; fits a positive 32-bit immediate.
@@ -401,7 +403,7 @@ impl Op {
             } => ([Some(*addr), Some(*expected), Some(*new)], &[][..]),
             Self::MapSelect { selector, .. } => ([Some(*selector), None, None], &[][..]),
             Self::ElementAddr { base, index, .. } => ([Some(*base), Some(*index), None], &[][..]),
-            Self::Call(_, args) | Self::CallBounded { args, .. } => ([None; 3], args.as_slice()),
+            Self::Call(_, args) | Self::CallBounded { args, .. } => ([None; 3], &args[..]),
         };
         few.into_iter().flatten().chain(args.iter().copied())
     }
@@ -477,12 +479,13 @@ pub enum Terminator {
 
 impl Terminator {
     /// The targets, `then` first.
-    pub fn targets(&self) -> Vec<&Target> {
-        match self {
-            Self::Jump(target) => vec![target],
-            Self::Branch { then, otherwise, .. } => vec![then, otherwise],
-            Self::Return(_) => Vec::new(),
-        }
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        let (first, second) = match self {
+            Self::Jump(target) => (Some(target), None),
+            Self::Branch { then, otherwise, .. } => (Some(then), Some(otherwise)),
+            Self::Return(_) => (None, None),
+        };
+        first.into_iter().chain(second)
     }
 
     /// Applies `f` to every value it uses, arguments included.

@@ -28,6 +28,7 @@ mod tests;
 use crate::ir::Function;
 use crate::ir::cfg::Cfg;
 use crate::plan::BpfMapId;
+use crate::work;
 
 /// What the optimiser is told of the kernel maps.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +132,7 @@ fn run_passes(func: &mut Function, facts: &Facts) -> (Cfg, usize) {
     let mut idle = 0;
     for pass in PASSES.iter().cycle().take(MAX_ROUNDS * PASSES.len()) {
         ran += 1;
+        work::count(func.blocks.iter().map(|block| 1 + block.insts.len()).sum());
         if (pass.run)(func, &cfg, facts) {
             idle = 0;
             if pass.redirects {

@@ -20,8 +20,10 @@ mod tests;
 
 use crate::ir::{Function, Home, Op, Role, SlotData, Terminator, Value, shared_frame};
 use crate::plan::{Scratch, Stripes};
+use crate::work;
 use crumbs_grammar::span::Span;
 use live::Ranges;
+use std::collections::BTreeMap;
 
 pub use relieve::relieve;
 
@@ -309,34 +311,36 @@ fn computed_slots(func: &Function) -> Vec<bool> {
 /// Bytes that are given to slots.
 struct Area {
     budget: u32,
-    /// What is taken, by ascending offset: offset, size, and the live range for which.
-    taken: Vec<(u32, u32, (u32, u32))>,
+    /// What is taken, by offset and size: when, as the first place of each live range and its last one. Ranges of one column
+    /// are apart, since they share their bytes. There are about as many columns as slots that live at once.
+    taken: BTreeMap<(u32, u32), BTreeMap<u32, u32>>,
 }
 
 impl Area {
     fn new(budget: u32) -> Self {
         Self {
             budget,
-            taken: Vec::new(),
+            taken: BTreeMap::new(),
         }
     }
 
     /// The lowest `size` bytes that are free for all of `live`.
     fn take(&mut self, size: u32, live: (u32, u32)) -> Option<u32> {
         let mut at = 0;
-        for &(start, size_there, other) in &self.taken {
+        for (&(start, size_there), ranges) in &self.taken {
             if start >= at + size {
                 break;
             }
-            if other.0 <= live.1 && live.0 <= other.1 {
+            work::count(1);
+            let last_before = ranges.range(..=live.1).next_back();
+            if last_before.is_some_and(|(_, &end)| live.0 <= end) {
                 at = at.max(start + size_there);
             }
         }
         if at.checked_add(size)? > self.budget {
             return None;
         }
-        let place = self.taken.partition_point(|&(start, ..)| start < at);
-        self.taken.insert(place, (at, size, live));
+        self.taken.entry((at, size)).or_default().insert(live.0, live.1);
         Some(at)
     }
 }

@@ -21,9 +21,13 @@ mod generator;
 #[path = "../golden/mixed.rs"]
 mod mixed;
 mod planted_updates;
+#[path = "../random/config.rs"]
+mod random;
 mod run_kernel;
 mod run_vm;
 mod scripts;
+#[path = "../random/tape.rs"]
+mod tape;
 mod world;
 
 use crumbs_compiler::bpf::disasm::listing;
@@ -37,10 +41,11 @@ use crumbs_compiler::target::{Feature, Target};
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
 use crumbs_runtime::show::text::TextOutput;
 use evaluator::Machine;
-use generator::{Case, Profile, Tape};
+use generator::{Case, Profile};
 use mixed::Mixed;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::collections::BTreeMap;
+use tape::Tape;
 use world::{Event, Field};
 
 /// The machine that scripts are compiled for.
@@ -48,19 +53,9 @@ pub fn fixture() -> FixtureTarget {
     FixtureTarget::parse(include_str!("../golden/target.txt")).unwrap()
 }
 
-/// As many cases as `PROPTEST_CASES` says, `default` unless it does; always the same ones, unless `PROPTEST_RNG_SEED`
-/// gives another seed.
+/// Cases of a test.
 fn config(default: u32) -> Config {
-    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    Config {
-        cases: number("PROPTEST_CASES")
-            .and_then(|n| u32::try_from(n).ok())
-            .unwrap_or(default),
-        max_shrink_iters: 4000,
-        failure_persistence: None,
-        rng_seed: RngSeed::Fixed(number("PROPTEST_RNG_SEED").unwrap_or(1)),
-        ..Config::default()
-    }
+    random::config(default, 4000)
 }
 
 /// Any script.

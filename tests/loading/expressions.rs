@@ -1,6 +1,7 @@
 //! Expressions.
 
-use crate::generator::{Gen, Kind, Tape};
+use crate::generator::{Gen, Kind};
+use crate::tape::Tape;
 
 const LITERALS: [&str; 18] = [
     "0",
@@ -24,7 +25,7 @@ const LITERALS: [&str; 18] = [
 ];
 
 /// Numbers that need nothing.
-const NUMBERS: [&str; 40] = [
+const NUMBERS: [&str; 48] = [
     "pid",
     "tid",
     "uid",
@@ -65,6 +66,14 @@ const NUMBERS: [&str; 40] = [
     "is_err(0)",
     "$#",
     "getopt(\"depth\", 9)",
+    "has_cpid",
+    "cgroupid(\"/sys/fs/cgroup\")",
+    "is_scalar(@n)",
+    "kfunc_exist(\"bpf_task_acquire\")",
+    "kfunc_allowed(\"bpf_task_acquire\")",
+    "kaddr(\"vfs_read\")",
+    "strcap(comm)",
+    "nsecs(tai)",
 ];
 
 const TEXTS: [&str; 16] = [
@@ -221,7 +230,7 @@ impl Gen<'_> {
     /// A call that gives a number.
     fn call(&mut self, depth: usize) -> String {
         let a = self.expr(Kind::Number, depth);
-        match self.tape.below(13) {
+        match self.tape.below(14) {
             0 => format!("twice((int64)({a}))"),
             1 => format!("middle((int64)({a}), (int64){})", self.expr(Kind::Number, depth)),
             2 => format!("plus({a}, {})", self.expr(Kind::Number, depth)),
@@ -243,6 +252,11 @@ impl Gen<'_> {
             10 => format!("len({})", self.tape.pick(&["@it", "@ck", "kstack", "ustack(4)"])),
             11 => format!(
                 "memcmp({}, {}, 3)",
+                self.expr(Kind::Text, depth),
+                self.expr(Kind::Text, depth)
+            ),
+            12 => format!(
+                "strstr({}, {})",
                 self.expr(Kind::Text, depth),
                 self.expr(Kind::Text, depth)
             ),
@@ -276,7 +290,7 @@ impl Gen<'_> {
 
     fn text(&mut self, depth: usize) -> String {
         let less = depth.saturating_sub(1);
-        match self.tape.below(if depth == 0 { 5 } else { 10 }) {
+        match self.tape.below(if depth == 0 { 5 } else { 11 }) {
             0 | 1 => (*self.tape.pick(&TEXTS)).into(),
             2 => self.variable(Kind::Text).unwrap_or_else(|| "\"v\"".into()),
             3 | 4 if !self.texts.is_empty() => (*self.tape.pick(self.texts)).into(),
@@ -287,6 +301,10 @@ impl Gen<'_> {
             8 => {
                 let (address, length) = (self.expr(Kind::Pointer, less), self.expr(Kind::Number, less));
                 format!("str({address}, {length})")
+            }
+            9 => {
+                let (a, b) = (self.expr(Kind::Text, less), self.expr(Kind::Text, less));
+                format!("str_concat({a}, {b})")
             }
             _ => format!("str({})", self.expr(Kind::Pointer, less)),
         }

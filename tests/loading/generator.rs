@@ -5,6 +5,7 @@
 //! language has can be written here in one line. Every decision takes the next number of a tape, a smaller one deciding for
 //! something simpler, and every statement has a tape of its own: shrinking numbers shrinks the script.
 
+use crate::tape::Tape;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -157,7 +158,7 @@ type Place = (
 
 const NO_EVENT: (&[&str], &[&str], &str) = (&[], &[], "(struct pair *)0");
 
-const PLACES: [Place; 14] = [
+const PLACES: [Place; 24] = [
     ("begin", NO_EVENT),
     ("end", NO_EVENT),
     ("interval:ms:100", NO_EVENT),
@@ -231,6 +232,46 @@ const PLACES: [Place; 14] = [
         (&["arg0", "arg1"], &[], "(struct pair *)arg1"),
     ),
     ("software:cpu-clock:1000000", NO_EVENT),
+    ("hardware:cpu-cycles:1000000", NO_EVENT),
+    (
+        "fentry:vfs_read",
+        (
+            &["args.count", "args.file.f_mode", "arg0"],
+            &[
+                "func",
+                "str(args.buf)",
+                "str(args.file.f_path.dentry.d_name.name)",
+            ],
+            "(struct pair *)args.buf",
+        ),
+    ),
+    (
+        "fexit:vfs_read",
+        (&["retval", "args.count"], &["func"], "(struct pair *)args.buf"),
+    ),
+    (
+        "kprobe:vfs_read, kprobe:vfs_write",
+        (
+            &["arg0", "arg2"],
+            &["func", "probe", "str(arg1)"],
+            "(struct pair *)arg0",
+        ),
+    ),
+    (
+        "rawtracepoint:sched_switch, rawtracepoint:sched_wakeup",
+        (&["arg0", "arg1"], &["probe"], "(struct pair *)arg1"),
+    ),
+    (
+        "tracepoint:syscalls:sys_enter_read, tracepoint:syscalls:sys_enter_write",
+        (&["args.fd", "args.count"], &["probe"], "(struct pair *)args.buf"),
+    ),
+    (
+        "iter:task",
+        (&["ctx.task.pid"], &["ctx.task.comm"], "(struct pair *)0"),
+    ),
+    ("test:one", NO_EVENT),
+    ("bench:one", NO_EVENT),
+    ("self:signal:SIGUSR1", NO_EVENT),
     (
         "tracepoint:sched:sched_process_exec",
         (&["args.pid"], &["args.filename"], "(struct pair *)0"),
@@ -239,40 +280,6 @@ const PLACES: [Place; 14] = [
 
 fn place(tape: &mut Tape<'_>) -> Place {
     *tape.pick(&PLACES)
-}
-
-/// Numbers that decide. Once it is exhausted, everything is 0.
-#[derive(Clone, Debug)]
-pub struct Tape<'t> {
-    rest: &'t [u16],
-}
-
-impl<'t> Tape<'t> {
-    pub fn new(numbers: &'t [u16]) -> Self {
-        Self { rest: numbers }
-    }
-
-    pub fn next(&mut self) -> u16 {
-        let Some((&first, rest)) = self.rest.split_first() else {
-            return 0;
-        };
-        self.rest = rest;
-        first
-    }
-
-    /// A number below `n`, which is above 0.
-    pub fn below(&mut self, n: usize) -> usize {
-        (usize::from(self.next()) * n) >> 16
-    }
-
-    pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len())]
-    }
-
-    /// True `percent` times of 100; false where the tape is exhausted.
-    pub fn chance(&mut self, percent: u16) -> bool {
-        self.below(100) >= 100 - usize::from(percent)
-    }
 }
 
 /// A probe under construction.

@@ -142,12 +142,13 @@ impl Gen<'_> {
             "n", "k", "it", "is", "s", "sk", "t", "c", "ck", "h", "hk", "stk", "lk", "hs", "avs",
         ];
         let map = *self.tape.pick(&maps);
-        match self.tape.below(7) {
+        match self.tape.below(8) {
             0 | 1 => format!("print(@{map});\n"),
             2 => format!("clear(@{map});\n"),
             3 => format!("zero(@{map});\n"),
             4 => format!("print(@{map}, 3, 2);\n"),
             5 => format!("print(@{map});\nclear(@{map});\n"),
+            6 => format!("rate(@{map}, \"B\");\n"),
             _ => format!("delete(@k, {});\n", self.expr(Kind::Number, 1)),
         }
     }
@@ -155,7 +156,7 @@ impl Gen<'_> {
     /// What has an effect beyond the script.
     fn effect(&mut self) -> String {
         let text = self.expr(Kind::Text, 1);
-        match self.tape.below(8) {
+        match self.tape.below(10) {
             0 => "time(\"%H:%M:%S\\n\");\n".into(),
             1 => format!("system(\"echo %s\", {text});\n"),
             2 => format!("cat(\"/proc/%d/comm\", {});\n", self.expr(Kind::Number, 1)),
@@ -163,6 +164,9 @@ impl Gen<'_> {
             4 => "signal(\"SIGCHLD\");\n".into(),
             5 => format!("exit({});\n", small(&mut self.tape)),
             6 => format!("assert({}, \"no\");\n", self.expr(Kind::Number, 1)),
+            7 => format!("debugf(\"%s\\n\", {text});\n"),
+            8 => "static_assert(sizeof(struct pair) > 8, \"small\");\nif (pid == 7) { fail(\"seven\"); }\n"
+                .into(),
             // Not `write_user` and `override`, which kernels may be built without, or locked against.
             _ => "signal_thread(\"SIGCHLD\");\n".into(),
         }

@@ -5,7 +5,6 @@ use crate::plan::Attach;
 use crate::target::Feature;
 use crate::target::fixture::FixtureTarget;
 use crate::{aggregation, builtin, function, probe_kind, probe_value};
-use proptest::prelude::*;
 
 fn target() -> FixtureTarget {
     FixtureTarget::parse(include_str!("../../../tests/golden/target.txt")).unwrap()
@@ -161,96 +160,4 @@ fn config_from_outside_wins() {
     .0
     .unwrap();
     assert_eq!((script.config.max_map_keys, script.config.max_strlen), (7, 9));
-}
-
-/// Pieces that random scripts are made of: enough to get past the parser often.
-const PIECES: &[&str] = &[
-    "begin",
-    "uprobe:libc:write",
-    "tracepoint:sched:sched_switch",
-    "{",
-    "}",
-    "{",
-    "}",
-    "(",
-    ")",
-    "[",
-    "]",
-    ";",
-    ";",
-    ",",
-    "=",
-    "+=",
-    "+",
-    "-",
-    "*",
-    "/",
-    "<<",
-    "==",
-    "<",
-    "&&",
-    "?",
-    ":",
-    "!",
-    "++",
-    "@x",
-    "@y",
-    "@",
-    "$a",
-    "$b",
-    "$1",
-    "1",
-    "0",
-    "18446744073709551615",
-    "\"s\"",
-    "pid",
-    "comm",
-    "arg0",
-    "args.prev_comm",
-    "args",
-    "retval",
-    "func",
-    "count()",
-    "hist(",
-    "sum(",
-    "print(",
-    "printf(\"%d %s\"",
-    "clear(",
-    "delete(",
-    "has_key(",
-    "len(",
-    "str(",
-    "exit()",
-    "let",
-    "if",
-    "else",
-    "return",
-    "(uint8)",
-    ".0",
-    "->f",
-    "nsecs",
-    "nosuch",
-    "interval:s:1",
-];
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
-    #[test]
-    fn no_script_panics(pieces in proptest::collection::vec(0..PIECES.len(), 1..40)) {
-        let words: Vec<_> = pieces.iter().map(|&i| PIECES[i]).collect();
-        let source = words.join(" ");
-        let parsed = crumbs_grammar::parse(&source);
-        let (script, diagnostics) = check(&parsed.script, &Sources::new("-e", &source), &target(), &Options::default());
-        let failed = diagnostics.iter().any(|d| d.severity == Severity::Error);
-        prop_assert_eq!(script.is_none(), failed);
-    }
-
-    #[test]
-    fn no_statement_panics(pieces in proptest::collection::vec(0..PIECES.len(), 1..12)) {
-        let words: Vec<_> = pieces.iter().map(|&i| PIECES[i]).collect();
-        let source = format!("uprobe:libc:write {{ @y[1] = 1; $a = 2; {}; }}", words.join(" "));
-        let parsed = crumbs_grammar::parse(&source);
-        check(&parsed.script, &Sources::new("-e", &source), &target(), &Options::default());
-    }
 }

@@ -7,6 +7,7 @@
 
 use super::CodegenError;
 use crate::bpf::{Insn, Reloc, op};
+use crate::work;
 use crumbs_grammar::span::Span;
 use std::collections::{BTreeMap, HashMap};
 
@@ -185,6 +186,7 @@ impl Jumps {
     /// goes on behind the island where it `falls_through`.
     fn reach(&mut self, code: &mut Code, block: usize, next: usize, falls_through: bool) {
         let here = code.insns.len();
+        work::count(1);
         // The block's own jumps, the one around the island, and one for each jump that waits.
         let more = next + 3 + self.waiting.len();
         let behind = here + more;
@@ -196,6 +198,7 @@ impl Jumps {
             return;
         }
         let mut far: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        work::count(self.waiting.len());
         for (&at, &block) in &self.waiting {
             if at == oldest || here - at >= FAR {
                 far.entry(block).or_default().push(at);
@@ -224,20 +227,7 @@ impl Jumps {
 
 /// Makes jumps to blocks that only jump on go there at once.
 fn thread_jumps(chunks: &mut [Chunk]) {
-    let mut finals: Vec<usize> = (0..chunks.len()).collect();
-    for (start, last) in finals.iter_mut().enumerate() {
-        // As many steps as there are blocks lead out of any chain; what is left is an empty endless loop.
-        for _ in 0..chunks.len() {
-            match chunks[*last] {
-                Chunk {
-                    ref insns,
-                    end: End::Jump(next),
-                    ..
-                } if insns.is_empty() && next != start => *last = next,
-                _ => break,
-            }
-        }
-    }
+    let finals = finals(chunks);
     for chunk in chunks {
         chunk.end = match chunk.end {
             End::Exit => End::Exit,
@@ -260,6 +250,35 @@ fn thread_jumps(chunks: &mut [Chunk]) {
             }
         };
     }
+}
+
+/// Where each block goes on in the end, if it does nothing but jump on; an empty endless loop is where it is.
+fn finals(chunks: &[Chunk]) -> Vec<usize> {
+    let next = |at: usize| match chunks[at].end {
+        End::Jump(next) if chunks[at].insns.is_empty() => Some(next),
+        _ => None,
+    };
+    let mut finals: Vec<Option<usize>> = vec![None; chunks.len()];
+    let mut way = Vec::new();
+    for start in 0..chunks.len() {
+        let mut at = start;
+        let last = loop {
+            if let Some(last) = finals[at] {
+                break last;
+            }
+            way.push(at);
+            // Until it is known better: whoever comes back here goes round in circles.
+            finals[at] = Some(at);
+            match next(at) {
+                Some(next) => at = next,
+                None => break at,
+            }
+        };
+        for at in way.drain(..) {
+            finals[at] = Some(last);
+        }
+    }
+    finals.into_iter().flatten().collect()
 }
 
 /// The blocks that the entry leads to, in order.

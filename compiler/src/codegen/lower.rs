@@ -211,7 +211,7 @@ impl Lowering<'_> {
             }) => {
                 let branch = self.selector.branch(*cond, *a, *b);
                 let operands = self.operands(&branch.uses, None);
-                self.push(MachOp::Branch(branch.compare), operands);
+                self.push(MachOp::Branch(branch.compare), &operands);
                 let then = self.numbering.successor(block, 0, then);
                 let otherwise = self.numbering.successor(block, 1, otherwise);
                 let succs = if branch.negated {
@@ -224,7 +224,7 @@ impl Lowering<'_> {
             Some(Terminator::Return(value)) => {
                 let source = self.selector.source(*value);
                 let operands = self.operands(&[(source, Use::Fixed(RESULT))], None);
-                self.push(MachOp::Return, operands);
+                self.push(MachOp::Return, &operands);
                 self.end_block(Vec::new(), Vec::new());
             }
             None => unreachable!("verified functions have their reachable blocks terminated"),
@@ -253,7 +253,7 @@ impl Lowering<'_> {
         if operands.is_empty() {
             return;
         }
-        self.push(MachOp::Start, operands);
+        self.push(MachOp::Start, &operands);
         self.ctx = match frame {
             None => self.arguments[0],
             Some(frame) if self.needs.ctx => {
@@ -266,7 +266,7 @@ impl Lowering<'_> {
                         offset: shared_frame::CTX,
                     },
                 };
-                self.push(load, vec![Operand::reg_use(frame), Operand::reg_def(ctx)]);
+                self.push(load, &[Operand::reg_use(frame), Operand::reg_def(ctx)]);
                 Some(ctx)
             }
             Some(_) => None,
@@ -275,13 +275,8 @@ impl Lowering<'_> {
 
     /// The blocks on the critical edges that leave `block`.
     fn edges(&mut self, block: Block) {
-        let terminator = self.func.blocks[block.0 as usize].terminator.as_ref();
-        for (i, target) in terminator
-            .map(Terminator::targets)
-            .unwrap_or_default()
-            .iter()
-            .enumerate()
-        {
+        let terminator = self.func.blocks[block.0 as usize].terminator.iter();
+        for (i, target) in terminator.flat_map(Terminator::targets).enumerate() {
             if self.numbering.edges[block.0 as usize][i].is_some() {
                 self.start_block(Vec::new());
                 self.jump(target);
@@ -303,7 +298,7 @@ impl Lowering<'_> {
                 args.push(self.register(source, None, false));
             }
         }
-        self.push(MachOp::Jump, Vec::new());
+        self.push(MachOp::Jump, &[]);
         let body = self.numbering.body(target.block);
         self.end_block(vec![body], args);
     }
@@ -370,7 +365,7 @@ impl Lowering<'_> {
         if matches!(selected.op, MachOp::Call { .. }) {
             self.made.clear();
         }
-        self.push(selected.op, operands);
+        self.push(selected.op, &operands);
     }
 
     fn operands(&mut self, uses: &[(Source, Use)], previous: Option<VReg>) -> Vec<Operand> {
@@ -405,7 +400,7 @@ impl Lowering<'_> {
             return *vreg;
         }
         let vreg = self.fresh();
-        self.push(op, vec![Operand::reg_def(vreg)]);
+        self.push(op, &[Operand::reg_def(vreg)]);
         if again {
             if self.made.len() == MADE {
                 self.made.remove(0);
@@ -431,10 +426,11 @@ impl Lowering<'_> {
         VReg::new(self.out.vregs - 1, RegClass::Int)
     }
 
-    fn push(&mut self, op: MachOp, operands: Vec<Operand>) {
+    fn push(&mut self, op: MachOp, operands: &[Operand]) {
+        self.out.operands.extend_from_slice(operands);
         self.out.insts.push(MachInst {
             op,
-            operands,
+            operands_end: self.out.operands.len() as u32,
             span: self.span,
         });
     }

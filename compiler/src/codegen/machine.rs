@@ -106,10 +106,11 @@ impl MachOp {
 }
 
 /// An operation with its operands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct MachInst {
     pub(super) op: MachOp,
-    pub(super) operands: Vec<Operand>,
+    /// Where in [`MachFunction::operands`] its own end; they begin behind those of the instruction before.
+    pub(super) operands_end: u32,
     pub(super) span: Span,
 }
 
@@ -130,6 +131,8 @@ pub(super) struct MachBlock {
 #[derive(Clone, Debug, Default)]
 pub(super) struct MachFunction {
     pub(super) insts: Vec<MachInst>,
+    /// Of all instructions, in their order.
+    pub(super) operands: Vec<Operand>,
     pub(super) blocks: Vec<MachBlock>,
     pub(super) vregs: usize,
 }
@@ -215,17 +218,18 @@ impl regalloc2::Function for MachFunction {
     }
 
     fn inst_operands(&self, insn: Inst) -> &[Operand] {
-        &self.insts[insn.index()].operands
+        let before = insn.index().checked_sub(1);
+        let start = before.map_or(0, |before| self.insts[before].operands_end);
+        &self.operands[start as usize..self.insts[insn.index()].operands_end as usize]
     }
 
     fn inst_clobbers(&self, insn: Inst) -> PRegSet {
-        let inst = &self.insts[insn.index()];
-        if !matches!(inst.op, MachOp::Call { .. }) {
+        if !matches!(self.insts[insn.index()].op, MachOp::Call { .. }) {
             return PRegSet::empty();
         }
         // A register is either clobbered or defined.
-        let has_result = inst
-            .operands
+        let has_result = self
+            .inst_operands(insn)
             .iter()
             .any(|o| o.kind() == regalloc2::OperandKind::Def);
         (u8::from(has_result)..=5).map(|r| preg(Reg(r))).collect()

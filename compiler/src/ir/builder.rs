@@ -231,12 +231,12 @@ impl Builder {
 
     /// Calls a helper for its result.
     pub fn call(&mut self, helper: Helper, args: &[Value]) -> Value {
-        self.emit(Op::Call(helper, args.to_vec()))
+        self.emit(Op::Call(helper, args.into()))
     }
 
     /// Calls a helper for its effect.
     pub fn call_effect(&mut self, helper: Helper, args: &[Value]) {
-        self.effect(Op::Call(helper, args.to_vec()));
+        self.effect(Op::Call(helper, args.into()));
     }
 
     /// The address of a byte of a slot.

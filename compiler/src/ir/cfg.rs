@@ -75,9 +75,49 @@ impl Cfg {
         (place > 0).then(|| self.order[self.dominators[place as usize] as usize])
     }
 
+    /// The loops: for every edge to the same or an earlier place in [`Cfg::order`], the places that it goes to and comes
+    /// from, in the order of the latter.
+    pub fn loops(&self, func: &Function) -> Vec<(u32, u32)> {
+        let mut loops = Vec::new();
+        for (from, &block) in (0..).zip(&self.order) {
+            let places = successors(func, block).filter_map(|next| self.place(next));
+            loops.extend(places.filter(|&to| to <= from).map(|to| (to, from)));
+        }
+        loops
+    }
+
     /// The place of a reachable block in [`Cfg::order`].
     pub fn place(&self, block: Block) -> Option<u32> {
         self.position.get(block.0 as usize).copied().flatten()
+    }
+}
+
+/// Stretches that belong together: those that overlap are joined.
+#[derive(Clone, Debug, Default)]
+pub struct Stretches(Vec<(u32, u32)>);
+
+impl Stretches {
+    /// Joins stretches, whose ends belong to them.
+    pub fn join(mut all: Vec<(u32, u32)>) -> Self {
+        all.sort_unstable();
+        let mut joined: Vec<(u32, u32)> = Vec::new();
+        for (start, end) in all {
+            match joined.last_mut() {
+                Some(last) if start <= last.1 => last.1 = last.1.max(end),
+                _ => joined.push((start, end)),
+            }
+        }
+        Self(joined)
+    }
+
+    /// `range` with all of the stretches that it touches.
+    pub fn around(&self, range: (u32, u32)) -> (u32, u32) {
+        let first = self.0.partition_point(|&(_, end)| end < range.0);
+        let behind = self.0.partition_point(|&(start, _)| start <= range.1);
+        match self.0.get(first..behind) {
+            Some(&[(start, _), .., (_, end)] | &[(start, end)]) => (range.0.min(start), range.1.max(end)),
+            _ => range,
+        }
     }
 }
 

@@ -536,7 +536,6 @@ pub const FRAME: u32 = 512;
 fn operands(terminator: &Terminator) -> Vec<Value> {
     let mut values: Vec<Value> = terminator
         .targets()
-        .iter()
         .flat_map(|t| t.args.iter().copied())
         .collect();
     match terminator {

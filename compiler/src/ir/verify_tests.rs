@@ -179,7 +179,7 @@ fn helpers_and_their_arguments() {
                 let to = b.slot_addr(slot, 0);
                 b.effect(Op::CallBounded {
                     helper: Helper::ProbeReadUser,
-                    args: vec![to, to, to],
+                    args: [to, to, to].into(),
                     bounded,
                     max,
                 });

@@ -139,7 +139,7 @@ impl BodyCx<'_> {
                 let size = self.ir.bin_imm(BinOp::Add, length, i64::from(last.offset));
                 self.ir.emit(Op::CallBounded {
                     helper: Helper::RingbufOutput,
-                    args: vec![map, record, size, zero],
+                    args: [map, record, size, zero].into(),
                     bounded: 2,
                     max: event.size,
                 })

@@ -285,7 +285,7 @@ impl BodyCx<'_> {
             let bytes = self.address_at(addr, BYTES_AT);
             self.ir.emit(Op::CallBounded {
                 helper: Helper::ProbeReadKernel,
-                args: vec![bytes, dynamic, from],
+                args: [bytes, dynamic, from].into(),
                 bounded: 1,
                 max: n.min(size),
             });
@@ -386,7 +386,7 @@ impl BodyCx<'_> {
         let read = |cx: &mut Self| {
             let result = cx.ir.emit(Op::CallBounded {
                 helper,
-                args: vec![to, length, address],
+                args: [to, length, address].into(),
                 bounded: 1,
                 max: most,
             });

@@ -75,7 +75,7 @@ impl BodyCx<'_> {
         match length {
             Some(length) => self.ir.emit(Op::CallBounded {
                 helper,
-                args: vec![to, length, from],
+                args: [to, length, from].into(),
                 bounded: 1,
                 max: size,
             }),

@@ -13,7 +13,7 @@ pub(crate) fn run(func: Function, cfg: &Cfg) -> Function {
         kind,
         entry: _,
         mut blocks,
-        mut insts,
+        insts,
         slots,
         values,
         role,
@@ -51,12 +51,7 @@ pub(crate) fn run(func: Function, cfg: &Cfg) -> Function {
             terminator_span: data.terminator_span,
         };
         for old in &data.insts {
-            let data = &mut insts[old.0 as usize];
-            let mut data = crate::ir::InstData {
-                op: std::mem::replace(&mut data.op, Op::Const(0)),
-                result: data.result,
-                span: data.span,
-            };
+            let mut data = insts[old.0 as usize];
             data.op.map_operands(&mut number);
             data.result = data.result.map(&mut number);
             if let Op::SlotAddr(slot, _) = &mut data.op {

@@ -6,11 +6,10 @@
 use super::slots::{Access, Kind, Slots};
 use crate::ir::{Inst, Slot, Value};
 use crate::plan::BpfMapId;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// How many slots a state knows of, and how many lookups: states are copied at every branch, so what they can hold is
-/// bounded.
+/// How many slots a state knows of at the start of a block, and how many lookups: states are copied at every branch, so
+/// what they can hold is bounded.
 const MAX_SLOTS: usize = 64;
 const MAX_LOOKUPS: usize = 32;
 
@@ -49,27 +48,41 @@ pub(crate) struct Lookup {
     pub is_found: bool,
 }
 
-/// Facts at a place.
+/// Facts at a place. Copies share what neither has changed since.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
-    /// Known contents by slot, in order and disjoint.
-    slots: BTreeMap<Slot, Vec<Piece>>,
+    /// Known contents by ascending slot; the pieces of each are in order and disjoint.
+    slots: Vec<(Slot, Rc<Vec<Piece>>)>,
     /// Lookups whose result still stands.
-    lookups: Vec<Lookup>,
+    lookups: Rc<Vec<Lookup>>,
 }
 
 impl State {
+    fn place(&self, slot: Slot) -> Result<usize, usize> {
+        self.slots.binary_search_by_key(&slot, |(slot, _)| *slot)
+    }
+
+    fn pieces(&self, slot: Slot) -> &[Piece] {
+        self.place(slot).map_or(&[], |i| &self.slots[i].1)
+    }
+
     /// What the bytes of a slot hold, if that is one known piece.
     pub fn piece(&self, slot: Slot, start: u32, end: u32) -> Option<Content> {
-        let piece = self.slots.get(&slot)?.iter().find(|p| p.start == start)?;
-        (piece.end == end).then_some(piece.content)
+        let pieces = self.pieces(slot);
+        let i = pieces.binary_search_by_key(&start, |p| p.start).ok()?;
+        (pieces[i].end == end).then_some(pieces[i].content)
+    }
+
+    /// How many facts a copy consists of.
+    pub fn len(&self) -> usize {
+        self.slots.len() + self.lookups.len()
     }
 
     /// The contents of a range, its start as 0, if all of it is known and no piece reaches over its ends.
     pub fn range(&self, slot: Slot, start: u32, end: u32) -> Option<Vec<Piece>> {
         let mut at = start;
         let mut out = Vec::new();
-        for piece in self.slots.get(&slot)? {
+        for piece in self.pieces(slot) {
             if at < end && piece.start == at && piece.end <= end {
                 out.push(Piece {
                     start: piece.start - start,
@@ -84,8 +97,11 @@ impl State {
 
     /// Forgets what was known of bytes that `access` may write.
     pub fn forget(&mut self, access: &Access) {
-        if let Some(pieces) = self.slots.get_mut(&access.slot) {
-            pieces.retain(|p| p.end <= access.start || access.end <= p.start);
+        let is_left = |p: &Piece| p.end <= access.start || access.end <= p.start;
+        if let Ok(i) = self.place(access.slot)
+            && !self.slots[i].1.iter().all(is_left)
+        {
+            Rc::make_mut(&mut self.slots[i].1).retain(is_left);
         }
     }
 
@@ -97,7 +113,11 @@ impl State {
             start,
             end,
         });
-        let pieces = self.slots.entry(slot).or_default();
+        let i = self.place(slot).unwrap_or_else(|i| {
+            self.slots.insert(i, (slot, Rc::default()));
+            i
+        });
+        let pieces = Rc::make_mut(&mut self.slots[i].1);
         let at = pieces.partition_point(|p| p.start < start);
         pieces.insert(at, Piece { start, end, content });
     }
@@ -110,63 +130,84 @@ impl State {
 
     /// The map may have new elements, but those that it has stay where they are.
     pub fn inserted(&mut self, map: BpfMapId) {
-        self.lookups.retain(|l| l.map != map || l.is_found);
+        self.retain_lookups(|l| l.map != map || l.is_found);
     }
 
     /// Elements of the map may be gone or replaced.
     pub fn recycled(&mut self, map: BpfMapId) {
-        self.lookups.retain(|l| l.map != map);
+        self.retain_lookups(|l| l.map != map);
+    }
+
+    fn retain_lookups(&mut self, stands: impl Fn(&Lookup) -> bool) {
+        if !self.lookups.iter().all(&stands) {
+            Rc::make_mut(&mut self.lookups).retain(stands);
+        }
     }
 
     /// A value is known not to be 0.
     pub fn learn_nonzero(&mut self, value: Value) {
-        for lookup in self.lookups.iter_mut().filter(|l| l.result == value) {
-            lookup.is_found = true;
+        let is_news = |l: &Lookup| l.result == value && !l.is_found;
+        if self.lookups.iter().any(is_news) {
+            let lookups = Rc::make_mut(&mut self.lookups);
+            lookups
+                .iter_mut()
+                .filter(|l| is_news(l))
+                .for_each(|l| l.is_found = true);
         }
     }
 
     /// Nothing is known of any byte of a range.
     pub fn is_unknown(&self, slot: Slot, start: u32, end: u32) -> bool {
-        let pieces = self.slots.get(&slot).map_or(&[][..], Vec::as_slice);
+        let pieces = self.pieces(slot);
         pieces.iter().all(|p| p.end <= start || end <= p.start)
     }
 
     /// Remembers a lookup.
     pub fn found(&mut self, lookup: Lookup) {
-        self.lookups.push(lookup);
-        if self.lookups.len() > MAX_LOOKUPS {
-            self.lookups.remove(0);
+        let lookups = Rc::make_mut(&mut self.lookups);
+        lookups.push(lookup);
+        if lookups.len() > MAX_LOOKUPS {
+            lookups.remove(0);
         }
     }
 
     /// Nothing is known of any map.
     pub fn forget_lookups(&mut self) {
-        self.lookups.clear();
+        self.lookups = Rc::default();
     }
 
     /// Forgets slots for which `is_needed` does not hold, and such that are too many.
     pub fn retain_slots(&mut self, is_needed: impl Fn(Slot) -> bool) {
         self.slots
-            .retain(|&slot, pieces| !pieces.is_empty() && is_needed(slot));
-        while self.slots.len() > MAX_SLOTS {
-            self.slots.pop_first();
-        }
+            .retain(|(slot, pieces)| !pieces.is_empty() && is_needed(*slot));
+        let excess = self.slots.len().saturating_sub(MAX_SLOTS);
+        self.slots.drain(..excess);
     }
 
     /// What is true of both places. `merged` says which value stands for two that differ.
     pub fn meet(&mut self, other: &Self, merged: impl Fn(Value, Value) -> Option<Value>) {
-        self.slots.retain(|slot, pieces| {
-            let Some(others) = other.slots.get(slot) else {
+        let mut others = other.slots.iter().peekable();
+        self.slots.retain_mut(|(slot, pieces)| {
+            while others.next_if(|(other, _)| other < slot).is_some() {}
+            let Some((_, others)) = others.next_if(|(other, _)| other == slot) else {
                 return false;
             };
-            pieces.retain(|p| {
-                others
-                    .binary_search_by_key(&p.start, |o| o.start)
-                    .is_ok_and(|i| others[i] == *p)
-            });
+            if Rc::ptr_eq(pieces, others) {
+                return !pieces.is_empty();
+            }
+            let is_same = |p: &Piece| {
+                let same_start = others.binary_search_by_key(&p.start, |o| o.start);
+                same_start.is_ok_and(|i| others[i] == *p)
+            };
+            if !pieces.iter().all(is_same) {
+                Rc::make_mut(pieces).retain(is_same);
+            }
             !pieces.is_empty()
         });
-        self.lookups.retain_mut(|lookup| {
+        if Rc::ptr_eq(&self.lookups, &other.lookups) {
+            return;
+        }
+        Rc::make_mut(&mut self.lookups).retain_mut(|lookup| {
             let same = |o: &&Lookup| o.map == lookup.map && o.key == lookup.key;
             let Some(o) = other.lookups.iter().find(same) else {
                 return false;

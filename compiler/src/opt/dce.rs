@@ -76,7 +76,7 @@ fn args_to(
     out: &mut Vec<Value>,
 ) {
     if let Some(terminator) = &func.blocks[pred.0 as usize].terminator {
-        let targets = terminator.targets().into_iter().filter(|t| t.block == to);
+        let targets = terminator.targets().filter(|t| t.block == to);
         out.extend(targets.filter_map(|t| t.args.get(index)));
     }
 }

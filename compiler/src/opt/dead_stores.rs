@@ -6,10 +6,11 @@
 
 use super::edit::as_call;
 use super::slots::{Kind, Slots};
+use crate::hash::IdMap;
 use crate::helper::{Arg, Helper};
-use crate::ir::cfg::{Cfg, successors};
+use crate::ir::cfg::{Cfg, Stretches, successors};
 use crate::ir::{Block, Function, Op};
-use std::collections::HashMap;
+use crate::work;
 
 /// Removes dead writes. Says whether there were any.
 pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
@@ -25,49 +26,111 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     changed
 }
 
-/// Which slots may be read from a block's start on: a bit a slot, a row a block.
-struct Live {
-    words: usize,
-    rows: Vec<u64>,
+/// Which slots may be read from a block's start on.
+///
+/// Slots are taken 64 at a time, a bit each, those together that are accessed in about the same stretch of blocks: a group
+/// has a word for every block of its stretch, so that short-lived slots cost no more in a large function.
+struct Live<'f> {
+    cfg: &'f Cfg,
+    /// The group and bit of each slot that is read.
+    homes: Vec<Option<(u32, u32)>>,
+    groups: Vec<Group>,
 }
 
-impl Live {
-    fn new(func: &Function, cfg: &Cfg, slots: &Slots) -> Self {
-        let words = func.slots.len().div_ceil(64);
+/// Up to 64 slots: from the block at place `start` on, the slots that may be read.
+struct Group {
+    start: u32,
+    words: Vec<u64>,
+}
+
+impl<'f> Live<'f> {
+    fn new(func: &Function, cfg: &'f Cfg, slots: &Slots) -> Self {
         let mut live = Self {
-            words,
-            rows: vec![0; words * func.blocks.len()],
+            cfg,
+            homes: vec![None; func.slots.len()],
+            groups: Vec::new(),
         };
-        for &block in &cfg.order {
+        // Per slot, where it is accessed first, and where it is read last.
+        let mut stretches: Vec<Option<(u32, u32)>> = vec![None; func.slots.len()];
+        let mut reads = Vec::new();
+        for (at, &block) in (0..).zip(&cfg.order) {
             for inst in &func.blocks[block.0 as usize].insts {
                 for access in slots.accesses(&func.insts[inst.0 as usize].op) {
+                    let slot = access.slot.0 as usize;
+                    let stretch = stretches[slot].get_or_insert((at, 0));
                     if matches!(access.kind, Kind::Read | Kind::Both) {
-                        let slot = access.slot.0 as usize;
-                        live.rows[block.0 as usize * words + slot / 64] |= 1 << (slot % 64);
+                        stretch.1 = at;
+                        reads.push((slot, at));
+                        live.homes[slot] = Some((0, 0));
                     }
                 }
             }
         }
-        let mut changed = true;
-        while changed {
-            changed = false;
-            for &block in cfg.order.iter().rev() {
-                for next in successors(func, block) {
-                    for word in 0..words {
-                        let bits = live.rows[next.0 as usize * words + word];
-                        let own = &mut live.rows[block.0 as usize * words + word];
-                        changed |= bits & !*own != 0;
-                        *own |= bits;
-                    }
-                }
+        let loops = cfg.loops(func);
+        let has_loop = !loops.is_empty();
+        let loops = Stretches::join(loops);
+        let mut read: Vec<(u32, u32, usize)> = (0..func.slots.len())
+            .filter(|&slot| live.homes[slot].is_some())
+            .filter_map(|slot| {
+                let (first, last) = loops.around(stretches[slot]?);
+                Some((first, last, slot))
+            })
+            .collect();
+        read.sort_unstable_by_key(|&(first, last, slot)| ((last - first + 1).ilog2(), first, slot));
+        for slots in read.chunks(64) {
+            for (bit, &(.., slot)) in (0..).zip(slots) {
+                live.homes[slot] = Some((live.groups.len() as u32, bit));
             }
+            let start = slots.iter().map(|&(first, ..)| first).min().unwrap_or(0);
+            let end = slots.iter().map(|&(_, last, _)| last).max().unwrap_or(0);
+            live.groups.push(Group {
+                start,
+                words: vec![0; (end - start) as usize + 1],
+            });
+        }
+        for (slot, at) in reads {
+            if let Some((group, bit)) = live.homes[slot] {
+                let group = &mut live.groups[group as usize];
+                group.words[(at - group.start) as usize] |= 1 << bit;
+            }
+        }
+        for group in &mut live.groups {
+            // Without loops, once against the flow is enough.
+            while group.spread(func, cfg) && has_loop {}
         }
         live
     }
 
     fn contains(&self, block: Block, slot: crate::ir::Slot) -> bool {
-        let slot = slot.0 as usize;
-        self.rows[block.0 as usize * self.words + slot / 64] >> (slot % 64) & 1 == 1
+        let (Some((group, bit)), Some(at)) = (self.homes[slot.0 as usize], self.cfg.place(block)) else {
+            return false;
+        };
+        self.groups[group as usize].word(at) >> bit & 1 == 1
+    }
+}
+
+impl Group {
+    fn word(&self, at: u32) -> u64 {
+        let word = at
+            .checked_sub(self.start)
+            .and_then(|i| self.words.get(i as usize));
+        word.copied().unwrap_or(0)
+    }
+
+    /// What may be read from a block's successors on may be read from it on. Says whether that was news.
+    fn spread(&mut self, func: &Function, cfg: &Cfg) -> bool {
+        let mut changed = false;
+        work::count(self.words.len());
+        for i in (0..self.words.len()).rev() {
+            let block = cfg.order[self.start as usize + i];
+            let mut word = self.words[i];
+            for next in successors(func, block).filter_map(|next| cfg.place(next)) {
+                word |= self.word(next);
+            }
+            changed |= word != self.words[i];
+            self.words[i] = word;
+        }
+        changed
     }
 }
 
@@ -79,10 +142,10 @@ struct Future {
     overwritten: Vec<(u32, u32)>,
 }
 
-fn remove(func: &mut Function, slots: &Slots, live: &Live, block: Block) -> bool {
+fn remove(func: &mut Function, slots: &Slots, live: &Live<'_>, block: Block) -> bool {
     let mut insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
     let before = insts.len();
-    let mut futures = HashMap::new();
+    let mut futures = IdMap::default();
     let mut keep = vec![true; insts.len()];
     for (i, inst) in insts.iter().enumerate().rev() {
         let data = &func.insts[inst.0 as usize];

@@ -17,6 +17,7 @@ use crate::helper::{Arg, Helper};
 use crate::ir::cfg::Cfg;
 use crate::ir::{Block, Cond, Function, Inst, Op, Terminator, Value, Width};
 use crate::plan::BpfMapId;
+use crate::work;
 
 /// `BPF_NOEXIST` (include/uapi/linux/bpf.h): the update does nothing where there is an element.
 const BPF_NOEXIST: i64 = 1;
@@ -33,9 +34,9 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg, facts: &Facts) -> bool {
         facts,
         slots,
     };
-    let mut ends: Vec<Option<State>> = vec![None; func.blocks.len()];
+    let mut ends = Ends::new(func, cfg);
     for (place, &block) in cfg.order.iter().enumerate() {
-        let mut state = cx.entry_state(func, cfg, block, &ends);
+        let mut state = cx.entry_state(func, cfg, block, &mut ends);
         state.retain_slots(|slot| last[slot.0 as usize] as usize >= place);
         let insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
         let mut kept = Vec::with_capacity(insts.len());
@@ -49,9 +50,50 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg, facts: &Facts) -> bool {
         if let Some(terminator) = &mut data.terminator {
             terminator.map_operands(|v| cx.replaced.get(v));
         }
-        ends[block.0 as usize] = Some(state);
+        ends.states[block.0 as usize] = Some(state);
     }
     cx.replaced.apply(func) | cx.changed
+}
+
+/// What is known at the ends of blocks, kept as long as blocks that follow may ask for it.
+struct Ends {
+    states: Vec<Option<State>>,
+    /// How many blocks will still ask for each.
+    asked: Vec<u32>,
+}
+
+impl Ends {
+    fn new(func: &Function, cfg: &Cfg) -> Self {
+        let mut ends = Self {
+            states: vec![None; func.blocks.len()],
+            asked: vec![0; func.blocks.len()],
+        };
+        for &block in &cfg.order {
+            for pred in distinct_predecessors(cfg, block) {
+                ends.asked[pred.0 as usize] += 1;
+            }
+        }
+        ends
+    }
+
+    /// The state at the end of a block: a copy only where another block asks later.
+    fn take(&mut self, block: Block) -> Option<State> {
+        let asked = &mut self.asked[block.0 as usize];
+        *asked -= 1;
+        let state = &mut self.states[block.0 as usize];
+        if *asked == 0 {
+            return state.take();
+        }
+        work::count(state.as_ref().map_or(0, State::len));
+        state.clone()
+    }
+}
+
+/// The predecessors of a block, each once: `handed` lists both edges of a branch to one block together.
+fn distinct_predecessors(cfg: &Cfg, block: Block) -> Vec<Block> {
+    let mut preds = cfg.predecessors(block).to_vec();
+    preds.dedup();
+    preds
 }
 
 /// The maps that each value can be the pointer of, by value.
@@ -78,25 +120,23 @@ struct Cx<'f> {
 
 impl Cx<'_> {
     /// What is known at the start of `block`: what all its predecessors know, once what they hand over has its new name.
-    fn entry_state(&self, func: &Function, cfg: &Cfg, block: Block, ends: &[Option<State>]) -> State {
+    fn entry_state(&self, func: &Function, cfg: &Cfg, block: Block, ends: &mut Ends) -> State {
         let params = &func.blocks[block.0 as usize].params;
-        let mut preds = cfg.predecessors(block).to_vec();
-        // Both edges of a branch to one block: `handed` lists them together.
-        preds.dedup();
         let mut handed: Vec<&[Value]> = Vec::new();
         let mut state: Option<State> = None;
-        for pred in preds {
-            let (Some(end), Some(terminator)) =
-                (&ends[pred.0 as usize], &func.blocks[pred.0 as usize].terminator)
+        for pred in distinct_predecessors(cfg, block) {
+            let (Some(mut edge), Some(terminator)) =
+                (ends.take(pred), &func.blocks[pred.0 as usize].terminator)
             else {
                 return State::default();
             };
-            let mut edge = end.clone();
             if let Some(value) = self.nonzero_on(terminator, block) {
                 edge.learn_nonzero(value);
             }
-            for target in terminator.targets().into_iter().filter(|t| t.block == block) {
+            let mut targets = terminator.targets().filter(|t| t.block == block).peekable();
+            while let Some(target) = targets.next() {
                 match &mut state {
+                    None if targets.peek().is_none() => state = Some(std::mem::take(&mut edge)),
                     None => state = Some(edge.clone()),
                     Some(state) => state.meet(&edge, |v, w| {
                         let same_so_far = |j: usize| params[j] == v || handed.iter().all(|args| args[j] == v);
@@ -139,11 +179,8 @@ impl Cx<'_> {
     fn step(&mut self, func: &mut Function, inst: Inst, state: &mut State) -> bool {
         let data = &mut func.insts[inst.0 as usize];
         data.op.map_operands(|v| self.replaced.get(v));
-        let accesses = self.slots.accesses(&data.op);
-        let known = accesses
-            .first()
-            .filter(|a| !self.slots.is_escaped(a.slot))
-            .copied();
+        let first = self.slots.accesses(&data.op).next();
+        let known = first.filter(|a| !self.slots.is_escaped(a.slot));
         match (&data.op, known) {
             (
                 &Op::Load {
@@ -195,8 +232,8 @@ impl Cx<'_> {
         if let Some((helper, args)) = as_call(&data.op) {
             self.disturb(helper, args, state);
         }
-        for access in &accesses {
-            self.overwrite(inst, &data.op, access, state);
+        for access in self.slots.accesses(&data.op) {
+            self.overwrite(inst, &data.op, &access, state);
         }
         true
     }

@@ -9,10 +9,10 @@ use super::bits::{self, eval_bin, eval_extend, eval_signed_div, fill, low};
 use super::bounds::Bounds;
 use super::compare::{self, Comparison};
 use super::edit::{Substitution, new_inst, new_value};
+use crate::hash::IdMap;
 use crate::ir::cfg::Cfg;
 use crate::ir::{BinOp, Function, Inst, Op, Terminator, Value};
 use crumbs_grammar::span::Span;
-use std::collections::HashMap;
 
 /// Simplifies every instruction and terminator. Says whether anything changed.
 pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
@@ -53,7 +53,7 @@ pub(crate) struct Cx<'f> {
     /// The bits that can be set, by value.
     possible: Vec<u64>,
     /// Constants made by this pass; they will stand at the top of the entry block.
-    made: HashMap<i64, Value>,
+    made: IdMap<i64, Value>,
     prologue: Vec<Inst>,
     changed: bool,
 }
@@ -66,7 +66,7 @@ impl<'f> Cx<'f> {
             replaced: Substitution::new(func),
             defs: vec![None; values],
             possible: vec![u64::MAX; values],
-            made: HashMap::new(),
+            made: IdMap::default(),
             prologue: Vec::new(),
             changed: false,
             func,
@@ -118,7 +118,7 @@ impl<'f> Cx<'f> {
         let result = data.result;
         // Every step makes the operation simpler; the bound only guards against rules that undo each other.
         for _ in 0..16 {
-            let op = self.func.insts[inst.0 as usize].op.clone();
+            let op = self.func.insts[inst.0 as usize].op;
             let outcome = self.simplify(&op, result);
             let op = match outcome {
                 Outcome::Same => break,
@@ -337,7 +337,7 @@ impl<'f> Cx<'f> {
 
     /// A memory access whose address is a sum with a constant that fits the access's offset.
     fn address(&mut self, op: &Op) -> Outcome {
-        let mut op = op.clone();
+        let mut op = *op;
         let (Op::Load { addr, offset, .. }
         | Op::Store { addr, offset, .. }
         | Op::Atomic { addr, offset, .. }

@@ -89,35 +89,43 @@ impl Slots {
     }
 
     /// Every access that `op` makes.
-    pub fn accesses(&self, op: &Op) -> Vec<Access> {
-        let mut out = Vec::new();
-        match op {
+    pub fn accesses(&self, op: &Op) -> impl Iterator<Item = Access> + use<'_> {
+        let own = match *op {
             Op::Load {
                 addr, offset, width, ..
-            } => out.extend(self.access(*addr, *offset, Some(width.bytes()), Kind::Read)),
+            } => self.access(addr, offset, Some(width.bytes()), Kind::Read),
             Op::Store {
                 addr, offset, width, ..
-            } => out.extend(self.access(*addr, *offset, Some(width.bytes()), Kind::Store)),
+            } => self.access(addr, offset, Some(width.bytes()), Kind::Store),
             Op::Atomic { addr, offset, .. } | Op::CompareExchange { addr, offset, .. } => {
-                out.extend(self.access(*addr, *offset, Some(8), Kind::Both));
+                self.access(addr, offset, Some(8), Kind::Both)
             }
-            Op::Call(helper, args) | Op::CallBounded { helper, args, .. } => {
-                for (i, (arg, kind)) in args.iter().zip(helper.row().args).enumerate() {
-                    let kind = match kind {
-                        Arg::Key | Arg::MapValue | Arg::Mem => Kind::Read,
-                        Arg::MemOut => Kind::Fill,
-                        Arg::Shared => Kind::Both,
-                        _ => continue,
-                    };
-                    let sized = matches!(helper.row().args[i], Arg::Mem | Arg::MemOut);
-                    let bytes = args.get(i + 1).filter(|_| sized && matches!(op, Op::Call(..)));
-                    let bytes = bytes.and_then(|v| u32::try_from(self.constants[v.0 as usize]?).ok());
-                    out.extend(self.access(*arg, 0, bytes, kind));
-                }
-            }
-            _ => {}
-        }
-        out
+            _ => None,
+        };
+        let call = match *op {
+            Op::Call(helper, args) => Some((helper, args, true)),
+            Op::CallBounded { helper, args, .. } => Some((helper, args, false)),
+            _ => None,
+        };
+        let through = call.into_iter().flat_map(move |(helper, args, is_exact)| {
+            (0..args.len()).filter_map(move |i| self.access_by_call(helper, &args, i, is_exact))
+        });
+        own.into_iter().chain(through)
+    }
+
+    /// The access that a helper makes through its argument `i`; `is_exact`: it is given the size that its arguments say.
+    fn access_by_call(&self, helper: Helper, args: &[Value], i: usize, is_exact: bool) -> Option<Access> {
+        let arg = *helper.row().args.get(i)?;
+        let kind = match arg {
+            Arg::Key | Arg::MapValue | Arg::Mem => Kind::Read,
+            Arg::MemOut => Kind::Fill,
+            Arg::Shared => Kind::Both,
+            _ => return None,
+        };
+        let is_sized = matches!(arg, Arg::Mem | Arg::MemOut);
+        let bytes = args.get(i + 1).filter(|_| is_sized && is_exact);
+        let bytes = bytes.and_then(|v| u32::try_from(self.constants[v.0 as usize]?).ok());
+        self.access(args[i], 0, bytes, kind)
     }
 
     /// An access of `bytes` (to the slot's end, if `None`) at an address plus an offset.

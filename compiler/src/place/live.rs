@@ -5,7 +5,7 @@
 //! between two accesses stays inside: forward edges go onwards in the order, and each back edge is inside its loop's
 //! stretch. A slot whose address goes where it cannot be followed is live everywhere.
 
-use crate::ir::cfg::{Cfg, successors};
+use crate::ir::cfg::{Cfg, Stretches};
 use crate::ir::{Function, Op};
 use crate::opt::slots::Slots;
 
@@ -42,24 +42,15 @@ impl Ranges {
             spans[block.0 as usize] = (start, at);
             at += 1;
         }
-        let mut loops = Vec::new();
-        for &block in &cfg.order {
-            for next in successors(func, block) {
-                if cfg.place(next) <= cfg.place(block) {
-                    loops.push((spans[next.0 as usize].0, spans[block.0 as usize].1));
-                }
-            }
-        }
-        let loops = join(loops);
+        let start = |place: u32| spans[cfg.order[place as usize].0 as usize].0;
+        let end = |place: u32| spans[cfg.order[place as usize].0 as usize].1;
+        let loops = cfg.loops(func).into_iter();
+        let loops = Stretches::join(loops.map(|(to, from)| (start(to), end(from))).collect());
         for (i, range) in ranges.iter_mut().enumerate() {
             if slots.is_escaped(crate::ir::Slot(i as u32)) {
                 *range = Some((0, at));
             } else if let Some(range) = range {
-                for &(start, end) in &loops {
-                    if start <= range.1 && range.0 <= end {
-                        *range = (range.0.min(start), range.1.max(end));
-                    }
-                }
+                *range = loops.around(*range);
             }
         }
         Self { ranges, used }
@@ -74,17 +65,4 @@ impl Ranges {
     pub(super) fn of(&self, slot: usize) -> (u32, u32) {
         self.ranges[slot].unwrap_or((0, 0))
     }
-}
-
-/// Joins stretches that overlap, so that one pass over them is enough.
-fn join(mut loops: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
-    loops.sort_unstable();
-    let mut joined: Vec<(u32, u32)> = Vec::new();
-    for (start, end) in loops {
-        match joined.last_mut() {
-            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => joined.push((start, end)),
-        }
-    }
-    joined
 }

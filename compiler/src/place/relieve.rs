@@ -13,6 +13,7 @@ use crate::ir::cfg::{Cfg, successors};
 use crate::ir::{Block, Function, Home, Inst, InstData, Op, Role, Slot, SlotData, Terminator, Value, Width};
 use crate::opt::edit::{new_inst, new_value};
 use crate::plan::ProgramKind;
+use crate::work;
 use crumbs_grammar::span::Span;
 use std::collections::BTreeSet;
 
@@ -69,15 +70,48 @@ fn ranges(func: &Function, cfg: &Cfg) -> Vec<Option<(u32, u32)>> {
             }
         }
     }
-    // What a loop finds it needs in each round.
+    let loops = Loops::new(loops);
     for range in ranges.iter_mut().flatten() {
-        for &(start, end) in &loops {
-            if range.0 < start && start <= range.1 {
-                range.1 = range.1.max(end);
-            }
-        }
+        range.1 = loops.end(*range);
     }
     ranges
+}
+
+/// The loops of a function, those that touch each other together: what ends in one concerns no other.
+struct Loops {
+    /// In order and apart, with their loops.
+    stretches: Vec<(u32, u32, Vec<(u32, u32)>)>,
+}
+
+impl Loops {
+    fn new(mut loops: Vec<(u32, u32)>) -> Self {
+        loops.sort_unstable();
+        let mut stretches: Vec<(u32, u32, Vec<(u32, u32)>)> = Vec::new();
+        for (start, end) in loops {
+            match stretches.last_mut() {
+                Some((_, last, loops)) if start <= *last => {
+                    *last = end.max(*last);
+                    loops.push((start, end));
+                }
+                _ => stretches.push((start, end, vec![(start, end)])),
+            }
+        }
+        Self { stretches }
+    }
+
+    /// Where a value is needed last: what a loop finds it needs in each round.
+    fn end(&self, (from, to): (u32, u32)) -> u32 {
+        // Loops that end before `to` are inside the range.
+        let at = self.stretches.partition_point(|&(_, end, _)| end < to);
+        let loops = self.stretches.get(at).map_or(&[][..], |(.., loops)| loops);
+        work::count(1 + loops.len());
+        loops
+            .iter()
+            .fold(to, |to, &(start, end)| match from < start && start <= to {
+                true => to.max(end),
+                false => to,
+            })
+    }
 }
 
 fn extend(ranges: &mut [Option<(u32, u32)>], value: Value, at: u32) {
@@ -235,7 +269,7 @@ fn rewrite_block(func: &mut Function, block: Block, slots: &[Option<Slot>]) {
         }
     }
     for inst in std::mem::take(&mut func.blocks[at].insts) {
-        let InstData { mut op, result, span } = func.insts[inst.0 as usize].clone();
+        let InstData { mut op, result, span } = func.insts[inst.0 as usize];
         op.map_operands(|value| match slot_of(value) {
             Some(slot) => load(func, &mut out, slot, span),
             None => value,
@@ -293,6 +327,6 @@ fn operands(terminator: &Terminator) -> impl Iterator<Item = Value> + '_ {
         Terminator::Return(value) => [Some(*value), None],
         Terminator::Jump(_) => [None, None],
     };
-    let handed_on = terminator.targets().into_iter().flat_map(|target| &target.args);
+    let handed_on = terminator.targets().flat_map(|target| &target.args);
     own.into_iter().flatten().chain(handed_on.copied())
 }

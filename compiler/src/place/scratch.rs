@@ -134,7 +134,7 @@ fn claim(func: &mut Function, options: &Options, body: Block) {
     for k in (0..options.scratch.slots.min(MAX_TRIES)).rev() {
         let mut code = Code::new(func);
         if k == 0 {
-            let call = Op::Call(Helper::GetSmpProcessorId, Vec::new());
+            let call = Op::Call(Helper::GetSmpProcessorId, [].into());
             let inst = new_inst(code.func, call, Some(cpu), Span::default());
             code.insts.push(inst);
         }
@@ -224,7 +224,7 @@ fn use_scratch(func: &mut Function, base: Value) {
         let insts = std::mem::take(&mut func.blocks[i].insts);
         let mut code = Code::new(func);
         for inst in insts {
-            let InstData { mut op, result, span } = code.func.insts[inst.0 as usize].clone();
+            let InstData { mut op, result, span } = code.func.insts[inst.0 as usize];
             if result.is_some_and(|r| offset_of(r).is_some()) {
                 continue;
             }

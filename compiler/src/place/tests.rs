@@ -209,7 +209,7 @@ fn relieved_programs_mean_the_same() {
 fn many_values_at_once_go_to_slots() {
     let mut ir = Builder::new("many".into(), ProgramKind::Kprobe);
     let values: Vec<Value> = (0..100)
-        .map(|_| ir.emit(Op::Call(Helper::KtimeGetNs, Vec::new())))
+        .map(|_| ir.emit(Op::Call(Helper::KtimeGetNs, [].into())))
         .collect();
     let sum = values
         .into_iter()

@@ -329,7 +329,7 @@ fn pseudo_instructions() {
             let (size, from) = (argument(b, 0), argument(b, 8));
             b.effect(Op::CallBounded {
                 helper: Helper::ProbeReadUser,
-                args: vec![to, size, from],
+                args: [to, size, from].into(),
                 bounded: 1,
                 max: 64,
             });

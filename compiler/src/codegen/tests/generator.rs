@@ -399,7 +399,7 @@ impl Generator {
                 };
                 let error = self.b.emit(Op::CallBounded {
                     helper: Helper::ProbeReadKernel,
-                    args: vec![to, size, from],
+                    args: [to, size, from].into(),
                     bounded: 1,
                     max: 8,
                 });

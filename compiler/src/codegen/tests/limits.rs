@@ -134,7 +134,7 @@ fn maps() {
         let key = b.slot_addr(slot, 0);
         for map in 0..count {
             let map = b.emit(Op::MapPtr(BpfMapId(map)));
-            b.emit(Op::Call(Helper::MapDeleteElem, vec![map, key]));
+            b.emit(Op::Call(Helper::MapDeleteElem, [map, key].into()));
         }
         let zero = b.iconst(0);
         b.ret(zero);

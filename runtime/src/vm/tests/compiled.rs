@@ -40,7 +40,7 @@ fn build() -> bpf::Program {
     let ring = ir.emit(Op::MapPtr(BpfMapId(RING)));
     ir.effect(Op::CallBounded {
         helper: Helper::RingbufOutput,
-        args: vec![ring, text, arg0, zero],
+        args: [ring, text, arg0, zero].into(),
         bounded: 2,
         max: 16,
     });
