@@ -69,9 +69,9 @@ impl BodyCx<'_> {
         let length = self.length_of(&prepared_a, &a.ty);
         let (from, from_offset, _) = self.placed(&prepared_b, &b.ty);
         let from = self.address_at(from, from_offset);
-        // Wherever the second may begin, there is room for all of it.
+        // Wherever the second may begin, there is room for all of it; and for what the whole is said to have.
         let begins = a.ty.size().next_power_of_two();
-        let size = begins + b.ty.size();
+        let size = ty.size().max(begins + b.ty.size());
         let slot = self.ir.slot(size);
         self.zero_slot(slot, size);
         let addr = self.ir.slot_addr(slot, 0);
