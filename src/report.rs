@@ -89,12 +89,10 @@ pub(crate) fn rejection(sources: &Sources, rejection: &Rejection, verbose: bool)
     if verbose {
         message(&rejection.log);
     }
-    let more = if verbose {
-        "with this output"
+    let output = if verbose {
+        "this output"
     } else {
-        "with the output of -v"
+        "the output of -v"
     };
-    message(&format!(
-        "  = help: this is a fault of crumbs: please report the script {more}"
-    ));
+    message(&format!("  = help: {}", rejection.help(output)));
 }

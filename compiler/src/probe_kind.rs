@@ -314,11 +314,12 @@ impl Failure {
 
     /// The attach point has not the form of its kind.
     pub fn malformed(kind: &dyn ProbeKind, point: &Point<'_>) -> Self {
+        let article = if kind.name().starts_with('i') { "an" } else { "a" };
         Self::wrong(
             Diagnostic::error(
                 &codes::MALFORMED_ATTACH_POINT,
                 point.span,
-                format!("this is not the form of a {} probe", kind.name()),
+                format!("this is not the form of {article} {} probe", kind.name()),
             )
             .help(format!("its form: {}", kind.syntax()))
             .help(format!("for example `{}`", first_point(kind.example()))),

@@ -42,7 +42,7 @@ fn likeness(wanted: &str, candidate: &str) -> Option<Likeness> {
     }
     let difference = wanted.len().abs_diff(candidate.len());
     // A third of the letters may be wrong: with more, names of another meaning are found.
-    let limit = wanted.chars().count().div_ceil(3).min(5);
+    let limit = (wanted.chars().count() / 3).clamp(1, 5);
     if difference <= limit * 4 {
         let edits = strsim::osa_distance(wanted, candidate);
         // One letter for another says nothing where there are only one or two.
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn swapped_letters_count_as_one_edit() {
         let names = ["read", "write", "writev", "wait"];
-        assert_eq!(similar("wirte", names.into_iter(), 5), ["write", "writev"]);
+        assert_eq!(similar("wirte", names.into_iter(), 5), ["write"]);
     }
 
     #[test]

@@ -77,7 +77,7 @@ codes! {
     MISSING_BRACES = "E0020", "a branch or loop has no braces",
         "What `if`, `else`, `for`, `while` and `unroll` govern stands in braces, also when it is one statement.",
         "begin { if (pid == 1) print(1); }";
-    C_FOR = "E0021", "a `for` loop as in C",
+    C_FOR = "E0021", "a `for` loop as in other languages",
         "A `for` loop goes over a range, `for $i : 0..10 { … }`, or over a map, `for ($kv : @map) { … }`.",
         "begin { for ($i = 0; $i < 10; $i++) { print($i); } }";
     STATEMENT_OUTSIDE = "E0022", "a statement outside of a probe",

@@ -32,7 +32,7 @@ pub(crate) fn of(tokens: &[(Token<'_>, Span)], at: usize) -> Place {
             if frame.start.is_none() && !closes(token) {
                 frame.start = Some(number);
             }
-            if *token == Token::Semi && frame.is_block {
+            if matches!(token, Token::Semi | Token::ErrorStmt) && frame.is_block {
                 frame.start = None;
             }
         }

@@ -58,6 +58,10 @@ pub(crate) fn item<'s>(
         );
         return None;
     }
+    if let [(Token::AttachPoint("config"), span), (Token::BodyOpen(_), _), ..] = cx.tokens[..] {
+        diagnostics.push(explain::config_without_assignment(span));
+        return None;
+    }
     conditions_that_assign(&mut cx.tokens, diagnostics);
     let mut first = true;
     for _ in 0..MAX_ATTEMPTS {

@@ -212,3 +212,11 @@ fn wall_clock_is_printed_by_format() {
     assert!((before..=after).contains(&at), "{outcome:?}");
     assert_eq!(lines.next(), Some("%-"));
 }
+
+#[test]
+fn comm_of_another_process() {
+    needs!(no_tracing());
+    let name = std::fs::read_to_string("/proc/1/comm").unwrap();
+    let outcome = Crumbs::script("begin { print(comm(1)); }").run();
+    outcome.prints_lines(&[name.trim_end(), "", ""]);
+}

@@ -1,6 +1,6 @@
 //! Every function.
 
-use crate::support::{Crumbs, directory, evaluate, needs, no_tracing, trace};
+use crate::support::{Crumbs, directory, evaluate, needs, no_tracing, program, trace};
 
 #[test]
 fn printf_formats_integers() {
@@ -311,4 +311,35 @@ fn numbers_with_a_fraction_are_computed_when_they_are_printed() {
         "value 1250",
     )
     .prints("1.250  2.5e+03 -312.5|1250.0\n\n\n");
+}
+
+#[test]
+fn the_trace_of_the_kernel_is_written_to() {
+    needs!(no_tracing());
+    let trace = "/sys/kernel/tracing/trace";
+    needs!((!std::path::Path::new(trace).exists()).then(|| "tracefs is not mounted"));
+    let mark = format!("crumbs {} of", std::process::id());
+    let outcome = Crumbs::script(&format!("begin {{ debugf(\"{mark} %d %s\\n\", 42, comm); }}")).run();
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    let text = std::fs::read_to_string(trace).unwrap();
+    assert!(text.contains(&format!("{mark} 42 crumbs")), "{outcome:?}");
+}
+
+/// Kernels are built without these helpers, or locked down.
+#[test]
+fn what_changes_the_traced_system_loads_or_says_what_the_kernel_lacks() {
+    needs!(no_tracing());
+    for script in [
+        "uprobe:PROGRAM:value { write_user(arg0, \"hi\", 2); }",
+        "kprobe:vfs_read /comm == \"nobody\"/ { override(-5); }",
+    ] {
+        let outcome = Crumbs::script(script)
+            .on(&program())
+            .args(&["--unsafe", "--dry-run"])
+            .run();
+        if outcome.status != 0 {
+            assert!(outcome.stderr.contains("without bpf_"), "{outcome:?}");
+            println!("not loaded: {script}");
+        }
+    }
 }

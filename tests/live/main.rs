@@ -12,6 +12,7 @@ mod described;
 mod environment;
 mod examples;
 mod functions;
+mod json;
 mod kernel_types;
 mod kinds;
 mod loops;

@@ -568,3 +568,19 @@ fn headers_that_nobody_has() {
         println!("skipped: this machine has no C headers");
     }
 }
+
+#[test]
+fn named_parameters_that_do_not_fit() {
+    needs!(no_tracing());
+    let script = "begin { print(getopt(\"n\", 1)); }";
+    let run = |parameter| Crumbs::script(script).args(&["--", parameter]).run();
+    run("--n=x").refuses(&["E0129", "a number"]);
+    run("--m=1").refuses(&["E0310", "--n"]);
+}
+
+#[test]
+fn what_is_no_binary_cannot_be_traced() {
+    needs!(no_tracing());
+    let outcome = Crumbs::script("uprobe:/etc/passwd:main { print(1); }").run();
+    outcome.refuses(&["E0108", "/etc/passwd", "no ELF file"]);
+}

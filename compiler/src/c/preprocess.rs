@@ -211,7 +211,7 @@ impl<'a> Preprocessor<'a> {
             _ => {
                 let message = format!("`#{word}` is no directive of C");
                 return Err(Mistake::new(place, message)
-                    .help("known are #include, #define, #undef, #if, #ifdef, #ifndef, #elif, #else, #endif, #pragma"));
+                    .help("a comment begins with `//`; known are #include, #define, #undef, #if, #ifdef, #ifndef, #elif, #else, #endif, #pragma"));
             }
         }
         Ok(())

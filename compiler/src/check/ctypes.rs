@@ -76,6 +76,14 @@ impl Cx<'_> {
         if self.is_silent() {
             return None;
         }
+        let is_broken = self
+            .diagnostics
+            .iter()
+            .any(|other| other.code.id == codes::BAD_C.id);
+        if of.size == 0 && fields.is_empty() && is_broken {
+            // Its definition was not understood, and that has been told.
+            return None;
+        }
         let message = if of.size == 0 && fields.is_empty() {
             format!("`{of}` is only declared: its fields are not known")
         } else {

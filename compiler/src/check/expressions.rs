@@ -176,7 +176,15 @@ impl Cx<'_> {
                 if self.facts.maps.iter().any(|map| map.name == name && map.assigned) {
                     names.insert(0, format!("@{name}"));
                 }
-                diagnostic = did_you_mean(diagnostic, &names);
+                if Self::is_named_value(name) {
+                    names.insert(0, name.to_owned());
+                }
+                diagnostic = match names.is_empty() {
+                    true => diagnostic.help(format!(
+                        "assign it first, `${name} = …;`; what one probe keeps for another is a map"
+                    )),
+                    false => did_you_mean(diagnostic, &names),
+                };
             }
         }
         self.report(diagnostic)

@@ -84,6 +84,11 @@ impl Cx<'_> {
             .filter(|map| map.assigned && !map.name.is_empty());
         let names = similar(&fact.name, assigned.map(|map| map.name.as_str()), 3);
         let names: Vec<_> = names.iter().map(|name| format!("@{name}")).collect();
+        if names.is_empty() {
+            let name = &self.facts.maps[id as usize].name;
+            return self
+                .report(diagnostic.help(format!("assign it where its value is known: `@{name} = …;`")));
+        }
         self.report(did_you_mean(diagnostic, &names))
     }
 

@@ -44,10 +44,10 @@ impl Cx<'_> {
         if let Some(row) = not_taken::by_name(not_taken::NAMES, name) {
             return self.left_out(row, span);
         }
-        if self.is_silent() {
+        if self.is_silent() || !self.told.insert((codes::UNKNOWN_NAME.id, name.to_owned())) {
             return None;
         }
-        let mut meant = Vec::new();
+        let mut meant: Vec<String> = foreign_word(name).map(str::to_owned).into_iter().collect();
         if self.facts.maps.iter().any(|map| map.name == name && map.assigned) {
             meant.push(format!("@{name}"));
         }
@@ -68,6 +68,13 @@ impl Cx<'_> {
         } else {
             did_you_mean(diagnostic, &meant)
         })
+    }
+
+    /// Whether a word is a name of the language that has a value.
+    pub(super) fn is_named_value(name: &str) -> bool {
+        builtin::by_name(name).is_some()
+            || probe_value::by_name(name).is_some()
+            || function::by_name(name).is_some()
     }
 
     /// A builtin value or one that depends on the probe; the outer `None` where `name` is neither.
@@ -335,4 +342,14 @@ impl Cx<'_> {
             _ => None,
         }
     }
+}
+
+/// What a word of other languages is here.
+fn foreign_word(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "True" | "TRUE" => "true",
+        "False" | "FALSE" => "false",
+        "NULL" | "null" | "None" | "nil" | "nullptr" => "0",
+        _ => return None,
+    })
 }

@@ -191,6 +191,10 @@ impl Cx<'_> {
             (Some(_), _) if a.ty.is_scalar() != b.ty.is_scalar() => {
                 diagnostic.help("compare values of one type; text at an address is read with `str(address)`")
             }
+            (None, true) if op == BinaryOp::Add && matches!((&a.ty, &b.ty), (Type::Str(_), Type::Str(_))) => {
+                diagnostic
+                    .help("strings are put together by `str_concat(a, b)`, or by the format that prints them")
+            }
             (Some(_), true) => diagnostic.help("strings can be compared with `==` and `!=`"),
             (None, _) if matches!(a.ty, Type::Ptr(..)) || matches!(b.ty, Type::Ptr(..)) => {
                 let address = if matches!(a.ty, Type::Ptr(..)) { a } else { b };
@@ -503,7 +507,7 @@ impl Cx<'_> {
                 )
             }
             ast::ExprKind::Error => return None,
-            _ => return self.not_assignable(target.span),
+            _ => return self.not_assignable(target),
         };
         match ty {
             Type::Int(_) | Type::Ptr(..) => {

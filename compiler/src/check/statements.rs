@@ -112,6 +112,15 @@ impl Cx<'_> {
     }
 
     fn expression_statement(&mut self, expr: &ast::Expr, span: Span, out: &mut Statements) {
+        if let ast::ExprKind::Binary(BinaryOp::Eq, map, value) = &expr.kind
+            && matches!(map.kind, ast::ExprKind::Map { .. })
+            && self.as_aggregation(value).is_some()
+        {
+            let message = "an aggregation is assigned, not compared";
+            let diagnostic = Diagnostic::error(&codes::MISPLACED_AGGREGATION, expr.span, message);
+            self.report::<()>(diagnostic.help("write `=`"));
+            return;
+        }
         let Some(value) = self.expr(expr) else {
             return;
         };
@@ -266,12 +275,39 @@ impl Cx<'_> {
                 self.set_map(name, target.span, key, value)
             }
             ast::ExprKind::Error => None,
-            _ => self.not_assignable(target.span),
+            _ => self.not_assignable(target),
         }
     }
 
     /// Reports that something cannot be changed.
-    pub(super) fn not_assignable<T>(&mut self, span: Span) -> Option<T> {
+    pub(super) fn not_assignable<T>(&mut self, target: &ast::Expr) -> Option<T> {
+        let span = target.span;
+        if let ast::ExprKind::Ident(name) = &target.kind
+            && !Self::is_named_value(name)
+        {
+            if self.is_silent() || !self.told.insert((codes::UNKNOWN_NAME.id, name.clone())) {
+                return None;
+            }
+            let diagnostic = Diagnostic::error(
+                &crumbs_grammar::codes::MISSING_SIGIL,
+                span,
+                "variables begin with `$`",
+            );
+            return self.report(diagnostic.help(format!(
+                "write `${name}`, or `@{name}` to keep it for other probes"
+            )));
+        }
+        if let ast::ExprKind::Binary(_, left, right) = &target.kind
+            && let (ast::ExprKind::Ident(ty), ast::ExprKind::Ident(name)) = (&left.kind, &right.kind)
+        {
+            // Its other uses are part of the same mistake.
+            self.told.insert((codes::UNKNOWN_NAME.id, name.clone()));
+            let message = "variables are not declared as in C";
+            let diagnostic = Diagnostic::error(&crumbs_grammar::codes::C_DECLARATION, span, message);
+            return self.report(diagnostic.help(format!(
+                "write `${name} = …;`, or with its type `let ${name}: {ty}* = …;`"
+            )));
+        }
         self.report(
             Diagnostic::error(&codes::NOT_ASSIGNABLE, span, "this cannot be assigned to")
                 .help("assign to a variable (`$x`) or a map (`@x`, `@x[key]`)"),

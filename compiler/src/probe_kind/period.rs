@@ -32,7 +32,9 @@ pub(super) fn parse(kind: &dyn ProbeKind, point: &Point<'_>) -> Result<Period, F
             }
             let digits = duration.text.len() - duration.text.trim_start_matches(is_digit).len();
             let (number, suffix) = duration.text.split_at(digits);
-            let unit = nanos(suffix).ok_or_else(|| Failure::malformed(kind, point))?;
+            let unit = nanos(suffix)
+                .filter(|_| digits > 0)
+                .ok_or_else(|| Failure::malformed(kind, point))?;
             Ok(Period::Nanos(scaled(number, unit, duration.span)?))
         }
         [unit, number] if unit.text == HERTZ => Ok(Period::Hertz(scaled(&number.text, 1, number.span)?)),

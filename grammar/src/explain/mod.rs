@@ -3,9 +3,12 @@
 //! In: a [`Failure`]. Out: one diagnostic, and the [`Repair`] that the reading of it suggests. The common mistakes are
 //! recognised first, each by a function of its own in [`rules`]; what remains is told as "expected …, found …".
 
+mod habits;
 mod rules;
 
 pub(crate) use rules::assignment_in_condition;
+
+pub(crate) use habits::config_without_assignment;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;

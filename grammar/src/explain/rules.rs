@@ -2,7 +2,7 @@
 //!
 //! In: a [`Failure`]. Out: what a user is told about it and how to go on, or nothing where it is another mistake.
 
-use super::Failure;
+use super::{Failure, habits};
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::place;
@@ -11,12 +11,13 @@ use crate::span::Span;
 use crate::token::Token;
 
 /// What a rule makes of a failure that it recognises.
-type Explained = (Diagnostic, Repair);
+pub(super) type Explained = (Diagnostic, Repair);
 
 /// The recognisers of common mistakes, tried in order.
 pub(super) const RULES: &[fn(&Failure<'_, '_>) -> Option<Explained>] = &[
     outside_of_probes,
     missing_body,
+    habits::no_attach_point,
     missing_comma_between_probes,
     hidden_by_comment,
     open_predicate,
@@ -24,17 +25,25 @@ pub(super) const RULES: &[fn(&Failure<'_, '_>) -> Option<Explained>] = &[
     else_if,
     stray_else,
     c_for,
+    habits::for_each,
     for_in,
     missing_condition,
     missing_attach_point,
     let_without_sigil,
+    habits::assignment_in_open_key,
     assignment_as_value,
     result_arrow,
     missing_braces,
+    habits::colon_for_braces,
+    habits::foreign_statement,
+    habits::method,
     c_declaration,
     missing_semicolon,
+    habits::semicolon_between_arguments,
     missing_bracket,
     call_without_parentheses,
+    habits::missing_comma_between_arguments,
+    habits::stray_bracket,
 ];
 
 /// `printf("x")` without a probe around it.
@@ -365,7 +374,10 @@ fn c_declaration(failure: &Failure<'_, '_>) -> Option<Explained> {
 fn missing_semicolon(failure: &Failure<'_, '_>) -> Option<Explained> {
     let found = failure.found()?;
     let begins = found.starts_statement() || found == Token::ErrorStmt;
-    let separate = failure.on_new_line() || !matches!(found, Token::Ident(_) | Token::Var(_) | Token::Map(_));
+    // Behind a word on the same line, a word or variable may be its argument, or declared by it.
+    let separate = failure.on_new_line()
+        || !matches!(found, Token::Ident(_) | Token::Var(_) | Token::Map(_))
+        || !matches!(failure.previous(), Some(Token::Ident(_)));
     if !failure.expects(";") || !begins || !separate || failure.place.bracket.is_some() {
         return None;
     }

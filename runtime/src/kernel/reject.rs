@@ -34,11 +34,30 @@ impl Rejection {
             .unwrap_or_default();
         Error {
             what: format!("load {}{place}", self.probe),
+            help: Some(self.help("the output of -v")),
             reason: format!("the kernel's verifier refused it: {}", self.reason),
-            help: Some(
-                "this is a fault of crumbs: please report it with the script and the output of -v".into(),
-            ),
         }
+    }
+
+    /// What to do about it; `output` is what a report should come with.
+    pub fn help(&self, output: &str) -> String {
+        match self.missing_helper() {
+            Some(helper) => format!(
+                "this kernel was built or locked down without {helper} for such programs, so the script cannot run here"
+            ),
+            None => format!("this is a fault of crumbs: please report it with the script and {output}"),
+        }
+    }
+
+    /// The helper that the kernel does not have for programs of this type, which its release does not tell:
+    /// `program of this type cannot use helper bpf_override_return#58`, before 6.9 `unknown func bpf_override_return#58`.
+    fn missing_helper(&self) -> Option<&str> {
+        let phrases = ["cannot use helper ", "unknown func "];
+        let name = phrases
+            .iter()
+            .find_map(|phrase| Some(self.reason.split_once(phrase)?.1))?;
+        name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .next()
     }
 }
 
@@ -120,5 +139,26 @@ mod tests {
             Some("unreachable insn 3")
         );
         assert_eq!(complaint(""), None);
+    }
+
+    #[test]
+    fn a_helper_that_the_kernel_lacks_is_no_fault_of_crumbs() {
+        let rejection = |reason: &str| Rejection {
+            probe: "kprobe:vfs_read".into(),
+            program: 0,
+            position: None,
+            instruction: None,
+            reason: reason.into(),
+            log: String::new(),
+        };
+        for reason in [
+            "program of this type cannot use helper bpf_override_return#58",
+            "unknown func bpf_override_return#58",
+        ] {
+            let help = rejection(reason).help("-v");
+            assert!(help.contains("without bpf_override_return "), "{help}");
+        }
+        let help = rejection("R1 invalid mem access 'scalar'").help("-v");
+        assert!(help.contains("fault of crumbs"), "{help}");
     }
 }

@@ -77,7 +77,7 @@ fn messages() {
         (
             "begin { @a = 1; print(@b); }",
             "`@b` is never assigned".into(),
-            "",
+            "assign it where its value is known",
         ),
         (
             "begin { $abc = 1; print($abd); print($abc); }",
@@ -198,6 +198,41 @@ fn messages() {
             "begin { if (comm) { } }",
             "a condition is a number or boolean, and this is string".into(),
             "compare it",
+        ),
+        (
+            "begin { print($t); }",
+            "`$t` is not defined here".into(),
+            "what one probe keeps for another is a map",
+        ),
+        (
+            "tracepoint:sched:sched_switch { print($args.prev_pid); }",
+            "`$args` is not defined here".into(),
+            "did you mean `args`?",
+        ),
+        (
+            "begin { x = 1; x = 2; print(x); }",
+            "variables begin with `$`".into(),
+            "`$x`",
+        ),
+        (
+            "begin { print(True); print(True); }",
+            "`True` is not known".into(),
+            "did you mean `true`?",
+        ),
+        (
+            "begin { char *s = \"x\"; print(s); }",
+            "variables are not declared as in C".into(),
+            "write `$s = …;`",
+        ),
+        (
+            "begin { print(comm + \"x\"); }",
+            "`+` cannot take string and string".into(),
+            "str_concat",
+        ),
+        (
+            "begin { @ = count(); @ == count(); }",
+            "an aggregation is assigned, not compared".into(),
+            "write `=`",
         ),
     ] {
         let (said, helps) = told(source);
