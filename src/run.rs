@@ -9,6 +9,7 @@ use crumbs_compiler::probe_kind;
 use crumbs_grammar::source::Sources;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::child::{self, Child, Watch};
+use crumbs_runtime::host::origins::Origin;
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::attach;
 use crumbs_runtime::kernel::load::LoadError;
@@ -137,7 +138,7 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
         child: None,
         watch: None,
         ready_fd: None,
-        symbols: Symbols::of_run(plan),
+        symbols: Symbols::of_run(plan, args.bpftrace.debug_directories()),
     };
     let start = sys_time::boot_clock_ns();
     if args.bench {
@@ -181,7 +182,7 @@ fn trace(
         child,
         watch,
         ready_fd: args.ready_fd,
-        symbols: Symbols::of_run(plan),
+        symbols: Symbols::of_run(plan, args.bpftrace.debug_directories()),
     };
     let outcome = session::run(plan, backend, &mut host, &mut *output, sys_time::boot_clock_ns());
     if reader_is_gone.get() { Ok(0) } else { outcome }
@@ -236,6 +237,10 @@ impl Host<KernelBackend> for Surroundings<'_> {
 
     fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
         self.symbols.build_id(pid, address)
+    }
+
+    fn origin(&mut self, pid: u32, address: u64) -> Origin {
+        self.symbols.origin(pid, address)
     }
 
     fn attach(&mut self, backend: &mut KernelBackend) -> Result<(), Error> {

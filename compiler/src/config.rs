@@ -240,12 +240,15 @@ pub static ALL: &[Variable] = &[
         natural,
         "accepted for bpftrace scripts; crumbs decides what is on the stack"
     ),
-    no_effect!(
-        "show_debug_info",
-        "true",
-        boolean,
-        "accepted for bpftrace scripts; decides nothing yet"
-    ),
+    Variable {
+        name: "show_debug_info",
+        doc: "whether user stacks show lines of source and inlined functions, where debug information tells",
+        default: "true",
+        set: |to, value| {
+            to.settings.show_debug_info = boolean(value)?;
+            Ok(())
+        },
+    },
     no_effect!(
         "use_blazesym",
         "true",

@@ -88,6 +88,8 @@ pub struct Settings {
     pub max_cat_bytes: u32,
     /// What becomes of attach points that are not there.
     pub missing_probes: MissingProbes,
+    /// User stacks show lines of source and inlined functions.
+    pub show_debug_info: bool,
 }
 
 /// What becomes of attach points that are not there, or that the kernel refuses.
@@ -110,6 +112,7 @@ impl Default for Settings {
             max_cat_bytes: 10240,
             max_strlen: 1024,
             missing_probes: MissingProbes::Error,
+            show_debug_info: true,
             str_trunc_trailer: "..".into(),
         }
     }

@@ -18,6 +18,7 @@ mod libraries;
 mod library_name;
 mod list;
 mod list_user;
+pub mod origins;
 mod paths;
 mod refusal;
 #[cfg(test)]

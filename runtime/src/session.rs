@@ -12,6 +12,7 @@ mod requests;
 mod tests;
 
 use crate::backend::{Backend, Error, Wake};
+use crate::host::origins::Origin;
 use crate::show::{self, Content, Entry, Output, printf};
 use crate::snapshot::{Leave, Maps};
 use crate::symbols::Place;
@@ -65,6 +66,10 @@ pub trait Host<B> {
     fn build_id(&mut self, _pid: u32, _address: u64) -> Option<(String, u64)> {
         None
     }
+    /// Where the instruction at an address of a process comes from.
+    fn origin(&mut self, _pid: u32, _address: u64) -> Origin {
+        Origin::default()
+    }
     /// The boot clock now, nanoseconds.
     fn now(&mut self) -> u64 {
         crate::sys_time::boot_clock_ns()
@@ -92,6 +97,10 @@ impl<B> Names for HostNames<'_, B> {
 
     fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
         self.0.build_id(pid, address)
+    }
+
+    fn origin(&mut self, pid: u32, address: u64) -> Origin {
+        self.0.origin(pid, address)
     }
 }
 

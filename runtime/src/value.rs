@@ -4,6 +4,7 @@
 //! only NULs would follow), bytes too many are ignored, so nothing here can fail or panic. Text is bytes, not
 //! `String`: file names need not be UTF-8, and what is printed must be what was read.
 
+use crate::host::origins::{Origin, SourceLine};
 use crate::symbols::Place;
 use crate::words::words;
 use crumbs_compiler::ctype::{Bits, StructId};
@@ -62,6 +63,8 @@ pub struct Stack {
     pub pid: Option<u32>,
     /// How it is shown.
     pub mode: StackMode,
+    /// The most frames it may have, and so the most lines that show it.
+    pub depth: u32,
     /// The addresses, the innermost first.
     pub frames: Vec<u64>,
 }
@@ -114,6 +117,11 @@ pub trait Names {
     fn build_id(&mut self, _pid: u32, _address: u64) -> Option<(String, u64)> {
         None
     }
+
+    /// Where the instruction at an address of a process comes from, as far as debug information tells.
+    fn origin(&mut self, _pid: u32, _address: u64) -> Origin {
+        Origin::default()
+    }
 }
 
 /// Names every address within a value.
@@ -142,34 +150,55 @@ pub fn name_addresses(value: &mut Value, names: &mut dyn Names) {
 
 impl Stack {
     fn lines(&self, names: &mut dyn Names) -> Lines {
-        let line = |(depth, &address): (usize, &u64)| {
-            if self.mode == StackMode::BuildId {
-                let known = self.pid.and_then(|pid| names.build_id(pid, address));
-                let shown = match known {
-                    Some((id, offset)) => format!("{id} {offset:#x}"),
-                    None => format!("{address:x}"),
-                };
-                return (address, shown);
-            }
-            // Above the innermost frame an address is where its function goes on: the call is before it. A call that
-            // never returns may be the last of its function.
-            let place = match depth {
-                0 => names.place(self.pid, address),
-                _ => names.place(self.pid, address.wrapping_sub(1)).after(1),
-            };
-            let name = place.name_and_offset(address);
-            let shown = match (self.mode, self.pid) {
-                (StackMode::Perf, Some(_)) => {
-                    format!("{name} ({})", place.module.as_deref().unwrap_or("[unknown]"))
-                }
-                _ => name,
-            };
-            (address, shown)
-        };
+        let mut lines = Vec::new();
+        for (depth, &address) in self.frames.iter().enumerate() {
+            self.frame(depth, address, names, &mut lines);
+        }
+        lines.truncate(self.depth as usize);
         Lines {
             mode: self.mode,
-            lines: self.frames.iter().enumerate().map(line).collect(),
+            lines,
         }
+    }
+
+    /// Adds the lines of a frame: functions that were put into others have one of their own each.
+    fn frame(&self, depth: usize, address: u64, names: &mut dyn Names, lines: &mut Vec<(u64, String)>) {
+        if self.mode == StackMode::BuildId {
+            let known = self.pid.and_then(|pid| names.build_id(pid, address));
+            let shown = match known {
+                Some((id, offset)) => format!("{id} {offset:#x}"),
+                None => format!("{address:x}"),
+            };
+            return lines.push((address, shown));
+        }
+        // Above the innermost frame an address is where its function goes on: the call is before it. A call that
+        // never returns may be the last of its function.
+        let behind = u64::from(depth > 0);
+        let place = names.place(self.pid, address.wrapping_sub(behind)).after(behind);
+        let origin = match (self.mode, self.pid) {
+            (StackMode::Bpftrace | StackMode::Perf, Some(pid)) if place.symbol.is_some() => {
+                names.origin(pid, address.wrapping_sub(behind))
+            }
+            _ => Origin::default(),
+        };
+        let at = |line: &Option<SourceLine>| match line {
+            Some(SourceLine { path, line }) => format!("@{path}:{line}"),
+            None => String::new(),
+        };
+        let is_perf = self.mode == StackMode::Perf;
+        for (name, line) in &origin.inlined {
+            let shown = match is_perf {
+                true => format!("{name} (inlined)"),
+                false => format!("[inlined] {name}{}", at(line)),
+            };
+            lines.push((address, shown));
+        }
+        let name = place.name_and_offset(address);
+        let shown = match self.pid {
+            Some(_) if is_perf => format!("{name} ({})", place.module.as_deref().unwrap_or("[unknown]")),
+            _ => format!("{name}{}", at(&origin.line)),
+        };
+        lines.push((address, shown));
     }
 }
 
@@ -213,6 +242,7 @@ pub fn decode(bytes: &[u8], ty: &Type, plan: &Plan, slot: bool) -> Value {
             Value::Stack(Stack {
                 pid: stack.user.then_some(pid as u32),
                 mode: stack.mode,
+                depth: stack.depth,
                 // The kernel follows frame pointers until one is 0, and gives that too.
                 frames: (0..frames).map(at).take_while(|&frame| frame != 0).collect(),
             })

@@ -224,3 +224,41 @@ fn listings_have_parameters_and_types() {
     assert_eq!(list("struct task_struct").stdout, "struct task_struct\n");
     list("struct task_strut").refuses(&["struct task_strut", "task_struct"]);
 }
+
+#[test]
+fn stacks_tell_lines_and_inlined_functions() {
+    needs!(no_tracing());
+    let source = include_str!("programs/nested.c");
+    let line = |text: &str| source.lines().position(|line| line.contains(text)).unwrap() + 1;
+    let (inner, middle, outer) = (line("// in inner"), line("// in middle"), line("// in outer"));
+    let program = compiled("nested.c", &["-g", "-O1"]);
+    let stacks = |config: &str| {
+        let script = format!(
+            "{config} uprobe:PROGRAM@nested.c:{inner} {{ print(ustack(3)); print(ustack(2)); print(ustack(perf, 2)); }}"
+        );
+        let outcome = run(&script, &program);
+        let lines: Vec<String> = outcome
+            .stdout
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .collect();
+        lines
+            .into_iter()
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+    };
+    let shown = stacks("");
+    let is = |line: &str, begin: &str, number: usize| {
+        line.starts_with(begin) && line.ends_with(&format!("nested.c:{number}"))
+    };
+    assert!(is(&shown[0], "[inlined] inner@/", inner), "{shown:?}");
+    assert!(is(&shown[1], "[inlined] middle@/", middle), "{shown:?}");
+    assert!(is(&shown[2], "outer+", outer), "{shown:?}");
+    // So many lines as frames were asked for.
+    assert_eq!(shown[3..5], shown[..2], "{shown:?}");
+    assert!(shown[5].ends_with(" inner (inlined)") && shown[6].ends_with(" middle (inlined)"));
+    assert_eq!(shown.len(), 7, "{shown:?}");
+    let shown = stacks("config = { show_debug_info = false }");
+    let (name, offset) = shown[0].split_once('+').unwrap();
+    assert!(name == "outer" && offset.parse::<u64>().is_ok(), "{shown:?}");
+}

@@ -11,6 +11,7 @@ mod functions;
 mod info;
 mod lines;
 mod object;
+mod origin;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use files::DebugFile;
 use gimli::{DwTag, DwarfPackageSections, constants};
 use info::{Die, Info};
 use lines::Wanted;
+pub use origin::{Origin, SourceLine};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -211,6 +213,13 @@ impl DebugFiles {
             found if found.has_file => Lines::NoCode(found.next),
             _ => Lines::NoFile,
         })
+    }
+
+    /// Where the instruction at `address` of a binary comes from. What was put into functions is not told of units that were
+    /// split.
+    pub(super) fn origin(&self, image: &Image, address: u64) -> Option<Origin> {
+        let file = self.of_binary(image).ok()?;
+        self.with(file, |info| info.origin(info.unit_with(address)?, address))?
     }
 
     /// A file, and all that were split off it.

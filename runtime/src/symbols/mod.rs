@@ -6,6 +6,7 @@
 
 pub mod spaces;
 
+use crate::host::origins::{Origin, Origins};
 use crate::sys::mmap_events::{MmapEvents, ProcessEvent};
 use crate::value::Names;
 use blazesym::symbolize::source::{Elf, Kernel, Source};
@@ -60,6 +61,8 @@ pub struct Symbols {
     spaces: Spaces,
     /// Of the files that were asked for.
     build_ids: HashMap<PathBuf, Option<String>>,
+    /// Where code comes from, if that is shown.
+    origins: Option<Origins>,
     others: OtherRoots,
     events: Option<MmapEvents>,
     /// Events of processes that were lost: names may be missing.
@@ -83,6 +86,7 @@ impl Default for Symbols {
                 .build(),
             spaces: Spaces::default(),
             build_ids: HashMap::new(),
+            origins: None,
             others: OtherRoots::default(),
             events: None,
             lost: 0,
@@ -91,9 +95,13 @@ impl Default for Symbols {
 }
 
 impl Symbols {
-    /// The names for a run of a plan: where it shows addresses of processes, what they map is noted from now on.
-    pub fn of_run(plan: &Plan) -> Self {
+    /// The names for a run of a plan: where it shows addresses of processes, what they map is noted from now on. Separate
+    /// debug files are looked for in `directories`, too.
+    pub fn of_run(plan: &Plan, directories: Vec<PathBuf>) -> Self {
         let mut symbols = Self::default();
+        if plan.settings.show_debug_info {
+            symbols.origins = Some(Origins::new(plan.arch, directories));
+        }
         if plan.shows_user_addresses() {
             symbols.listen(crate::kernel::probe::possible_cpus());
         }
@@ -198,6 +206,17 @@ impl Symbols {
         }
     }
 
+    /// Where the instruction at an address of a process comes from, if that is to be shown.
+    pub fn origin(&mut self, pid: u32, address: u64) -> Origin {
+        if self.origins.is_none() {
+            return Origin::default();
+        }
+        match (self.file(pid, address), &mut self.origins) {
+            (Some((path, _, offset)), Some(origins)) => origins.of(&path, offset),
+            _ => Origin::default(),
+        }
+    }
+
     fn read_maps(&mut self, pid: u32) {
         if let Ok(maps) = std::fs::read(format!("/proc/{pid}/maps")) {
             self.spaces.read(pid, &String::from_utf8_lossy(&maps));
@@ -258,6 +277,10 @@ impl Names for Symbols {
 
     fn build_id(&mut self, pid: u32, address: u64) -> Option<(String, u64)> {
         Self::build_id(self, pid, address)
+    }
+
+    fn origin(&mut self, pid: u32, address: u64) -> Origin {
+        Self::origin(self, pid, address)
     }
 }
 

@@ -7,7 +7,7 @@ use gimli::{ColumnType, IncompleteLineProgram, Unit};
 
 /// The most rows of line programs that are looked at: those of the largest programs have some ten million. (A hostile
 /// program's rows are many, because one byte makes one.)
-const MAX_ROWS: u64 = 1 << 28;
+pub(super) const MAX_ROWS: u64 = 1 << 28;
 
 /// What is looked for.
 pub(super) struct Wanted<'w> {
@@ -114,7 +114,7 @@ impl<'a> Info<'a> {
 }
 
 /// Paths longer than the kernel's are not looked at.
-const MAX_PATH: usize = 4096;
+pub(super) const MAX_PATH: usize = 4096;
 
 /// Whether the last components of a path are those of `wanted`.
 fn ends_with(path: &str, wanted: &str) -> bool {
