@@ -2,7 +2,7 @@
 //!
 //! In: an [`ast::Script`], its text, a [`Target`] that reads further files, and [`Options`]. Out: [`Expanded`]: a tree whose
 //! only items are probes, functions, map declarations, `config` and C text, the text of all that went into it, and what there is to
-//! tell. Probes of completed calls are pairs of probes ([`calls`]). Where a process is followed with all that it starts, its probes say so ([`follow`]). No type is known here.
+//! tell. Probes of completed calls are pairs of probes ([`calls`]), and what asks for calls under way has a pair to answer it ([`entered`]). Where a process is followed with all that it starts, its probes say so ([`follow`]). No type is known here.
 //!
 //! **Imports** are replaced by the items of the files that they name, in their order. A file is read once, however often it
 //! is imported. **Macros** ([`macros`]) are replaced by their bodies, which keep a place of their own in
@@ -16,6 +16,7 @@ use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::Sources;
 
 mod calls;
+mod entered;
 mod follow;
 mod generated;
 mod imports;
@@ -65,6 +66,7 @@ pub fn expand(
     script
         .items
         .retain(|item| !matches!(item, Item::Import(_) | Item::Macro(_)));
+    entered::expand(&mut script, target, &mut sources);
     calls::expand(&mut script, target, &mut sources);
     if options.follow_tree {
         // Without one, as where only a stage is shown, the condition is the same but never holds.

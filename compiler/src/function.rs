@@ -52,6 +52,7 @@ pub static ALL: &[Function] = &[
     delete::FUNCTION,
     has_key::FUNCTION,
     len::FUNCTION,
+    internal::ENTERED,
     str::FUNCTION,
     getopt::FUNCTION,
     compile_time::STATIC_ASSERT,

@@ -148,3 +148,38 @@ fn predicates_see_what_the_body_sees() {
     )
     .prints("4\n\n\n");
 }
+
+#[test]
+fn events_know_which_calls_they_are_within() {
+    needs!(no_tracing());
+    let script =
+        "uprobe:PROGRAM:inner { @[entered(\"PROGRAM:outer\"), entered(\"PROGRAM:forks\")] = count(); }";
+    completed(script, "inner 2 outer 0 outer 5 inner 1 outer 99 inner 4")
+        .maps("@[true, false]: 3\n@[false, false]: 7\n");
+    // In each thread for itself, in the kernel too, and in what ends within a call.
+    completed(
+        "tracepoint:syscalls:sys_enter_exit { @[entered(\"PROGRAM:ends\")] = count(); }
+         uprobe:PROGRAM:inner { @inner[entered(\"PROGRAM:ends\")] = count(); }",
+        "leave 5 inner 1 ends 2",
+    )
+    .maps("@[true]: 5\n@inner[false]: 2\n");
+    completed(
+        "tracepoint:syscalls:sys_enter_wait4 /comm == \"completed\"/ { @[entered(\"PROGRAM:forks\"), entered(\"PROGRAM:*er\")] = count(); }",
+        "forks 3 outer 2",
+    )
+    .maps("@[true, false]: 3\n");
+}
+
+#[test]
+fn functions_to_be_within_are_found_when_the_script_is_read() {
+    for (script, parts) in [
+        (
+            "begin { print(entered(\"/bin/sh:no_such_function\")); }",
+            "begin { print(entered(\"/bin/sh:no_such_function\"))",
+        ),
+        ("begin { print(entered(comm)); }", "must be a literal string"),
+        ("begin { print(entered(\"\")); }", "this is not the form"),
+    ] {
+        Crumbs::script(script).run().refuses(&[parts]);
+    }
+}

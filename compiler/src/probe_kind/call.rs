@@ -62,6 +62,11 @@ pub(super) fn part_by_name(name: &str) -> Option<&'static dyn ProbeKind> {
     found.map(|(_, kind)| kind as &dyn ProbeKind)
 }
 
+/// What scripts call the kind that sees user code.
+pub(crate) fn user_name() -> &'static str {
+    UCALL.name()
+}
+
 /// What a probe of calls sees, by the name of its kind: functions of the kernel or of user code.
 pub(crate) fn memory_of(kind: &str) -> Option<Space> {
     [&UCALL, &KCALL]
