@@ -63,6 +63,7 @@ mod places;
 mod queries;
 mod record;
 mod shown;
+mod spelled;
 mod statements;
 mod static_arguments;
 mod types;

@@ -51,6 +51,7 @@ pub static ALL: &[Function] = &[
     zero::FUNCTION,
     delete::FUNCTION,
     has_key::FUNCTION,
+    has_key::BY_ADDRESS,
     len::FUNCTION,
     internal::ENTERED,
     str::FUNCTION,

@@ -34,10 +34,6 @@ pub static NAMES: &[NotTaken] = &[
         name: "skboutput",
         instead: "print what matters of the packet: `buf(pointer, length)` shows bytes of memory",
     },
-    NotTaken {
-        name: "__has_key",
-        instead: "`has_key(@map, key)` takes the map by its name",
-    },
 ];
 
 /// Finds a row by name.

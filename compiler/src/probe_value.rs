@@ -83,8 +83,8 @@ pub static ALL: &[ProbeValue] = &[
     ProbeValue {
         name: "ctx",
         doc: "the program's context: a pointer to registers (`struct pt_regs`), to a counter's event (`struct \
-              bpf_perf_event_data`), to the words that a raw tracepoint is given (none at timers, `begin` and `end`) or to \
-              the element of an iterator (`ctx.task` of `iter:task`)",
+              bpf_perf_event_data`), to the words that a raw tracepoint is given (none at timers, `begin` and `end`), to a \
+              tracepoint's record or to the element of an iterator (`ctx.task` of `iter:task`)",
         example: "iter:task { @[ctx.task.comm] = count(); }",
         role: Role::Context,
     },

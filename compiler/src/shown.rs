@@ -63,24 +63,29 @@ impl Shown {
 
     /// The numbers that `text` stands for, where there are few enough to compare with each.
     pub fn numbers(&self, text: &[u8], arch: Arch) -> Option<Vec<i64>> {
-        let range = match self {
-            Self::Error => 0..errors::ERRORS.len() as i64,
+        let means = |number: &u64| {
+            self.words(*number, arch)
+                .is_some_and(|words| words.as_bytes() == text)
+        };
+        let numbers = self.numbers_with_words()?.filter(means);
+        Some(numbers.map(|number| number as i64).collect())
+    }
+
+    /// The numbers that have words of their own, where these are the same on every machine and few enough to go through.
+    pub fn numbers_with_words(&self) -> Option<std::ops::Range<u64>> {
+        Some(match self {
+            Self::Error => 0..errors::ERRORS.len() as u64,
             Self::Signal => 0..SIGNALS,
             Self::Syscall => 0..SYSCALLS,
             _ => return None,
-        };
-        let means = |number: &i64| {
-            self.words(*number as u64, arch)
-                .is_some_and(|words| words.as_bytes() == text)
-        };
-        Some(range.filter(means).collect())
+        })
     }
 }
 
 /// All signals are below it (`_NSIG`, include/uapi/asm-generic/signal.h, and 1).
-const SIGNALS: i64 = 65;
+const SIGNALS: u64 = 65;
 /// All system calls are below it, with room for those to come.
-const SYSCALLS: i64 = 1024;
+const SYSCALLS: u64 = 1024;
 /// The first real-time signal that the C library leaves to programs.
 const REAL_TIME: u64 = 34;
 
@@ -124,7 +129,8 @@ pub fn syscall_number(macro_name: &str, arch: Arch) -> Option<i64> {
     let name = macro_name
         .strip_prefix("__NR_")
         .or_else(|| macro_name.strip_prefix("SYS_"))?;
-    (0..SYSCALLS).find(|number| syscall(*number as u64, arch) == Some(name))
+    let found = (0..SYSCALLS).find(|number| syscall(*number, arch) == Some(name));
+    found.map(|number| number as i64)
 }
 
 impl std::fmt::Display for Shown {

@@ -343,3 +343,24 @@ fn what_changes_the_traced_system_loads_or_says_what_the_kernel_lacks() {
         }
     }
 }
+
+#[test]
+fn text_is_found_for_numbers_in_words() {
+    needs!(no_tracing());
+    trace(
+        r#"uprobe:PROGRAM:value { $e = strerror(arg0); print((strlen($e), strcontains($e, "file"), strcontains(syscall_name(arg0), "en"))); }"#,
+        "value 2",
+    )
+    .prints("(25, true, true)\n\n\n");
+}
+
+#[test]
+fn the_context_exists_everywhere() {
+    needs!(no_tracing());
+    evaluate("interval:ms:1 { print(ctx != (void *)1); exit(); }").prints("true\n\n\n");
+    trace(
+        "uprobe:PROGRAM:value { print((ctx != 0, ctx == ctx)); }",
+        "value 1",
+    )
+    .prints("(true, true)\n\n\n");
+}

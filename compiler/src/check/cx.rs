@@ -80,8 +80,6 @@ pub(super) struct ProgramCx {
     pub user_place: Option<UserPlace>,
     /// The list of the kernel whose elements it gets.
     pub list: Option<String>,
-    /// Whether it has no place, because its attach points are in error.
-    pub nowhere: bool,
     pub func: Option<Naming>,
     pub probe_name: Option<Naming>,
     /// The variables declared so far.
@@ -149,7 +147,6 @@ impl ProgramCx {
             arguments: planned.arguments.clone(),
             signature: planned.signature.clone(),
             user_place: UserPlace::of(&planned.attach),
-            nowhere: planned.attach.is_empty(),
             list: planned.attach.iter().find_map(|attach| match attach {
                 Attach::Iterator { list, .. } => Some(list.clone()),
                 _ => None,

@@ -227,13 +227,16 @@ impl Cx<'_> {
 
     /// `tuple.index`.
     pub(super) fn member_of_tuple(&mut self, tuple: Expr, index: u64, at: Span, span: Span) -> Option<Expr> {
-        let Type::Tuple(members) = &tuple.ty else {
+        let (Type::Tuple(_) | Type::Record(_)) = &tuple.ty else {
             let message = format!("{} has no members", described(&tuple.ty));
             return self.report(Diagnostic::error(&codes::NO_MEMBER, at, message));
         };
-        let Some(ty) = usize::try_from(index).ok().and_then(|i| members.get(i)) else {
+        let Some(ty) = usize::try_from(index)
+            .ok()
+            .and_then(|i| tuple.ty.members().nth(i))
+        else {
             let message = format!("the tuple has no member {index}");
-            let last = members.len().saturating_sub(1);
+            let last = tuple.ty.members().count().saturating_sub(1);
             return self.report(
                 Diagnostic::error(&codes::NO_MEMBER, at, message)
                     .also(tuple.span, format!("its members are numbered 0 to {last}")),

@@ -221,10 +221,9 @@ impl Cx<'_> {
                 self.warn_constant(op, &a, &b, span);
                 let (joined, _) = join_int(int_a, self.is_flexible(&a), int_b, self.is_flexible(&b));
                 let unsigned = |int: IntType| int == IntType::U64;
-                let constant = const_value(&a).is_some() || const_value(&b).is_some();
-                if !equality && !constant && joined.signed && (unsigned(int_a) || unsigned(int_b)) {
+                if !equality && joined.signed && (unsigned(int_a) || unsigned(int_b)) {
                     let message = format!(
-                        "{} and {} are compared as int64",
+                        "{} and {} are compared as uint64",
                         described(&a.ty),
                         described(&b.ty)
                     );
@@ -240,7 +239,11 @@ impl Cx<'_> {
                     );
                     self.report::<()>(Diagnostic::warning(&codes::MIXED_SIGNS, span, message).help(help));
                 }
-                let ty = Type::Int(joined);
+                // As in C: no type holds all numbers of both.
+                let ty = match !equality && (unsigned(int_a) || unsigned(int_b)) {
+                    true => Type::U64,
+                    false => Type::Int(joined),
+                };
                 compare(as_type(a, &ty), as_type(b, &ty))
             }
             (Type::Ptr(..), Type::Ptr(..) | Type::Int(_) | Type::Bool)
@@ -449,6 +452,7 @@ impl Cx<'_> {
             _ => return None,
         };
         let cond = cond?;
+        let (a, b) = self.as_alike_text(a, b)?;
         let joined = if a.ty == b.ty {
             Some((a.ty.clone(), false))
         } else {

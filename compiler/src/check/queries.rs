@@ -125,7 +125,7 @@ fn size_of(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {
     constant(i64::from(size), Type::U64, span)
 }
 
-/// A tuple of three: 0, where bpftrace has a number that it does not define, the class of the type, and the type.
+/// A record of a number, 0 as in bpftrace as long as that is undefined there, the class of the type, and the type.
 fn type_info(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {
     cx.pass_gate(config::UNSTABLE_TYPEINFO, "typeinfo", span)?;
     let ty = cx.asked_type(&args[0])?;
@@ -134,14 +134,17 @@ fn type_info(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {
         ty: Type::Str(text.len() as u32 + 1),
         span,
     };
-    let members = vec![
-        constant(0, Type::I64, span)?,
-        text(&class(&ty)),
-        text(&ty.to_string()),
+    let members = [
+        ("btf_id", constant(0, Type::I64, span)?),
+        ("base_type", text(&class(&ty))),
+        ("full_type", text(&ty.to_string())),
     ];
+    let types = members
+        .iter()
+        .map(|(name, member)| ((*name).to_owned(), member.ty.clone()));
     Some(Expr {
-        ty: Type::Tuple(members.iter().map(|member| member.ty.clone()).collect()),
-        kind: ExprKind::Tuple(members),
+        ty: Type::Record(types.collect()),
+        kind: ExprKind::Tuple(members.map(|(_, member)| member).into()),
         span,
     })
 }

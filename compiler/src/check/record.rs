@@ -59,15 +59,8 @@ impl Cx<'_> {
             (ProgramKind::Kprobe, _) => "pt_regs".to_owned(),
             (ProgramKind::PerfEvent, _) => "bpf_perf_event_data".to_owned(),
             (ProgramKind::RawTracepoint, _) => "bpf_raw_tracepoint_args".to_owned(),
-            _ if self.program.nowhere => return None,
-            (kind, None) => {
-                let message = "`ctx` does not exist in probes of this kind";
-                let diagnostic = Diagnostic::error(&codes::NOT_OFFERED, span, message);
-                return self.report(match kind {
-                    ProgramKind::Tracepoint => diagnostic.help("here the record is `args`"),
-                    _ => diagnostic.help("it exists in probes on code, counters and iterators"),
-                });
-            }
+            // A record of no common type.
+            (ProgramKind::Tracepoint | ProgramKind::Tracing, None) => String::new(),
         };
         let to = self
             .types

@@ -23,13 +23,16 @@ impl Cx<'_> {
             ExprKind::Str(text) => shown.numbers(text, self.target.arch()),
             _ => None,
         };
-        let Some(numbers) = numbers else {
-            return self.bad_operands(written, &number, &text, span);
-        };
         let boolean = |kind| Expr {
             kind,
             ty: Type::Bool,
             span,
+        };
+        let Some(numbers) = numbers else {
+            return match self.spelled(number) {
+                Ok(words) => Some(boolean(ExprKind::Compare(op, Box::new(words?), Box::new(text)))),
+                Err(number) => self.bad_operands(written, &number, &text, span),
+            };
         };
         let equal = |wanted| {
             let wanted = Expr {

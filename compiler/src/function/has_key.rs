@@ -18,12 +18,49 @@ pub(super) const FUNCTION: Function = Function {
     check,
 };
 
+pub(super) const BY_ADDRESS: Function = Function {
+    name: "__has_key",
+    doc: "what scripts of bpftrace call beside `has_key`: the map and the key by their addresses",
+    syntax: "__has_key(&@map, &$key)",
+    example: "begin { @m[1] = 1; $key = 1; print(__has_key(&@m, &$key)); }",
+    arity: (2, 2),
+    check: |cx, call| {
+        let [map, key] = call.args else {
+            return None;
+        };
+        match (addressed(map), addressed(key)) {
+            (Some(map), Some(key)) => has_key(cx, call, map, key),
+            _ => cx.report(
+                Diagnostic::error(
+                    &codes::ARGUMENT_TYPE,
+                    call.span,
+                    "a map and a variable are wanted by their addresses",
+                )
+                .help("write `has_key(@map, key)`"),
+            ),
+        }
+    },
+};
+
+/// What `&e` is the address of, casts in front of it or not.
+fn addressed(expr: &ast::Expr) -> Option<&ast::Expr> {
+    match &expr.kind {
+        ast::ExprKind::Cast(_, of) => addressed(of),
+        ast::ExprKind::Unary(ast::UnaryOp::AddressOf, of) => Some(of),
+        _ => None,
+    }
+}
+
 fn check(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     let [map, key] = call.args else {
         return None;
     };
+    has_key(cx, call, map, key)
+}
+
+fn has_key(cx: &mut Cx<'_>, call: &Call<'_>, map: &ast::Expr, key: &ast::Expr) -> Option<Expr> {
     let (map, key) = match &map.kind {
-        ast::ExprKind::Map { name, key: None } => cx.looked_up(name, map.span, std::slice::from_ref(*key))?,
+        ast::ExprKind::Map { name, key: None } => cx.looked_up(name, map.span, std::slice::from_ref(key))?,
         ast::ExprKind::Error => return None,
         _ => {
             return cx.report(

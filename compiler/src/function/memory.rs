@@ -4,8 +4,14 @@ use super::{Call, Function, number};
 use crate::check::Cx;
 use crate::codes;
 use crate::hir::{Expr, ExprKind, Intrinsic};
-use crate::types::{Space, Type};
+use crate::types::{IntType, Space, Type};
+use crumbs_grammar::ast;
 use crumbs_grammar::diagnostic::Diagnostic;
+
+const BYTE: Type = Type::Int(IntType {
+    bits: 8,
+    signed: false,
+});
 
 pub(super) const BUF: Function = Function {
     name: "buf",
@@ -36,12 +42,22 @@ pub(super) const UPTR: Function = Function {
 
 fn buf(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
     let max = cx.max_strlen();
-    let source = cx.value(call.args[0])?;
+    let mut source = cx.value(call.args[0])?;
     let length = match call.args.get(1) {
         Some(length) => Some(number(cx, length, "a length")?),
         None => None,
     };
     let constant = length.as_ref().and_then(|length| cx.constant(length));
+    if let (ast::ExprKind::Str(text), Some(n)) = (&call.args[0].kind, constant)
+        && let Ok(n) = u32::try_from(n)
+        && n <= max
+    {
+        // All its bytes, also those behind a NUL, and NULs behind them.
+        let mut bytes = text.clone();
+        bytes.resize(n as usize, 0);
+        source.ty = Type::Array(Box::new(BYTE), n);
+        source.kind = ExprKind::Bytes(bytes);
+    }
     if constant.is_some_and(|n| n < 0) || constant == Some(0) {
         let span = length.map_or(call.span, |length| length.span);
         let message = "a buffer has at least 1 byte";

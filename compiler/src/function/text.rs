@@ -84,7 +84,10 @@ pub(super) static READERS: [&str; 7] = [
 
 /// An argument that is text, or an address of text.
 fn text(cx: &mut Cx<'_>, arg: &ast::Expr) -> Option<Expr> {
-    let value = cx.value(arg)?;
+    let value = match cx.value(arg).map(|value| cx.spelled(value))? {
+        Ok(words) => words?,
+        Err(value) => value,
+    };
     match &value.ty {
         Type::Str(_) => Some(value),
         Type::Ptr(..) => Some(Expr {

@@ -362,8 +362,9 @@ impl Checker<'_> {
         }
         if !matches!(data.op, Op::Call(..) | Op::CallBounded { .. }) && !self.saves_ctx(&data.op) {
             for value in data.op.operands() {
-                // The address of a part of the context, to be read by helpers that take any address.
-                if !(matches!(data.op, Op::Bin(BinOp::Add, ..)) && self.is_ctx(value)) {
+                // The address of a part of the context, to be read by helpers that take any address; the address as a number.
+                let is_address = matches!(data.op, Op::Bin(BinOp::Add, ..) | Op::Atomic { .. });
+                if !(is_address && self.is_ctx(value)) {
                     self.ordinary(value);
                 }
             }
