@@ -44,9 +44,10 @@ use headers::Headers;
 use libraries::SearchPath;
 use refusal::{io_error, unreadable};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -327,6 +328,10 @@ impl HostTarget {
             .pid
             .filter(|_| path.is_absolute())
             .and_then(libraries::foreign_root);
+        let replaced = self.options.pid.filter(|_| root.is_none());
+        if let Some(running) = replaced.and_then(|pid| libraries::deleted(pid, &path)) {
+            return Ok(vec![running]);
+        }
         let path = root.map_or(path.clone(), |root| libraries::beneath(&root, &path));
         if spec.contains('*') {
             let found = paths::matching(&path);
@@ -371,6 +376,11 @@ pub(crate) fn functions_of_library(path: &Path, library: &str, name: &str) -> Ve
         .and_then(Result::ok)
         .and_then(|image| image.functions_named(name).ok())
         .unwrap_or_default()
+}
+
+/// The addresses of functions of kernel modules, for those of `wanted` (module and name) that are there and not hidden.
+pub(crate) fn module_functions(wanted: &HashSet<(&str, &str)>) -> HashMap<(String, String), u64> {
+    kernel_symbols::module_functions(wanted)
 }
 
 /// The files that a process has mapped executable, as paths of this process's file system; empty where it does not show them.
@@ -454,9 +464,20 @@ impl Target for HostTarget {
     fn loaded_binaries(&self) -> Result<Vec<Binary>, TargetError> {
         let mut files = Vec::new();
         if let Some(pid) = self.options.pid {
-            let exe = fs::read_link(format!("/proc/{pid}/exe")).ok();
+            let link = PathBuf::from(format!("/proc/{pid}/exe"));
+            let exe = fs::read_link(&link).ok();
+            let is_there = |exe: &PathBuf| {
+                !exe.as_os_str()
+                    .as_bytes()
+                    .ends_with(libraries::DELETED.as_bytes())
+            };
             let root = libraries::foreign_root(pid);
-            files.extend(exe.map(|exe| root.map_or(exe.clone(), |root| libraries::beneath(&root, &exe))));
+            files.extend(match (exe, root) {
+                // Deleted or replaced since: the link still leads to it.
+                (Some(exe), _) if !is_there(&exe) => Some(link),
+                (Some(exe), Some(root)) => Some(libraries::beneath(&root, &exe)),
+                (exe, _) => exe,
+            });
         }
         files.extend(self.loaded()?.iter().cloned());
         let mut seen = BTreeSet::new();

@@ -11,6 +11,7 @@ mod cheapest;
 mod described;
 mod environment;
 mod examples;
+mod files;
 mod functions;
 mod json;
 mod kernel_types;

@@ -220,8 +220,15 @@ impl Expansion<'_> {
                 // Several local functions can have one name.
                 let functions = match self.target.functions_named(binary, name) {
                     Ok(functions) => functions,
-                    Err(TargetError::NotFound { similar, .. }) => {
-                        return Err(self.no_function(binary, name, &similar));
+                    Err(TargetError::NotFound { similar, searched }) => {
+                        let mut failure = self.no_function(binary, name, &similar);
+                        if let Some(said) = searched.first().filter(|said| **said != binary.path)
+                            && failure.diagnostic.primary.message.is_empty()
+                        {
+                            failure.diagnostic =
+                                Box::new(failure.diagnostic.label(format!("looked in {said}")));
+                        }
+                        return Err(failure);
                     }
                     Err(error) => return Err(unreadable(error)),
                 };

@@ -9,7 +9,7 @@ use super::tracefs::Tracefs;
 use crumbs_compiler::glob::Glob;
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::TargetError;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 /// Where the kernel lists its symbols: address, type, name, and the module in brackets.
@@ -129,6 +129,21 @@ pub(super) fn address(name: &str) -> Result<u64, TargetError> {
         )),
         Some(symbol) => Ok(symbol.address),
     }
+}
+
+/// The addresses of functions of modules, for those of `wanted` (module and name) that are there and not hidden.
+pub(super) fn module_functions(wanted: &HashSet<(&str, &str)>) -> HashMap<(String, String), u64> {
+    let text = read().unwrap_or_default();
+    let symbols = text.lines().filter_map(parse);
+    let meant = symbols.filter(|symbol| {
+        symbol.is_code && symbol.address != 0 && wanted.contains(&(symbol.module, symbol.name))
+    });
+    let mut found = HashMap::new();
+    for symbol in meant {
+        let key = (symbol.module.to_owned(), symbol.name.to_owned());
+        found.entry(key).or_insert(symbol.address);
+    }
+    found
 }
 
 fn not_found(name: &str) -> TargetError {

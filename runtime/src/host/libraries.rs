@@ -189,6 +189,23 @@ pub(crate) fn mapped_by(pid: u32) -> std::io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// What the kernel adds to the paths of files that are no longer there.
+pub(crate) const DELETED: &str = " (deleted)";
+
+/// The file that a process runs and that was at `path`, where it has been deleted or replaced since: by a path that still
+/// leads to it.
+pub(crate) fn deleted(pid: u32, path: &Path) -> Option<PathBuf> {
+    let directory = fs::canonicalize(std::path::absolute(path).ok()?.parent()?).ok()?;
+    let mut shown = directory.join(path.file_name()?).into_os_string();
+    shown.push(DELETED);
+    let maps = fs::read(format!("/proc/{pid}/maps")).ok()?;
+    let mut lines = maps.split(|byte| *byte == b'\n');
+    let line = lines.find(|line| line.ends_with(shown.as_bytes()))?;
+    let range = line.split(|byte| *byte == b' ').next()?;
+    let range = std::str::from_utf8(range).ok()?;
+    Some(PathBuf::from(format!("/proc/{pid}/map_files/{range}")))
+}
+
 /// The executable files that any process has mapped, as paths of this process's file system, sorted. Processes whose maps
 /// cannot be read are left out; each file is there once, in however many mount namespaces it is seen.
 pub(crate) fn mapped_by_any() -> Vec<PathBuf> {
@@ -241,7 +258,7 @@ fn parse_maps(maps: &[u8]) -> Vec<PathBuf> {
             continue;
         };
         let path = &line[at..];
-        if executable && !path.ends_with(b" (deleted)") && seen.insert(path) {
+        if executable && !path.ends_with(DELETED.as_bytes()) && seen.insert(path) {
             paths.push(PathBuf::from(OsStr::from_bytes(path)));
         }
     }

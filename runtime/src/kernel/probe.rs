@@ -62,7 +62,12 @@ fn has_kprobe_multi() -> bool {
     let Ok(program) = bpf::prog_load(&program(bpf::ATTACH_KPROBE_MULTI, 0, &RETURN_0), None) else {
         return false;
     };
-    let link = bpf::link_kprobe_multi(program.as_fd(), &[c"crumbs_asks_for_multi_links"], &[0], false);
+    let link = bpf::link_kprobe_multi(
+        program.as_fd(),
+        bpf::KernelFunctions::Names(&[c"crumbs_asks_for_multi_links"]),
+        &[0],
+        false,
+    );
     let error = link.err().and_then(|error| error.raw_os_error());
     matches!(error, Some(libc::ESRCH | libc::ENOENT))
 }

@@ -583,13 +583,22 @@ pub fn raw_tracepoint_open(program: BorrowedFd<'_>, name: Option<&CStr>, cookie:
     unsafe { bpf_fd(Command::RawTracepointOpen, &mut attr) }
 }
 
-/// `BPF_LINK_CREATE` of [`ATTACH_KPROBE_MULTI`] to functions by name. `cookies` has as many elements as `names`.
+/// Functions of the kernel, as a kprobe_multi link takes them.
+#[derive(Clone, Copy, Debug)]
+pub enum KernelFunctions<'a> {
+    /// By name: of several of one name the kernel takes the first, and its own before those of modules.
+    Names(&'a [&'a CStr]),
+    /// By the addresses of their first instructions.
+    Addresses(&'a [u64]),
+}
+
+/// `BPF_LINK_CREATE` of [`ATTACH_KPROBE_MULTI`]. `cookies` has as many elements as `functions`.
 ///
 /// # Errors
 /// The kernel's: `ESRCH` where it cannot trace one of them, `EOPNOTSUPP` where it was built without this.
 pub fn link_kprobe_multi(
     program: BorrowedFd<'_>,
-    names: &[&CStr],
+    functions: KernelFunctions<'_>,
     cookies: &[u64],
     on_return: bool,
 ) -> io::Result<OwnedFd> {
@@ -605,17 +614,25 @@ pub fn link_kprobe_multi(
         addrs: u64,
         cookies: u64,
     }
-    expect_len(cookies.len(), names.len())?;
+    let (names, addresses) = match functions {
+        KernelFunctions::Names(names) => (names, &[][..]),
+        KernelFunctions::Addresses(addresses) => (&[][..], addresses),
+    };
+    expect_len(cookies.len(), names.len() + addresses.len())?;
     let pointers: Vec<u64> = names.iter().map(|name| address(name.as_ptr())).collect();
+    let list = |list: &[u64]| match list {
+        [] => 0,
+        list => address(list.as_ptr()),
+    };
     let mut attr = Attr {
         prog_fd: raw(program),
         target_fd: 0,
         attach_type: ATTACH_KPROBE_MULTI,
         flags: 0,
         multi_flags: if on_return { KPROBE_MULTI_RETURN } else { 0 },
-        cnt: count(names.len())?,
-        syms: address(pointers.as_ptr()),
-        addrs: 0,
+        cnt: count(cookies.len())?,
+        syms: list(&pointers),
+        addrs: list(addresses),
         cookies: address(cookies.as_ptr()),
     };
     // SAFETY: the first fields of BPF_LINK_CREATE; the lists have `cnt` elements and the names end in NUL.
