@@ -14,6 +14,7 @@ use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::{COMMAND_LINE, Sources};
+use std::collections::HashSet;
 use std::io::{Read, Write};
 
 /// A script as it was given.
@@ -199,13 +200,9 @@ pub(crate) fn places(source: &Source, args: &Args, target: &dyn Target) -> Resul
         report::diagnostics(&mistaken.sources, &mistaken.diagnostics);
         Stop::Failed
     })?;
-    let mut names: Vec<String> = Vec::new();
-    for site in checked.script.sites {
-        if !names.contains(&site.probe) {
-            names.push(site.probe);
-        }
-    }
-    Ok(names)
+    let mut known = HashSet::new();
+    let names = checked.script.sites.into_iter().map(|site| site.probe);
+    Ok(names.filter(|name| known.insert(name.clone())).collect())
 }
 
 /// Config variables from the environment: `CRUMBS_MAX_STRLEN`, or `BPFTRACE_MAX_STRLEN` as bpftrace users set it. What bpftrace
