@@ -20,6 +20,7 @@ mod loops;
 mod losses;
 mod operators;
 mod options;
+mod privileges;
 mod probes;
 mod process;
 mod series;
