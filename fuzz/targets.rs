@@ -7,6 +7,7 @@ use crumbs_compiler::driver;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{Arch, Binary, Target};
+use crumbs_compiler::types::Type;
 use crumbs_grammar::span::{Span, Spanned};
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use std::fs;
@@ -158,10 +159,8 @@ fn binary(bytes: &[u8]) {
         let _ = host.signature(&binary, place);
     }
     for keyword in ["struct", "union", "enum", ""] {
-        if let Ok(ty) = host.binary_type(&binary, keyword, "thing") {
-            if let crumbs_compiler::types::Type::Struct(of) = &ty {
-                let _ = host.struct_fields(of.id);
-            }
+        if let Ok(Type::Struct(of)) = host.binary_type(&binary, keyword, "thing") {
+            let _ = host.struct_fields(of.id);
         }
     }
     for line in [1, 4, 7, u64::MAX] {

@@ -312,7 +312,7 @@ fn device_of(path: &Path) -> u64 {
 fn disks() {
     needs!(no_tracing());
     let directory = directory();
-    needs!((device_of(&directory) == 0).then(|| "the file system is not on a disk"));
+    needs!((device_of(&directory) == 0).then_some("the file system is not on a disk"));
     let file = directory.join("file");
     let file = file.to_str().unwrap();
     show_provoked(&[
@@ -377,7 +377,7 @@ fn encrypted_connections() {
     needs!(no_tracing());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/live/programs/tls.py");
     let is_there = Command::new("/usr/bin/python3").args([script, "--try"]).status();
-    needs!((!is_there.is_ok_and(|status| status.success())).then(|| "no Python with TLS, or no openssl"));
+    needs!((!is_there.is_ok_and(|status| status.success())).then_some("no Python with TLS, or no openssl"));
     let command = format!("/usr/bin/python3 {script}");
     shows(
         "tls-data",
@@ -444,7 +444,7 @@ fn libraries() {
 fn python() {
     needs!(no_tracing());
     let list = Crumbs::new().args(&["-l", "usdt:/usr/bin/python3:*"]).run();
-    needs!((!list.stdout.contains("gc__done")).then(|| "this Python has no static probes"));
+    needs!((!list.stdout.contains("gc__done")).then_some("this Python has no static probes"));
     let collect = "/usr/bin/python3 -c 'import gc; gc.collect()'";
     shows("python-gc", &["-c", collect], &["@found: *", "@us[2]:", "[*|*"]);
     let import = "/usr/bin/python3 -c 'import json'";
@@ -506,7 +506,7 @@ fn control_groups() {
         .find(|root| Path::new(root).join("cgroup.controllers").exists());
     needs!(
         root.is_none()
-            .then(|| "there is no cgroup hierarchy of version 2")
+            .then_some("there is no cgroup hierarchy of version 2")
     );
     let group = format!("{}/crumbs-{}", root.unwrap(), std::process::id());
     let is_made = std::fs::create_dir(&group).and_then(|()| std::fs::remove_dir(&group));

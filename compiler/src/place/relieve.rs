@@ -77,33 +77,41 @@ fn ranges(func: &Function, cfg: &Cfg) -> Vec<Option<(u32, u32)>> {
     ranges
 }
 
-/// The loops of a function, those that touch each other together: what ends in one concerns no other.
-struct Loops {
-    /// In order and apart, with their loops.
-    stretches: Vec<(u32, u32, Vec<(u32, u32)>)>,
+/// The loops of a function, in order; those that touch each other together, since what ends in one concerns no other.
+struct Loops(Vec<Touching>);
+
+/// Loops that touch each other.
+struct Touching {
+    /// Where the last of them ends.
+    end: u32,
+    /// Where each begins and ends.
+    loops: Vec<(u32, u32)>,
 }
 
 impl Loops {
     fn new(mut loops: Vec<(u32, u32)>) -> Self {
         loops.sort_unstable();
-        let mut stretches: Vec<(u32, u32, Vec<(u32, u32)>)> = Vec::new();
+        let mut all: Vec<Touching> = Vec::new();
         for (start, end) in loops {
-            match stretches.last_mut() {
-                Some((_, last, loops)) if start <= *last => {
-                    *last = end.max(*last);
-                    loops.push((start, end));
+            match all.last_mut() {
+                Some(last) if start <= last.end => {
+                    last.end = end.max(last.end);
+                    last.loops.push((start, end));
                 }
-                _ => stretches.push((start, end, vec![(start, end)])),
+                _ => all.push(Touching {
+                    end,
+                    loops: vec![(start, end)],
+                }),
             }
         }
-        Self { stretches }
+        Self(all)
     }
 
     /// Where a value is needed last: what a loop finds it needs in each round.
     fn end(&self, (from, to): (u32, u32)) -> u32 {
         // Loops that end before `to` are inside the range.
-        let at = self.stretches.partition_point(|&(_, end, _)| end < to);
-        let loops = self.stretches.get(at).map_or(&[][..], |(.., loops)| loops);
+        let at = self.0.partition_point(|touching| touching.end < to);
+        let loops = self.0.get(at).map_or(&[][..], |touching| &touching.loops);
         work::count(1 + loops.len());
         loops
             .iter()
