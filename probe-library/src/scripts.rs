@@ -16,6 +16,23 @@ macro_rules! modules {
 
 /// Every shipped script, by family and name.
 pub static SCRIPTS: &[Script] = scripts![
+    "io/report",
+    "hdf5/attributes",
+    "hdf5/chunks",
+    "hdf5/collective",
+    "hdf5/datasets",
+    "hdf5/files",
+    "hdf5/layers",
+    "hdf5/metadata",
+    "hdf5/sizes",
+    "mpiio/aggregators",
+    "mpiio/balance",
+    "mpiio/collective",
+    "mpiio/sizes",
+    "mpiio/stragglers",
+    "mpiio/views",
+    "stdio/buffering",
+    "stdio/sizes",
     "posix/alignment",
     "posix/files",
     "posix/latency",
@@ -29,4 +46,17 @@ pub static SCRIPTS: &[Script] = scripts![
 ];
 
 /// What scripts import by name (`import "posix"`): name and text of each.
-pub static MODULES: &[(&str, &str)] = modules!["posix", "posix-data", "posix-opens",];
+pub static MODULES: &[(&str, &str)] = modules![
+    "hdf5",
+    "hdf5-data",
+    "hdf5-datasets",
+    "mpi",
+    "mpi-files",
+    "mpi-io",
+    "posix",
+    "posix-data",
+    "posix-metadata",
+    "posix-opens",
+    "stdio",
+    "stdio-data",
+];

@@ -8,8 +8,12 @@
     reason = "tests; a skipped one says why"
 )]
 
+mod hdf5;
 mod json;
+mod mpi;
+mod mpiio;
 mod posix;
 mod scripts;
+mod stdio;
 mod support;
 mod truth;

@@ -170,9 +170,12 @@ fn files() {
     }
 }
 
+/// How many calls began where, by whether they wrote and the kind of place.
+type Places = BTreeMap<(bool, &'static str), i64>;
+
 /// Walks through the calls as the files' positions do: for each open file and kind of call the numbers of first, consecutive,
 /// further and earlier places; and the switches between kinds by file.
-fn walk(calls: &[Call]) -> (BTreeMap<(bool, &'static str), i64>, BTreeMap<String, i64>) {
+fn walk(calls: &[Call]) -> (Places, BTreeMap<String, i64>) {
     let (mut places, mut switches) = (BTreeMap::new(), BTreeMap::new());
     let mut ends: BTreeMap<(bool, &str), i64> = BTreeMap::new();
     let mut last: BTreeMap<&str, bool> = BTreeMap::new();
