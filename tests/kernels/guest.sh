@@ -43,11 +43,25 @@ returns() {
   grep -q '^@out: 33$' /tmp/out || { cat /tmp/out /tmp/err; return 1; }
 }
 
+# Every script of the library compiles for this kernel and its verifier takes it; old kernels have a core of the language only.
+library() {
+  names=$($crumbs lib | sed -n 's,^  \([a-z0-9]*/[a-z0-9]*\) .*,\1,p')
+  tried=0 bad=0
+  for name in $names; do
+    tried=$((tried + 1))
+    $crumbs --dry-run run "$name" > /tmp/out 2>&1 && continue
+    case $(uname -r) in 5.*) grep -q 'needs kernel\|needs Linux' /tmp/out && continue ;; esac
+    echo "$name"; cat /tmp/out; bad=1
+  done
+  [ $tried -gt 20 ] && [ $bad -eq 0 ]
+}
+
 check 'static binary starts' one_file
 check 'flagship one-liner' flagship
 check 'tracepoint' tracepoint
 check 'interval and exit code' timers
 check 'return probe' returns
+check 'scripts of the library load' library
 
 for test in "$@"; do
   echo "GUEST-TEST $test"
