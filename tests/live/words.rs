@@ -25,6 +25,32 @@ fn errors_signals_and_system_calls() {
 }
 
 #[test]
+fn texts_match_patterns() {
+    needs!(no_tracing());
+    for (text, pattern, matches) in [
+        ("", "", true),
+        ("", "*", true),
+        ("", "?", false),
+        ("abc", "abc", true),
+        ("abc", "ab", false),
+        ("ab", "abc", false),
+        ("abc", "a?c", true),
+        ("aab", "a*b", true),
+        ("abcabd", "*ab?", true),
+        ("abcabc", "*abd", false),
+        ("a/b/c", "a*/c", true),
+        ("x7", "[w-z][!a-z]", true),
+        ("x-", "x[a-]", true),
+        ("]", "[]x]", true),
+        ("x", "[!]x]", false),
+        ("xyz", "x**z*", true),
+    ] {
+        let script = format!("begin {{ $t = \"{text}\"; print(globmatch($t, \"{pattern}\")); }}");
+        evaluate(&script).prints(&format!("{matches}\n\n\n"));
+    }
+}
+
+#[test]
 fn buffers_of_the_traced_process() {
     needs!(no_tracing());
     trace(

@@ -3,6 +3,8 @@
 //! A macro of the script that takes the same arguments comes before one of these. One that uses another stands in front of
 //! it. Unlike those of a script, they can have maps of their own, which all their uses share and no script can name.
 
+mod globmatch;
+
 use crumbs_grammar::ast::{Item, Macro, MacroParam};
 use crumbs_grammar::source::HYGIENE_MARK;
 use crumbs_grammar::span::Span;
@@ -46,6 +48,15 @@ pub static ALL: &[Prelude] = &[
                   uretprobe:libc:write { let $size; if (find(@size, tid, $size)) { print($size); } }",
         text: "macro find(@map, key, $value) { \
                let $key = key; if (has_key(@map, $key)) { $value = @map[$key]; true } else { false } }",
+    },
+    Prelude {
+        name: "globmatch",
+        doc: "whether all of a text matches a pattern: `*` stands for any text, `?` for any byte, `[a-z]` for one of \
+              these, `[!a-z]` for one that is none of them",
+        syntax: "globmatch(text, pattern)",
+        example: "tracepoint:syscalls:sys_enter_openat { \
+                  if (globmatch(str(args.filename), \"/etc/*.conf\")) { @[comm] = count(); } }",
+        text: globmatch::TEXT,
     },
     Prelude {
         name: "ppid",
