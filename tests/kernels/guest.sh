@@ -3,8 +3,8 @@
 #
 #   guest.sh TEST…     TEST is `VARIABLE=VALUE… BINARY ARGUMENTS`: a test binary with libtest's arguments
 #
-# Prints `passed NAME`, `failed NAME` and `skipped NAME: REASON`; what the test binaries print comes between lines
-# `GUEST-TEST NAME` and `GUEST-STATUS N`.
+# Prints `passed NAME`, `failed NAME` and `skipped NAME: REASON`, and what crumbs says of the kernel on lines `INFO …`; what the
+# test binaries print comes between lines `GUEST-TEST NAME` and `GUEST-STATUS N`.
 
 crumbs=/crumbs
 
@@ -56,12 +56,38 @@ library() {
   [ $tried -gt 20 ] && [ $bad -eq 0 ]
 }
 
+# Counts exactly 33 reads of 512 bytes that dd makes; NAME SCRIPT, in which COUNT stands for the condition and the body.
+reads() {
+  script=$(echo "$2" | sed "s/COUNT/\/comm == \"dd\" \&\& $3\/ { @[$4] = count(); }/")
+  $crumbs -e "$script" -c '/usr/local/bin/dd if=/dev/zero of=/dev/null bs=512 count=33' > /tmp/out 2> /tmp/err
+  grep -q "^@\[$5\]: 33\$" /tmp/out || { echo "$1: $script"; cat /tmp/out /tmp/err; return 1; }
+}
+
+# A script that prints `ran` once something has happened.
+runs() {
+  $crumbs -e "$1 { printf(\"ran\\n\"); exit(); }" -c '/usr/local/bin/dd if=/dev/zero of=/dev/null bs=1 count=100000' \
+    > /tmp/out 2> /tmp/err
+  grep -q '^ran$' /tmp/out || { echo "$1"; cat /tmp/out /tmp/err; return 1; }
+}
+
 check 'static binary starts' one_file
+$crumbs --info | sed 's/^/INFO /'
 check 'flagship one-liner' flagship
 check 'tracepoint' tracepoint
 check 'interval and exit code' timers
 check 'return probe' returns
 check 'scripts of the library load' library
+check 'user probes by wildcard' reads uprobes 'uprobe:libc:rea* COUNT' 'arg2 == 512' func read
+check 'kprobe' reads kprobe 'kprobe:vfs_read COUNT' 'arg2 == 512' func vfs_read
+check 'kprobe by wildcard' reads kprobes 'kprobe:vfs_r* COUNT' 'arg2 == 512' func vfs_read
+check 'kretprobe by wildcard' reads kretprobes 'kretprobe:vfs_r* COUNT' 'retval == 512' func vfs_read
+check 'fentry' reads fentry 'fentry:vfs_read COUNT' 'args.count == 512' func vfs_read
+check 'fentry by wildcard' runs 'fentry:vfs_rea*'
+check 'fexit' reads fexit 'fexit:vfs_read COUNT' 'retval == 512' func vfs_read
+check 'raw tracepoint' runs rawtracepoint:sys_enter
+check 'profile' runs profile:hz:99
+check 'software event' runs software:cpu-clock:1000000
+check 'iterator' runs iter:task
 
 for test in "$@"; do
   echo "GUEST-TEST $test"

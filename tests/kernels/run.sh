@@ -71,7 +71,7 @@ for kernel in "${kernels[@]}"; do
     [ $status -eq 125 ] && [ $attempt -eq 1 ] || break
   done
   if [ $status -ne 0 ]; then tail -20 "$log"; failed "kernel $kernel: the guest ended with status $status"; continue; fi
-  grep -v '^passed\|^VM-\|^test .* ok$' "$log" | sed -n '/^GUEST-TEST/q; p'
+  grep -v '^passed\|^INFO\|^VM-\|^test .* ok$' "$log" | sed -n '/^GUEST-TEST/q; p'
   sed '/^GUEST-TEST/,$d' "$log" | grep -E '^(passed|failed|skipped) ' | sed "s/^\([a-z]*\) /\1 kernel $kernel: /" |
     tee -a "$TALLY" | grep -v '^passed'
   # Each test binary's part of the log, counted as on this machine.

@@ -23,6 +23,7 @@ use crumbs_compiler::target::{Arch, Entry, TargetError};
 use scan::Targets;
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use x86::{Code, Skipped, Surroundings};
 
 /// The most code that is searched; functions of larger files keep their entries.
@@ -32,7 +33,7 @@ const MAX_SEARCHED: u64 = 64 << 20;
 const MAX_FUNCTION: u64 = 1 << 16;
 
 /// How much of a file is read at once when all of it is searched.
-const PIECE: u64 = 1 << 18;
+const PIECE: u64 = 1 << 16;
 
 /// How much is read around a function: several lie there.
 const WINDOW: u64 = 1 << 14;
@@ -110,15 +111,26 @@ impl Text {
                 size,
             })
             .collect();
-        let size: u64 = segments
-            .iter()
-            .fold(0, |all, segment| all.saturating_add(segment.size));
+        // Addresses are added to without further ado below.
+        let first = segments.iter().map(|segment| segment.address).min();
+        let end = segments.iter().map(|segment| {
+            let end = segment.address.checked_add(segment.size)?;
+            segment.offset.checked_add(segment.size)?;
+            end.checked_add(MAX_SEARCHED)
+        });
+        let end = end
+            .collect::<Option<Vec<u64>>>()
+            .and_then(|ends| ends.into_iter().max());
+        let is_small = match (first, end) {
+            (Some(first), Some(end)) => end - first <= 2 * MAX_SEARCHED,
+            _ => false,
+        };
         let (file, length) = image.reopen()?;
         Ok(Self {
             file,
             length,
             symbols: image.code_symbols()?,
-            segments: if size > MAX_SEARCHED { Vec::new() } else { segments },
+            segments: if is_small { segments } else { Vec::new() },
             window: (0, Vec::new()),
         })
     }
@@ -210,18 +222,23 @@ impl Text {
     fn reached(&self, ranges: Vec<Skipped>) -> Result<Vec<u64>, TargetError> {
         let targets = Targets::new(ranges);
         let mut reached = Vec::new();
+        // One buffer for all: new memory costs more than what is read into it.
+        let mut buffer = vec![0; PIECE as usize + 2 * scan::LONGEST_BRANCH];
         for segment in &self.segments {
             let mut done = 0;
             while done < segment.size {
-                let overlap = scan::LONGEST_BRANCH as u64;
-                let size = (segment.size - done).min(PIECE + overlap);
-                let mut piece = read_part(&self.file, self.length, segment.offset + done, size)
-                    .map_err(|_| unreadable())?;
-                if done + size >= segment.size {
-                    // So that a branch at its end is seen.
-                    piece.resize(piece.len() + scan::LONGEST_BRANCH, 0);
-                }
-                targets.find(&piece, segment.address.wrapping_add(done), &mut |entry| {
+                let size = (segment.size - done).min(PIECE + scan::LONGEST_BRANCH as u64) as usize;
+                let piece = &mut buffer[..size + scan::LONGEST_BRANCH];
+                let (code, behind) = piece.split_at_mut(size);
+                let read = self.file.read_exact_at(code, segment.offset + done);
+                read.map_err(|_| unreadable())?;
+                // So that a branch at the segment's end is seen.
+                behind.fill(0);
+                let piece = match done + PIECE < segment.size {
+                    true => &buffer[..size],
+                    false => &buffer[..size + scan::LONGEST_BRANCH],
+                };
+                targets.find(piece, segment.address.wrapping_add(done), &mut |entry| {
                     reached.push(entry);
                 });
                 done += PIECE;

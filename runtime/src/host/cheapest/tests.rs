@@ -107,3 +107,52 @@ fn functions_are_moved_only_where_nothing_else_leads() {
     };
     assert_eq!(host.cheapest_places(&no_file, &asked[..1]), [asked[0].offset]);
 }
+
+#[test]
+fn damaged_files_are_only_in_doubt() {
+    let scratch = Scratch::new();
+    let options = ["-shared", "-fPIC", "-nostdlib"];
+    let source = "int f(int a) { return a ? a + 1 : 0; } int g(int a) { return a ? f(a) : 2; }";
+    let Some(library) = scratch.compile("libwhole.so", source, &options) else {
+        return;
+    };
+    let whole = std::fs::read(&library).unwrap();
+    // The symbols: a section that begins at an address that the headers name; all bytes but the code may be anything.
+    let mut state = 1_u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for round in 0..400 {
+        let mut bytes = whole.clone();
+        for _ in 0..1 + random(8) {
+            let at = 16 + random(if round % 2 == 0 { 0x300 } else { bytes.len() - 24 });
+            let value = [0, 0xff, 0x7f, 0x80, random(256) as u8][random(5)];
+            let width = [1, 4, 8][random(3)];
+            bytes[at..at + width].fill(value);
+        }
+        let path = scratch.write("damaged.so", &bytes);
+        let binary = Binary {
+            path: path.to_str().unwrap().to_owned(),
+        };
+        let host = HostTarget::new(HostOptions::default());
+        let functions = host
+            .functions(&binary)
+            .map_or_else(|_| Vec::new(), |all| all.to_vec());
+        let offsets = functions.iter().map(|function| function.offset);
+        let offsets: std::collections::BTreeSet<u64> =
+            offsets.chain([0, 0x1000, u64::MAX - 1, u64::MAX]).collect();
+        let entries: Vec<Entry> = offsets
+            .into_iter()
+            .map(|offset| Entry { offset, arguments: 0 })
+            .collect();
+        let places = host.cheapest_places(&binary, &entries);
+        let in_front = entries
+            .iter()
+            .zip(&places)
+            .filter(|(entry, place)| entry.offset > **place);
+        assert_eq!((places.len(), in_front.count()), (entries.len(), 0));
+    }
+}
