@@ -70,6 +70,15 @@ runs() {
   grep -q '^ran$' /tmp/out || { echo "$1"; cat /tmp/out /tmp/err; return 1; }
 }
 
+# Completed calls of the kernel and of user code, each with its arguments and result.
+calls() {
+  $crumbs -e 'kcall:vfs_write /arg2 == 77 && retval == 77 && duration > 0/ { @kernel = count(); }
+    ucall:libc:read /arg2 == 77 && retval == 77/ { @user = count(); }' \
+    -c '/usr/local/bin/dd if=/dev/zero of=/tmp/seventy-seven bs=77 count=20' > /tmp/out 2> /tmp/err
+  grep -q '^@kernel: 20$' /tmp/out && grep -q '^@user: 20$' /tmp/out ||
+    { cat /tmp/out /tmp/err; return 1; }
+}
+
 check 'static binary starts' one_file
 $crumbs --info | sed 's/^/INFO /'
 check 'flagship one-liner' flagship
@@ -88,6 +97,7 @@ check 'raw tracepoint' runs rawtracepoint:sys_enter
 check 'profile' runs profile:hz:99
 check 'software event' runs software:cpu-clock:1000000
 check 'iterator' runs iter:task
+check 'completed calls' calls
 
 for test in "$@"; do
   echo "GUEST-TEST $test"

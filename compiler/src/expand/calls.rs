@@ -30,6 +30,8 @@ use std::collections::BTreeSet;
 
 /// Frames of a thread at most: twice as many as the kernel follows (`MAX_URETPROBE_DEPTH`, kernel/events/uprobes.c).
 const MAX_DEPTH: u32 = 128;
+/// How often `unroll` repeats at a time, where the kernel has no loops; it allows 100.
+const UNROLLED: u32 = 64;
 /// Steps of a search among so many.
 const STEPS: u32 = MAX_DEPTH.ilog2() + 1;
 /// Functions at one address, one having jumped to the other, that are told apart at most.
@@ -190,9 +192,11 @@ pub(super) fn part(point: &AttachPoint, suffix: &str) -> AttachPoint {
 
 /// Deletes what is kept of threads that end or call exec, for the probes of these labels.
 fn tidy(labels: &[String], target: &dyn Target, sources: &mut Sources) -> Vec<Item> {
-    let repeat = match target.has(Feature::BpfLoop) {
-        true => format!("for $i : 0..{MAX_DEPTH}"),
-        false => format!("unroll({MAX_DEPTH})"),
+    // A frame after the other, until there is none.
+    let step = "{ if (!delete(@calls, ($thread, $next))) { break; } $next++; }";
+    let repeated = match target.has(Feature::BpfLoop) {
+        true => format!("for $i : 0..{MAX_DEPTH} {step}"),
+        false => format!("unroll({UNROLLED}) {step}").repeat((MAX_DEPTH / UNROLLED) as usize),
     };
     let mut items = Vec::new();
     for (point, thread) in generated::ENDS_OF_THREADS {
@@ -201,7 +205,7 @@ fn tidy(labels: &[String], target: &dyn Target, sources: &mut Sources) -> Vec<It
             let text = format!(
                 "{point} {{ let $thread = (uint64){thread}; if (has_key(@depth, $thread)) {{ \
                  LOST(@depth[$thread]); delete(@depth, $thread); let $next = (uint64)0; \
-                 {repeat} {{ if (!delete(@calls, ($thread, $next))) {{ break; }} $next++; }} }} }}"
+                 {repeated} }} }}"
             );
             let made = generated::items(&text, label, sources);
             for item in made.into_iter().flatten() {
