@@ -117,8 +117,8 @@ pub(crate) struct BpftraceOptions {
     #[arg(long, value_name = "REGEX", hide = true)]
     probe_filter: Option<String>,
 
-    /// What cannot be read or written is always counted and said
-    #[arg(short = 'k', long = "warnings", action = clap::ArgAction::Count, hide = true)]
+    /// Tell of every look-up, deletion and read that fails, with its place (they are counted in any case)
+    #[arg(short = 'k', long = "warnings", action = clap::ArgAction::Count)]
     warnings: u8,
 
     /// BTF is used wherever the kernel has it
@@ -147,6 +147,11 @@ pub(crate) struct BpftraceOptions {
 }
 
 impl BpftraceOptions {
+    /// Whether helpers of the kernel that fail are told one by one.
+    pub(crate) fn reports_failures(&self) -> bool {
+        self.warnings > 0
+    }
+
     /// Where separate debug files are looked for, beside the usual directory.
     pub(crate) fn debug_directories(&self) -> Vec<PathBuf> {
         let directories = self.debuginfo.iter().flat_map(std::env::split_paths);

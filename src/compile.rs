@@ -179,6 +179,7 @@ fn options(source: &Source, args: &Args, command_pid: Option<u32>) -> Result<Opt
         params: source.params.positional.clone(),
         named: source.params.named.clone(),
         no_warnings: args.bpftrace.no_warnings,
+        report_failures: args.bpftrace.reports_failures(),
         pid: args.pid,
         allow_unsafe: args.allow_unsafe,
         command_pid,

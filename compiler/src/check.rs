@@ -50,6 +50,7 @@ mod declared_maps;
 mod environment;
 mod expressions;
 mod facts;
+mod failures;
 mod fit;
 mod functions;
 mod gates;
@@ -297,6 +298,7 @@ impl<'a> Cx<'a> {
                 span: map.span,
             });
         }
+        let read_failures = self.read_failures(&probes);
         let shown = maps.iter().flat_map(|map| map.key.iter().chain([&map.value]));
         let structs = self.shown_structs(&self.events, shown);
         let diagnostics = ordered(self.diagnostics);
@@ -307,6 +309,7 @@ impl<'a> Cx<'a> {
             probes,
             maps,
             events: self.events,
+            read_failures,
             sites: self.sites,
             structs,
             settings: self.configured.settings,

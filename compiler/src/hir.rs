@@ -33,6 +33,8 @@ pub struct Script {
     pub maps: Vec<Map>,
     /// What programs send. Record offsets and sizes are final.
     pub events: Vec<Event>,
+    /// The events that tell of reads of memory which fail, by the place of the [`ExprKind::Read`]; only where that is asked for.
+    pub read_failures: HashMap<Span, EventId>,
     /// Every place that a program is attached to; indexed by attach cookie.
     pub sites: Vec<Site>,
     /// The fields of every struct of which values are shown ([`crate::plan::Plan::structs`]).

@@ -11,6 +11,8 @@ pub struct Options {
     pub library: &'static [(&'static str, &'static str)],
     /// The process that is traced (`-p`), as its pid namespace numbers it.
     pub pid: Option<u32>,
+    /// Whether helpers of the kernel that fail are told one by one (`-k`).
+    pub report_failures: bool,
     /// Whether `warnf` is silent (`--no-warnings`).
     pub no_warnings: bool,
     /// Whether the user allows what can change or crash the traced system (`--unsafe`).

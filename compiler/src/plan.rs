@@ -448,6 +448,7 @@ impl Event {
                 | EventKind::System(_)
                 | EventKind::Join(_)
                 | EventKind::Print
+                | EventKind::HelperFailed(_)
         )
     }
 
@@ -480,6 +481,8 @@ pub enum EventKind {
         /// The format.
         format: crate::format::Format,
     },
+    /// A helper of the kernel failed where the script asked it for something (`-k`).
+    HelperFailed(HelperFailure),
     /// `cat`: the path of the file that is printed; the arguments fill the format's conversions.
     Cat(crate::format::Format),
     /// `system`: the shell command that is run; the arguments fill the format's conversions.
@@ -508,6 +511,27 @@ pub enum EventKind {
     Unwatch,
     /// `exit([code])`: its argument, if any, is the exit code.
     Exit,
+}
+
+/// What is told of a helper that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelperFailure {
+    /// Its name as bpftrace has it: `map_lookup_elem`.
+    pub helper: &'static str,
+    /// What it returned; 0 for a null pointer.
+    pub result: i64,
+    /// What that means.
+    pub message: String,
+    /// File, line and columns, as bpftrace writes them: `stdin:1:9-20`.
+    pub place: String,
+    /// The file alone.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The first column, from 1.
+    pub column: usize,
+    /// The line of the script, and a line that marks the place in it.
+    pub source: String,
 }
 
 /// What a script's message is.

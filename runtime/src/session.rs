@@ -413,6 +413,7 @@ impl<'a> Session<'a> {
                 .output
                 .message(*level, place, &printf::fill(format, &args))
                 .map_err(unwritable),
+            EventKind::HelperFailed(failure) => self.output.helper_failed(failure).map_err(unwritable),
             EventKind::Unwatch => {
                 backend.unwatch(args.first().and_then(Value::bits).unwrap_or_default());
                 Ok(())

@@ -14,7 +14,7 @@ pub mod text;
 
 use crate::value::Value;
 use crumbs_compiler::aggregation::{Bucket, COUNT, Presentation, Shown, Suffix, at_share};
-use crumbs_compiler::plan::MessageLevel;
+use crumbs_compiler::plan::{HelperFailure, MessageLevel};
 use crumbs_compiler::view::{MapView, Measure, Quantile};
 use std::cmp::Ordering;
 use std::io;
@@ -35,6 +35,8 @@ pub trait Output {
     fn printf(&mut self, text: &[u8]) -> io::Result<()>;
     /// `errorf`, `warnf`: the place of the call and the filled format.
     fn message(&mut self, level: MessageLevel, place: &str, text: &[u8]) -> io::Result<()>;
+    /// A helper of the kernel failed.
+    fn helper_failed(&mut self, failure: &HelperFailure) -> io::Result<()>;
     /// `time`: the formatted time.
     fn time(&mut self, text: &[u8]) -> io::Result<()>;
     /// `cat`: the contents of a file.

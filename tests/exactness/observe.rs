@@ -7,7 +7,7 @@ use crumbs::stages;
 use crumbs_compiler::driver::{self, Compiled};
 use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::options;
-use crumbs_compiler::plan::MessageLevel;
+use crumbs_compiler::plan::{HelperFailure, MessageLevel};
 use crumbs_compiler::target::Target;
 use crumbs_compiler::view::Measure;
 use crumbs_runtime::backend::Error;
@@ -219,6 +219,9 @@ impl Output for Report {
     fn message(&mut self, _: MessageLevel, place: &str, text: &[u8]) -> io::Result<()> {
         let text = String::from_utf8_lossy(text);
         self.seen.push(Seen::Text(format!("{place}: {text}")));
+        Ok(())
+    }
+    fn helper_failed(&mut self, _: &HelperFailure) -> io::Result<()> {
         Ok(())
     }
     fn time(&mut self, text: &[u8]) -> io::Result<()> {

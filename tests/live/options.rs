@@ -584,3 +584,42 @@ fn what_is_no_binary_cannot_be_traced() {
     let outcome = Crumbs::script("uprobe:/etc/passwd:main { print(1); }").run();
     outcome.refuses(&["E0108", "/etc/passwd", "no ELF file"]);
 }
+
+#[test]
+fn failing_helpers_are_told_with_their_place() {
+    needs!(no_tracing());
+    let script = "begin { @[1] = 1; delete(@, 2); _ = delete(@, 3); print(@[5]); print(@[1]); @n[1]++; }";
+    let outcome = Crumbs::new().args(&["-k", "-e", script]).run();
+    let deletion = "stdin:1:19-31: WARNING: Can't delete map element because it does not exist.\n\
+                    Additional Info - helper: map_delete_elem, retcode: -2\n";
+    let lookup = "stdin:1:57-61: WARNING: Can't lookup map element because it does not exist.\n\
+                  Additional Info - helper: map_lookup_elem, retcode: 0\n";
+    assert!(outcome.stderr.contains(deletion), "{outcome:?}");
+    assert!(outcome.stderr.contains(lookup), "{outcome:?}");
+    assert!(
+        outcome
+            .stderr
+            .contains(&format!("{script}\n{}~~~~~~~~~~~~\n", " ".repeat(18)))
+    );
+    assert_eq!(
+        outcome.stderr.matches("Additional Info").count(),
+        2,
+        "{outcome:?}"
+    );
+    assert_eq!(outcome.stdout, "0\n1\n\n\n@[1]: 1\n@n[1]: 1\n", "{outcome:?}");
+    // Without the option nothing is told of what is not there.
+    let outcome = Crumbs::new().args(&["-e", script]).run();
+    assert!(!outcome.stderr.contains("Additional Info"), "{outcome:?}");
+}
+
+#[test]
+fn failing_reads_are_told_as_json() {
+    needs!(no_tracing());
+    let script = "struct foo { int a; } begin { $a = ((struct foo *)16)->a; @x = $a; clear(@x); }";
+    let outcome = Crumbs::new()
+        .args(&["-k", "-q", "-f", "json", "-e", script])
+        .run();
+    let told = "{\"type\": \"helper_error\", \"msg\": \"Bad address\", \"helper\": \"probe_read\", \"retcode\": -14, \
+                \"filename\": \"stdin\", \"line\": 1, \"col\": 36}\n";
+    assert_eq!(outcome.stdout, told, "{outcome:?}");
+}

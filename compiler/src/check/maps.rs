@@ -224,6 +224,11 @@ impl Cx<'_> {
 
     /// `@name[key]` as a value.
     pub(super) fn map_value(&mut self, name: &str, span: Span, key: Option<&[ast::Expr]>) -> Option<Expr> {
+        let read = self.element_value(name, span, key);
+        self.reported_lookup(read, key.is_some(), span)
+    }
+
+    fn element_value(&mut self, name: &str, span: Span, key: Option<&[ast::Expr]>) -> Option<Expr> {
         let element = self.element(name, span, key);
         let id = self.facts.map(name, span);
         self.must_be_assigned(name, span)?;

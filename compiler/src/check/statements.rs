@@ -138,7 +138,9 @@ impl Cx<'_> {
         {
             return;
         }
-        out.push(StmtKind::Eval(value), span);
+        if let Some(kind) = self.reported_deletion(value) {
+            out.push(kind, span);
+        }
     }
 
     /// Remembers a print of a map, and joins a `clear` or `zero` to the print before it; gives whether it did, so that

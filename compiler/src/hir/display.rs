@@ -84,6 +84,7 @@ impl Display for EventName<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let map = |map: MapId| self.script.maps.get(map.0 as usize).map_or("?", |map| &map.name);
         match &self.event.kind {
+            EventKind::HelperFailed(failure) => write!(f, "{} failed", failure.helper),
             EventKind::Unwatch => f.write_str("unwatch"),
             EventKind::Cat(_) => f.write_str("file"),
             EventKind::System(_) => f.write_str("command"),

@@ -97,6 +97,9 @@ impl BodyCx<'_> {
         }
         self.ir.switch_to(failed);
         self.count_loss(LossKind::Read);
+        if let Some(&event) = self.script.read_failures.get(&self.ir.span()) {
+            self.emit_event(event, &[]);
+        }
         self.ir.jump(done, &[]);
         self.ir.switch_to(done);
     }

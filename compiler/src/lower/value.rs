@@ -18,7 +18,13 @@ impl BodyCx<'_> {
                 address,
                 offset,
                 bits,
-            } => self.read_scalar(address, *offset, *bits, &expr.ty),
+            } => {
+                // The place that is told where the read fails.
+                let before = self.ir.set_span(expr.span);
+                let value = self.read_scalar(address, *offset, *bits, &expr.ty);
+                self.ir.set_span(before);
+                value
+            }
             ExprKind::Part { of, offset, bits } => self.part_scalar(of, *offset, *bits, &expr.ty),
             ExprKind::Element(of, index) => self.element_scalar(of, index, &expr.ty),
             ExprKind::AddressOf(var) => self.address_of(*var),

@@ -13,7 +13,7 @@
 use super::{Content, Entry, Output, measure, write_message};
 use crate::value::Value;
 use crumbs_compiler::aggregation::Bucket;
-use crumbs_compiler::plan::MessageLevel;
+use crumbs_compiler::plan::{HelperFailure, MessageLevel};
 use crumbs_compiler::view::Measure;
 use std::io::{self, Write};
 
@@ -97,6 +97,19 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
 
     fn message(&mut self, level: MessageLevel, place: &str, text: &[u8]) -> io::Result<()> {
         write_message(&mut self.diagnostics, level, place, text)
+    }
+
+    fn helper_failed(&mut self, failure: &HelperFailure) -> io::Result<()> {
+        writeln!(
+            self.results,
+            "{{\"type\": \"helper_error\", \"msg\": {}, \"helper\": \"{}\", \"retcode\": {}, \"filename\": {}, \"line\": {}, \"col\": {}}}",
+            quoted(failure.message.as_bytes()),
+            failure.helper,
+            failure.result,
+            quoted(failure.file.as_bytes()),
+            failure.line,
+            failure.column,
+        )
     }
 
     fn time(&mut self, text: &[u8]) -> io::Result<()> {

@@ -5,7 +5,7 @@
 use super::{Content, Entry, Output, histogram, measure, series, write_message};
 use crate::value::Value;
 use crumbs_compiler::aggregation::COUNT;
-use crumbs_compiler::plan::MessageLevel;
+use crumbs_compiler::plan::{HelperFailure, MessageLevel};
 use crumbs_compiler::view::Measure;
 use std::io::{self, Write};
 
@@ -57,6 +57,21 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
 
     fn message(&mut self, level: MessageLevel, place: &str, text: &[u8]) -> io::Result<()> {
         write_message(&mut self.diagnostics, level, place, text)
+    }
+
+    fn helper_failed(&mut self, failure: &HelperFailure) -> io::Result<()> {
+        let HelperFailure {
+            place,
+            message,
+            helper,
+            result,
+            source,
+            ..
+        } = failure;
+        writeln!(
+            self.diagnostics,
+            "{place}: WARNING: {message}\nAdditional Info - helper: {helper}, retcode: {result}\n{source}"
+        )
     }
 
     fn time(&mut self, text: &[u8]) -> io::Result<()> {

@@ -40,7 +40,11 @@ impl Evaluator<'_> {
                 EventKind::Clear(map) => self.maps[map.0 as usize].clear(),
                 EventKind::Zero(map) => self.zero(map.0 as usize),
                 // What is outside of the script has no meaning here; nothing random asks for it.
-                EventKind::Cat(_) | EventKind::System(_) | EventKind::Join(_) | EventKind::Unwatch => {}
+                EventKind::HelperFailed(_)
+                | EventKind::Cat(_)
+                | EventKind::System(_)
+                | EventKind::Join(_)
+                | EventKind::Unwatch => {}
                 EventKind::Time(_) => self.output.time(b"").expect("memory can be written"),
                 EventKind::Exit => self.is_exiting = true,
             }
