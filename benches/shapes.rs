@@ -70,7 +70,7 @@ fn statement(i: usize) -> String {
         2 => format!("if ($x > {i}) {{ @sum{map} = sum($x); }}\n"),
         3 => format!("@start{map}[tid] = $x;\n"),
         4 => format!("printf(\"%d %s\\n\", {i}, comm);\n"),
-        5 => format!("$x = $x * 3 + (uint64)pid;\n"),
+        5 => "$x = $x * 3 + (uint64)pid;\n".to_owned(),
         6 => format!("@last{map} = @start{map}[tid] + {i};\n"),
         7 => format!("if (pid == {i} && $x != 0) {{ @hist{map} = hist($x); }} else {{ $x = 0; }}\n"),
         8 => format!("delete(@start{map}, tid);\n"),

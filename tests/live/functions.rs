@@ -317,7 +317,7 @@ fn numbers_with_a_fraction_are_computed_when_they_are_printed() {
 fn the_trace_of_the_kernel_is_written_to() {
     needs!(no_tracing());
     let trace = "/sys/kernel/tracing/trace";
-    needs!((!std::path::Path::new(trace).exists()).then(|| "tracefs is not mounted"));
+    needs!((!std::path::Path::new(trace).exists()).then_some("tracefs is not mounted"));
     let mark = format!("crumbs {} of", std::process::id());
     let outcome = Crumbs::script(&format!("begin {{ debugf(\"{mark} %d %s\\n\", 42, comm); }}")).run();
     assert_eq!(outcome.status, 0, "{outcome:?}");
