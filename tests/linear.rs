@@ -32,6 +32,11 @@ fn work_grows_with_length() {
         for shape in SHAPES {
             // Long enough that what is kept for each branch or slot at most is full.
             let n = if shape.name.starts_with("probes") { 15 } else { 90 };
+            assert!(
+                4 * n <= shape.most,
+                "{}: longer than what is measured",
+                shape.name
+            );
             let [one, two, four] = [n, 2 * n, 4 * n].map(|n| work(&(shape.script)(n), &target));
             let (first, second) = (two - one, four - two);
             assert!(first > 0, "{}: nothing is counted", shape.name);
