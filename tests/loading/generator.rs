@@ -146,6 +146,9 @@ macro change($x, by) { $x += by; $x *= 2; }
 @p[tid] = (struct pair *)0; @c = count(); @ck[1] = count(); @sum = sum(1); @mn = min(1); @bumped[1] = 0; }
 ",
         );
+        if tape.chance(25) {
+            out.push_str("interval:s:8 { @peek = (int64)@ck[1]; }\n");
+        }
     }
     out
 }
