@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../benches/shapes.rs"]
-#[expect(dead_code, reason = "up to which length scripts are measured is for the figures")]
+#[expect(
+    dead_code,
+    reason = "up to which length scripts are measured is for the figures"
+)]
 mod shapes;
 
 use crumbs::stages;
