@@ -158,13 +158,13 @@ fn events_know_which_calls_they_are_within() {
         .maps("@[true, false]: 3\n@[false, false]: 7\n");
     // In each thread for itself, in the kernel too, and in what ends within a call.
     completed(
-        "tracepoint:syscalls:sys_enter_exit { @[entered(\"PROGRAM:ends\")] = count(); }
+        "tracepoint:syscalls:sys_enter_exit /pid == cpid/ { @[entered(\"PROGRAM:ends\")] = count(); }
          uprobe:PROGRAM:inner { @inner[entered(\"PROGRAM:ends\")] = count(); }",
         "leave 5 inner 1 ends 2",
     )
     .maps("@[true]: 5\n@inner[false]: 2\n");
     completed(
-        "tracepoint:syscalls:sys_enter_wait4 /comm == \"completed\"/ { @[entered(\"PROGRAM:forks\"), entered(\"PROGRAM:*er\")] = count(); }",
+        "tracepoint:syscalls:sys_enter_wait4 /pid == cpid/ { @[entered(\"PROGRAM:forks\"), entered(\"PROGRAM:*er\")] = count(); }",
         "forks 3 outer 2",
     )
     .maps("@[true, false]: 3\n");
