@@ -38,7 +38,6 @@ use crumbs_compiler::target::{
     TargetError, TracepointFormat, UsdtProbe,
 };
 use crumbs_compiler::types::Type;
-use dwarf::Lines;
 use elf::{Image, Images};
 use headers::Headers;
 use libraries::SearchPath;
@@ -668,31 +667,7 @@ impl Target for HostTarget {
         line: u64,
         column: Option<u64>,
     ) -> Result<Vec<u64>, TargetError> {
-        let image = self.image(binary)?;
-        let searched = match self.debug.lines(&image, file, line, column)? {
-            Lines::At(addresses) => {
-                let offsets = addresses
-                    .into_iter()
-                    .filter_map(|address| image.file_offset(address));
-                let offsets: Vec<u64> = offsets.collect();
-                if !offsets.is_empty() {
-                    return Ok(offsets);
-                }
-                format!("{}: that line's code is in no executable segment", binary.path)
-            }
-            Lines::NoCode(Some(next)) => {
-                format!(
-                    "{}: no code comes from that line; the next one with code is {next}",
-                    binary.path
-                )
-            }
-            Lines::NoCode(None) => format!("{}: no code comes from that line", binary.path),
-            Lines::NoFile => format!("{}: no code comes from a file of that name", binary.path),
-        };
-        Err(TargetError::NotFound {
-            similar: Vec::new(),
-            searched: vec![searched],
-        })
+        self.debug.code_of_line(&*self.image(binary)?, file, line, column)
     }
 
     fn is_inlined(&self, binary: &Binary, name: &str) -> bool {
@@ -709,9 +684,8 @@ impl Target for HostTarget {
     }
 
     fn may_call(&self, kind: ProgramKind, function: &KernelFunction) -> bool {
-        /// The list of tasks, which every kernel with BTF has.
-        const LIST: &str = "bpf_iter_task";
-        let list = self.types.functions(Some("vmlinux"), LIST).ok();
+        // The list of tasks, which every kernel with BTF has.
+        let list = self.types.functions(Some("vmlinux"), "bpf_iter_task").ok();
         let list = list.and_then(|found| found.first().map(|function| function.id));
         kfunc::is_allowed(function, kind, list)
     }

@@ -391,6 +391,22 @@ impl Occasion {
 }
 
 /// As `-d hir` shows it.
+impl std::fmt::Display for UprobePlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#x}", self.offset)?;
+        match self.behind_entry() {
+            0 => {}
+            bytes => write!(f, " (entry+{bytes})")?,
+        }
+        match self.counter {
+            0 => {}
+            counter => write!(f, " counter {counter:#x}")?,
+        }
+        write!(f, " cookie {}", self.cookie)
+    }
+}
+
+/// As `-d hir` shows it.
 impl std::fmt::Display for Attach {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let on_return = |on_return: &bool| if *on_return { " (return)" } else { "" };
@@ -409,17 +425,7 @@ impl std::fmt::Display for Attach {
                 places,
             } => {
                 write!(f, "{path}{}:", on_return(at_return))?;
-                return places.iter().try_for_each(|place| {
-                    let counter = match place.counter {
-                        0 => String::new(),
-                        counter => format!(" counter {counter:#x}"),
-                    };
-                    let behind = match place.behind_entry() {
-                        0 => String::new(),
-                        bytes => format!(" (entry+{bytes})"),
-                    };
-                    write!(f, " {:#x}{behind}{counter} cookie {}", place.offset, place.cookie)
-                });
+                return places.iter().try_for_each(|place| write!(f, " {place}"));
             }
             Self::Late {
                 library,

@@ -54,7 +54,7 @@ pub(super) struct DebugFiles {
 
 /// What can be said of a place in a program's code.
 #[derive(Debug)]
-pub(super) enum Lines {
+enum Lines {
     /// Addresses, ascending.
     At(Vec<u64>),
     /// No code comes from that line; the next one that has some.
@@ -190,17 +190,45 @@ impl DebugFiles {
         Ok(fields)
     }
 
-    /// The addresses of a line of source.
+    /// Where in the file the code of a line of source is.
     ///
     /// # Errors
-    /// When nothing describes the binary.
-    pub(super) fn lines(
+    /// When nothing describes the binary, or no code comes from that line.
+    pub(super) fn code_of_line(
         &self,
         image: &Image,
         path: &str,
         line: u64,
         column: Option<u64>,
-    ) -> Result<Lines, TargetError> {
+    ) -> Result<Vec<u64>, TargetError> {
+        let reason = match self.lines(image, path, line, column)? {
+            Lines::At(addresses) => {
+                let offsets = addresses
+                    .into_iter()
+                    .filter_map(|address| image.file_offset(address));
+                let offsets: Vec<u64> = offsets.collect();
+                if !offsets.is_empty() {
+                    return Ok(offsets);
+                }
+                "that line's code is in no executable segment".to_owned()
+            }
+            Lines::NoCode(Some(next)) => {
+                format!("no code comes from that line; the next one with code is {next}")
+            }
+            Lines::NoCode(None) => "no code comes from that line".to_owned(),
+            Lines::NoFile => "no code comes from a file of that name".to_owned(),
+        };
+        Err(TargetError::NotFound {
+            similar: Vec::new(),
+            searched: vec![format!("{}: {reason}", image.path())],
+        })
+    }
+
+    /// The addresses of a line of source.
+    ///
+    /// # Errors
+    /// When nothing describes the binary.
+    fn lines(&self, image: &Image, path: &str, line: u64, column: Option<u64>) -> Result<Lines, TargetError> {
         let file = self.of_binary(image)?;
         let wanted = Wanted {
             file: path,

@@ -7,7 +7,7 @@
 mod data;
 
 use super::gnu_hash;
-use super::refusal::{NAME_A_PROGRAM, check_kind, damaged, io_error, not_elf, read_error, unreadable};
+use super::refusal::{check_kind, damaged, io_error, not_elf, open_regular, read_error};
 use crumbs_compiler::target::{Arch, Binary, Function, TargetError};
 use goblin::container::Ctx;
 use goblin::elf::{
@@ -17,7 +17,7 @@ use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 
 /// The longest part of a file that is read at once. The largest programs have about 200 MB of symbol names.
 const MAX_READ: u64 = 1 << 30;
@@ -638,31 +638,6 @@ fn string_at<'a>(strings: &'a [u8], offset: usize, budget: &Cell<usize>) -> Opti
     let end = rest.iter().position(|byte| *byte == 0);
     budget.set(budget.get().saturating_sub(end.unwrap_or(rest.len())));
     end.map(|end| &rest[..end])
-}
-
-pub(super) fn open_regular(path: &str) -> Result<File, TargetError> {
-    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path);
-    let file = file.map_err(|error| io_error(path, &error))?;
-    let kind = file
-        .metadata()
-        .map_err(|error| io_error(path, &error))?
-        .file_type();
-    if kind.is_file() {
-        return Ok(file);
-    }
-    let (reason, help) = if kind.is_dir() {
-        (
-            "it is a directory",
-            format!("name a file in it, as in `{}/*`", path.trim_end_matches('/')),
-        )
-    } else {
-        ("it is no regular file", NAME_A_PROGRAM.to_owned())
-    };
-    Err(unreadable(path, reason, help))
 }
 
 /// Reads `size` bytes at `offset` of a file that is `length` long.

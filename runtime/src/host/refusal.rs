@@ -2,7 +2,9 @@
 
 use crumbs_compiler::target::{Arch, TargetError};
 use goblin::elf::{Header, header};
+use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// The way out for what is neither.
 pub(super) const NAME_A_PROGRAM: &str = "name a program or a shared library";
@@ -112,6 +114,32 @@ pub(super) fn read_error(path: &str, error: &io::Error, part: &str) -> TargetErr
         ErrorKind::UnexpectedEof => damaged(path, &format!("{part} lie outside the file")),
         _ => io_error(path, error),
     }
+}
+
+/// Opens a file that can be a program.
+pub(super) fn open_regular(path: &str) -> Result<File, TargetError> {
+    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
+    let file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    let file = file.map_err(|error| io_error(path, &error))?;
+    let kind = file
+        .metadata()
+        .map_err(|error| io_error(path, &error))?
+        .file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    let (reason, help) = if kind.is_dir() {
+        (
+            "it is a directory",
+            format!("name a file in it, as in `{}/*`", path.trim_end_matches('/')),
+        )
+    } else {
+        ("it is no regular file", NAME_A_PROGRAM.to_owned())
+    };
+    Err(unreadable(path, reason, help))
 }
 
 /// Why a file could not be read.

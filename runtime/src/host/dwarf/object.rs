@@ -3,7 +3,8 @@
 //! In: a path. Out: sections by name, decompressed. Nothing here is trusted: what does not fit into the file, or claims to
 //! decompress to more than debug information ever has, is as good as not there.
 
-use crate::host::elf::{open_regular, read_part, read_sections};
+use crate::host::elf::{read_part, read_sections};
+use crate::host::refusal::open_regular;
 use crumbs_compiler::target::TargetError;
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::{Elf, SectionHeader, header, section_header};
