@@ -3,10 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 #[path = "../benches/shapes.rs"]
-#[expect(
-    dead_code,
-    reason = "up to which length scripts are measured is for the figures"
-)]
 mod shapes;
 
 use crumbs::stages;
