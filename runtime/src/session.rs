@@ -423,19 +423,7 @@ impl<'a> Session<'a> {
                 self.not_run += 1;
                 Ok(())
             }
-            EventKind::System(format) => {
-                // What was printed before stands before what the command prints itself.
-                self.output.flush().map_err(unwritable)?;
-                let command = printf::fill(format, &args);
-                match host.shell(&command) {
-                    Ok(text) => self.output.command(&text),
-                    Err(error) => {
-                        let command = String::from_utf8_lossy(&command);
-                        self.output.warning(&format!("cannot run `{command}`: {error}"))
-                    }
-                }
-                .map_err(unwritable)
-            }
+            EventKind::System(format) => self.system(host, &printf::fill(format, &args)),
             EventKind::Join(separator) => self.output.join(&joined(&args, separator)).map_err(unwritable),
             EventKind::Print => {
                 let value = args.first().unwrap_or(&Value::Void);
@@ -464,6 +452,20 @@ impl<'a> Session<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// Runs a command and prints what it prints.
+    fn system<B: Backend>(&mut self, host: &mut dyn Host<B>, command: &[u8]) -> Result<(), Error> {
+        // What was printed before stands before what the command prints itself.
+        self.output.flush().map_err(unwritable)?;
+        match host.shell(command) {
+            Ok(text) => self.output.command(&text),
+            Err(error) => {
+                let command = String::from_utf8_lossy(command);
+                self.output.warning(&format!("cannot run `{command}`: {error}"))
+            }
+        }
+        .map_err(unwritable)
     }
 
     /// Prints a file.

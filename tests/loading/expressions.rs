@@ -25,7 +25,7 @@ const LITERALS: [&str; 18] = [
 ];
 
 /// Numbers that need nothing.
-const NUMBERS: [&str; 48] = [
+const NUMBERS: [&str; 50] = [
     "pid",
     "tid",
     "uid",
@@ -46,6 +46,8 @@ const NUMBERS: [&str; 48] = [
     "sizeof(uint32)",
     "offsetof(struct pair, in)",
     "has_key(@k, 3)",
+    "{ let $hk = 3; __has_key(&@k, &$hk) }",
+    "entered(\"libc:tmpfile\")",
     "has_key(@it, (1, \"a\"))",
     "delete(@k, 4)",
     "len(@k)",

@@ -2,6 +2,7 @@
 
 use super::memory::Prepared;
 use super::{BodyCx, VarHome};
+use crate::ctype::Bits;
 use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
 use crate::ir::{AtomicOp, BinOp, Block, Cond, Op, Value, Width};
 use crate::plan::ProgramKind;
@@ -18,13 +19,7 @@ impl BodyCx<'_> {
                 address,
                 offset,
                 bits,
-            } => {
-                // The place that is told where the read fails.
-                let before = self.ir.set_span(expr.span);
-                let value = self.read_scalar(address, *offset, *bits, &expr.ty);
-                self.ir.set_span(before);
-                value
-            }
+            } => self.read_at(expr, address, *offset, *bits),
             ExprKind::Part { of, offset, bits } => self.part_scalar(of, *offset, *bits, &expr.ty),
             ExprKind::Element(of, index) => self.element_scalar(of, index, &expr.ty),
             ExprKind::AddressOf(var) => self.address_of(*var),
@@ -93,6 +88,14 @@ impl BodyCx<'_> {
             | ExprKind::RecordDynamicText { .. }
             | ExprKind::RecordBytes { .. } => self.no_scalar(),
         }
+    }
+
+    /// What `expr` reads of memory: its place is the one that is told where the read fails.
+    fn read_at(&mut self, expr: &Expr, address: &Expr, offset: u32, bits: Option<Bits>) -> Value {
+        let before = self.ir.set_span(expr.span);
+        let value = self.read_scalar(address, offset, bits, &expr.ty);
+        self.ir.set_span(before);
+        value
     }
 
     fn return_value(&mut self) -> Value {

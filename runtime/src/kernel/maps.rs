@@ -10,9 +10,13 @@ use crumbs_compiler::plan::{BpfMap, BpfMapKind};
 use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 /// Elements asked for at first; doubled while a bucket does not fit.
 const FIRST_BATCH: usize = 512;
+/// How long to wait for the kernel's allocator of elements, and how often.
+const REFILL: Duration = Duration::from_millis(1);
+const REFILLS: u32 = 500;
 /// A batch's buffers stay below this many bytes unless a single bucket needs more.
 const BATCH_BYTES: usize = 4 << 20;
 
@@ -100,15 +104,22 @@ impl KernelMap {
         Ok(())
     }
 
-    /// Inserts zeros under `key` unless it is there. Gives whether it was not.
+    /// Inserts zeros under `key` unless it is there. Gives whether it was not. Waits where the kernel's allocator for
+    /// elements is empty for the moment: it is refilled in the background (kernel/bpf/memalloc.c).
     ///
     /// # Errors
     /// The kernel's; `E2BIG` when the map is full, `EINVAL` for a key of the wrong size.
     pub fn insert_zero(&self, key: &[u8]) -> io::Result<bool> {
         let map = self.as_ref();
-        match map.update(key, &vec![0; map.value_size], bpf::NOEXIST) {
-            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
-            done => done.map(|()| true),
+        let zeros = vec![0; map.value_size];
+        let mut waits = 0;
+        loop {
+            match map.update(key, &zeros, bpf::NOEXIST) {
+                Err(error) if error.raw_os_error() == Some(libc::EEXIST) => return Ok(false),
+                Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && waits < REFILLS => waits += 1,
+                done => return done.map(|()| true),
+            }
+            std::thread::sleep(REFILL);
         }
     }
 
