@@ -47,9 +47,9 @@ returns() {
 # the others look at are not in the guest.
 library() {
   tried=0 bad=0
-  for name in $($crumbs lib | sed -n 's,^  \(posix/[a-z0-9]*\) .*,\1,p') stdio/buffering; do
+  for script in $($crumbs lib | sed -n 's,^  \(posix/[a-z0-9]*\) .*,\1,p') stdio/buffering; do
     tried=$((tried + 1))
-    $crumbs --dry-run run "$name" > /tmp/out 2>&1 || { echo "$name"; cat /tmp/out; bad=1; }
+    $crumbs --dry-run run "$script" > /tmp/out 2>&1 || { echo "$script"; cat /tmp/out; bad=1; }
   done
   [ $tried -gt 10 ] && [ $bad -eq 0 ]
 }
