@@ -52,25 +52,30 @@ tests_of() {
   esac
 }
 
-for kernel in "${kernels[@]}"; do
-  log=$logs/kernel-$kernel.log
+# Whether a kernel's image is here or can be had.
+has_image() {
+  local kernel=$1 log=$logs/kernel-$1.log
   bash tests/kernels/vm.sh -k "$kernel" -n 2> "$log"
-  if [ $? -eq 126 ]; then
-    case $required in
-      *" $kernel "*) failed "kernel $kernel: $(tail -1 "$log")" ;;
-      *) skipped "kernel $kernel" "$(tail -1 "$log")" ;;
-    esac
-    continue
-  fi
+  [ $? -eq 126 ] || return 0
+  case $required in
+    *" $kernel "*) failed "kernel $kernel: $(tail -1 "$log")" ;;
+    *) skipped "kernel $kernel" "$(tail -1 "$log")" ;;
+  esac
+  return 1
+}
+
+# Boots a kernel and prints what it found.
+guest() {
+  local kernel=$1 log=$logs/kernel-$1.log status attempt name words part
   tests_of "$kernel"
   words=$(printf " '%s'" "${tests[@]}")
   for attempt in 1 2; do
-    bash tests/kernels/vm.sh -k "$kernel" -m 2048 -s 2 -t 900 -a preempt=full \
+    bash tests/kernels/vm.sh -k "$kernel" -m 2048 -s 2 -t 1200 -a preempt=full \
       "${files[@]}" -d tests/golden:/golden -- "sh /guest.sh$words" > "$log" 2>&1
     status=$?
     [ $status -eq 125 ] && [ $attempt -eq 1 ] || break
   done
-  if [ $status -ne 0 ]; then tail -20 "$log"; failed "kernel $kernel: the guest ended with status $status"; continue; fi
+  if [ $status -ne 0 ]; then tail -20 "$log"; failed "kernel $kernel: the guest ended with status $status"; return; fi
   grep -v '^passed\|^INFO\|^VM-\|^test .* ok$' "$log" | sed -n '/^GUEST-TEST/q; p'
   sed '/^GUEST-TEST/,$d' "$log" | grep -E '^(passed|failed|skipped) ' | sed "s/^\([a-z]*\) /\1 kernel $kernel: /" |
     tee -a "$TALLY" | grep -v '^passed'
@@ -84,5 +89,16 @@ for kernel in "${kernels[@]}"; do
     [ "${status:-1}" -eq 0 ] || grep -v '^test .* ok$' "$part" | tail -60
     rm "$part" "$part.results"
   done
+}
+
+# Two at a time: a guest is mostly at work on one CPU. What each prints is shown as a whole.
+booted=()
+for kernel in "${kernels[@]}"; do
+  has_image "$kernel" || continue
+  while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+  guest "$kernel" > "$stage/out-$kernel" 2>&1 &
+  booted+=("$kernel")
 done
+wait
+for kernel in "${booted[@]}"; do cat "$stage/out-$kernel"; done
 [ -z "${by_itself:-}" ] || summary
