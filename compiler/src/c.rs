@@ -1,7 +1,7 @@
 //! C declarations of a script and of its own headers: where the types come from that neither the kernel nor a traced
 //! program describes.
 //!
-//! In: the C text that stands at the top of a script, a [`Target`](crate::target::Target) for headers and for the
+//! In: the C text that stands at the top of a script, a [`Target`] for headers and for the
 //! kernel's types. Out: [`Declarations`], the types with the layout that a C compiler gives them (LP64, little endian:
 //! the System V ABI of x86-64 and AAPCS64 agree on all that is accepted here).
 

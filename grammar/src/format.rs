@@ -8,7 +8,7 @@
 //! - At most one blank line in a row, and one around everything at the top level that has a body.
 //! - A comment behind code stays behind it, any other has a line of its own. C text is left as it is.
 //!
-//! Invariants, which [`format`] itself sees to: the result lexes to the same tokens and comments; formatting it again changes
+//! Invariants, which [`format()`] itself sees to: the result lexes to the same tokens and comments; formatting it again changes
 //! nothing (a test tries).
 
 mod spacing;

@@ -5,7 +5,8 @@
 //! [`BUDGET`] tokens, so no text takes more than time linear in those.
 //!
 //! Headers in angle brackets that lie in a directory which the user named are read as the script's own. Others are only
-//! noted: their types come from the kernel's BTF, and [`super::system`] reads them when a name is found nowhere else.
+//! noted: their types come from the kernel's BTF, and [`super::with_system_headers`] reads them when a name is found nowhere
+//! else.
 
 use super::ctype::Tables;
 use super::lexer::{Kind, Origin, Place, Token, tokens};
