@@ -23,7 +23,6 @@ pub mod expand;
 pub mod format;
 pub mod function;
 pub mod glob;
-mod hash;
 pub mod helper;
 pub mod hir;
 pub mod ir;

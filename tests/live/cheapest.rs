@@ -1,9 +1,9 @@
 //! Probes on functions that are placed behind the functions' first instructions: they see what probes at the entries see.
 
 use crate::support::*;
-use std::io::Write;
+use crate::waiting::Waiting;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// Counts all calls, and adds up what is in the registers of arguments.
 const COUNT: &str = "{ @calls[func] = count();
@@ -14,30 +14,6 @@ fn no_multi_links() -> Option<String> {
     let info = Crumbs::new().arg("--info").run().stdout;
     let has_them = info.contains("uprobe_multi links: yes");
     (!has_them).then(|| "without uprobe_multi it takes minutes to detach so many probes".into())
-}
-
-/// A program that waits for a line.
-struct Waiting(Child);
-
-impl Waiting {
-    fn start(program: &Path) -> Self {
-        let child = Command::new(program)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn();
-        Self(child.unwrap())
-    }
-
-    fn go(&mut self) {
-        self.0.stdin.take().unwrap().write_all(b"\n").unwrap();
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// How many functions `crumbs -v` says are not probed at their entry.
@@ -56,7 +32,7 @@ fn moved(stderr: &str) -> usize {
 /// many functions had cheaper ones.
 fn compare(program: &Path, functions: &str) -> usize {
     let mut waiting = Waiting::start(program);
-    let pid = waiting.0.id().to_string();
+    let pid = waiting.pid().to_string();
     let runs = ["true", "false"].map(|cheapest| {
         let script = format!("config = {{ cheapest_place = {cheapest} }} {functions} {COUNT}");
         let mut run = Crumbs::script(&script).args(&["-v", "-p", &pid]).start();
@@ -180,7 +156,7 @@ fn functions_that_the_kernel_refuses_are_left_out() {
     let program = compiled("locked.c", &[]);
     // The kernel looks at instructions when a process runs them.
     let mut waiting = Waiting::start(&program);
-    let pid = waiting.0.id().to_string();
+    let pid = waiting.pid().to_string();
     let script = "uprobe:PROGRAM:step_* { @[func] = count(); }";
     let mut run = Crumbs::script(script).on(&program).args(&["-p", &pid]).start();
     run.attached();
@@ -190,7 +166,7 @@ fn functions_that_the_kernel_refuses_are_left_out() {
     assert!(outcome.stderr.contains("Attached 3 probes"), "{outcome:?}");
     // Alone it is an error.
     let waiting = Waiting::start(&program);
-    let pid = waiting.0.id().to_string();
+    let pid = waiting.pid().to_string();
     let alone = Crumbs::script("uprobe:PROGRAM:step_b { @ = count(); }");
     alone
         .on(&program)

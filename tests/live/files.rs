@@ -1,11 +1,11 @@
 //! Files that are no programs, and programs that are deleted, replaced or hidden: one clear message each, or the right counts.
 
 use crate::support::*;
+use crate::waiting::Waiting;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 /// What `uprobe:FILE:value` says.
 fn refusal(file: &Path) -> Outcome {
@@ -99,37 +99,13 @@ fn files_that_the_user_may_not_read() {
     assert!(text.contains("no permission to read"), "{text}");
 }
 
-/// A program that calls `step_a` twice for each line, between which it waits.
-struct Stepping(Child);
-
-impl Stepping {
-    fn start(program: &Path) -> Self {
-        let child = Command::new(program)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn();
-        Self(child.unwrap())
-    }
-
-    fn end(&mut self) {
-        self.0.stdin.take().unwrap().write_all(b"\n").unwrap();
-    }
-}
-
-impl Drop for Stepping {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn programs_that_are_deleted_or_replaced_while_they_run() {
     needs!(no_tracing());
     for replaced in [false, true] {
         let program = compiled("locked.c", &[]);
-        let mut stepping = Stepping::start(&program);
-        let pid = stepping.0.id().to_string();
+        let mut stepping = Waiting::start(&program);
+        let pid = stepping.pid().to_string();
         let script = "uprobe:PROGRAM:step_a { @a = count(); }";
         let mut before = Crumbs::script(script).on(&program).args(&["-p", &pid]).start();
         before.attached();
@@ -143,7 +119,7 @@ fn programs_that_are_deleted_or_replaced_while_they_run() {
         let of_process = Crumbs::script("uprobe::step_a { @a = count(); }");
         let mut of_process = of_process.args(&["-p", &pid]).start();
         of_process.attached();
-        stepping.end();
+        stepping.go();
         for run in [before, by_path, of_process] {
             run.wait().maps("@a: 1\n");
         }

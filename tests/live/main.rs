@@ -30,4 +30,5 @@ mod stacks;
 mod support;
 mod symbols;
 mod user_code;
+mod waiting;
 mod words;

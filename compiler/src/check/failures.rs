@@ -10,7 +10,7 @@ use crate::types::Type;
 use crate::visit;
 use crumbs_grammar::source::COMMAND_LINE;
 use crumbs_grammar::span::Span;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The key that is looked up; no script can name it.
 const KEY: &str = "key that is looked up";
@@ -115,11 +115,11 @@ impl Cx<'_> {
 
     /// An event for each place of some programs that reads memory.
     pub(super) fn read_failures(&mut self, probes: &[crate::hir::Probe]) -> HashMap<Span, EventId> {
-        let mut places = Vec::new();
+        let (mut places, mut known) = (Vec::new(), HashSet::new());
         if self.options.report_failures {
             for probe in probes {
                 visit::any_expr(probe, &mut |expr| {
-                    if matches!(expr.kind, ExprKind::Read { .. }) && !places.contains(&expr.span) {
+                    if matches!(expr.kind, ExprKind::Read { .. }) && known.insert(expr.span) {
                         places.push(expr.span);
                     }
                     false

@@ -4,9 +4,9 @@
 //! constant and a branch on it a jump. So the null check of a map pointer that is used again goes.
 
 use super::bounds::Bounds;
-use crate::hash::IdMap;
 use crate::ir::cfg::Cfg;
 use crate::ir::{Block, Cond, Function, Op, Terminator, Value};
+use rustc_hash::FxHashMap;
 
 /// How two values can compare: a set of the five outcomes below.
 type Outcomes = u8;
@@ -53,7 +53,7 @@ fn ordered(cond: Cond, a: Value, b: Value) -> (Cond, (Value, Value)) {
 /// Folds comparisons and branches that are decided. Says whether there were any.
 pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     let bounds = Bounds::new(func);
-    let mut known: IdMap<(Value, Value), Outcomes> = IdMap::default();
+    let mut known: FxHashMap<(Value, Value), Outcomes> = FxHashMap::default();
     // Blocks of the dominator tree that are being visited, with what their entering changed in `known`.
     let mut path: Vec<(Block, Option<Known>)> = Vec::new();
     let mut changed = false;

@@ -6,11 +6,11 @@
 
 use super::edit::as_call;
 use super::slots::{Kind, Slots};
-use crate::hash::IdMap;
 use crate::helper::{Arg, Helper};
 use crate::ir::cfg::{Cfg, Stretches, successors};
 use crate::ir::{Block, Function, Op};
 use crate::work;
+use rustc_hash::FxHashMap;
 
 /// Removes dead writes. Says whether there were any.
 pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
@@ -145,7 +145,7 @@ struct Future {
 fn remove(func: &mut Function, slots: &Slots, live: &Live<'_>, block: Block) -> bool {
     let mut insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
     let before = insts.len();
-    let mut futures = IdMap::default();
+    let mut futures = FxHashMap::default();
     let mut keep = vec![true; insts.len()];
     for (i, inst) in insts.iter().enumerate().rev() {
         let data = &func.insts[inst.0 as usize];

@@ -9,9 +9,9 @@
 
 use super::bounds::Bounds;
 use super::edit::{Substitution, is_pure, is_rootless};
-use crate::hash::IdMap;
 use crate::ir::cfg::Cfg;
 use crate::ir::{BinOp, Block, Function, Inst, Op, Value};
+use rustc_hash::FxHashMap;
 
 /// Merges equal computations. Says whether there were any.
 pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
@@ -19,7 +19,7 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     let mut replaced = Substitution::new(func);
     // In preorder of the dominator tree a leader that does not dominate the present block dominates no later one
     // either, so one leader an operation is enough.
-    let mut leaders: IdMap<Op, (Block, Value)> = IdMap::default();
+    let mut leaders: FxHashMap<Op, (Block, Value)> = FxHashMap::default();
     let mut top: Vec<Inst> = Vec::new();
     let mut changed = false;
     for &block in &cfg.preorder {

@@ -7,9 +7,9 @@
 //! last of them on. Functions with loops are left alone, since there a store comes again with other values.
 
 use super::slots::{Kind, Slots};
-use crate::hash::IdMap;
 use crate::ir::cfg::Cfg;
 use crate::ir::{Block, Function, Inst, Op, Slot, Value, Width};
+use rustc_hash::FxHashMap;
 
 /// A store: offset in the slot, width, value.
 type Write = (u32, Width, Value);
@@ -33,8 +33,8 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
         return false;
     }
     let mut filled = fillings(func, cfg);
-    let mut holders: IdMap<(u32, Vec<Write>), Vec<Slot>> = IdMap::default();
-    let mut merged = IdMap::default();
+    let mut holders: FxHashMap<(u32, Vec<Write>), Vec<Slot>> = FxHashMap::default();
+    let mut merged = FxHashMap::default();
     let mut gone = Vec::new();
     // In the order of their stores, so that the earlier ones come first.
     let mut slots: Vec<Slot> = (0..func.slots.len() as u32)
@@ -83,9 +83,9 @@ fn is_before(a: &Filled, b: &Filled, cfg: &Cfg) -> bool {
 }
 
 /// Every slot that qualifies.
-fn fillings(func: &Function, cfg: &Cfg) -> IdMap<Slot, Filled> {
+fn fillings(func: &Function, cfg: &Cfg) -> FxHashMap<Slot, Filled> {
     let slots = Slots::new(func, &cfg.order);
-    let mut filled: IdMap<Slot, Option<Filled>> = IdMap::default();
+    let mut filled: FxHashMap<Slot, Option<Filled>> = FxHashMap::default();
     for &block in &cfg.order {
         for (position, &inst) in func.blocks[block.0 as usize].insts.iter().enumerate() {
             let op = &func.insts[inst.0 as usize].op;
@@ -120,7 +120,7 @@ fn fillings(func: &Function, cfg: &Cfg) -> IdMap<Slot, Filled> {
             }
         }
     }
-    let mut fit: IdMap<Slot, Filled> = filled
+    let mut fit: FxHashMap<Slot, Filled> = filled
         .into_iter()
         .filter(|(slot, _)| !slots.is_escaped(*slot))
         .filter_map(|(slot, filled)| Some((slot, filled?)))

@@ -9,10 +9,10 @@ use super::bits::{self, eval_bin, eval_extend, eval_signed_div, fill, low};
 use super::bounds::Bounds;
 use super::compare::{self, Comparison};
 use super::edit::{Substitution, new_inst, new_value};
-use crate::hash::IdMap;
 use crate::ir::cfg::Cfg;
 use crate::ir::{BinOp, Function, Inst, Op, Terminator, Value};
 use crumbs_grammar::span::Span;
+use rustc_hash::FxHashMap;
 
 /// Simplifies every instruction and terminator. Says whether anything changed.
 pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
@@ -53,7 +53,7 @@ pub(crate) struct Cx<'f> {
     /// The bits that can be set, by value.
     possible: Vec<u64>,
     /// Constants made by this pass; they will stand at the top of the entry block.
-    made: IdMap<i64, Value>,
+    made: FxHashMap<i64, Value>,
     prologue: Vec<Inst>,
     changed: bool,
 }
@@ -66,7 +66,7 @@ impl<'f> Cx<'f> {
             replaced: Substitution::new(func),
             defs: vec![None; values],
             possible: vec![u64::MAX; values],
-            made: IdMap::default(),
+            made: FxHashMap::default(),
             prologue: Vec::new(),
             changed: false,
             func,

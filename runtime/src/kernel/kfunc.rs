@@ -3,7 +3,9 @@
 //! The kernel keeps lists of them by kind of program and shows them nowhere, so it is asked: the verifier gets a program that calls
 //! the function without arguments, and what it says of that tells whether the call or only its arguments were wrong.
 
-use crate::sys::bpf::{self, AttachFunction, ProgramSpec, prog_type};
+use super::load::program_type;
+use crate::sys::bpf::{self, AttachFunction, ProgramSpec};
+use crumbs_compiler::bpf::{Insn, Reg};
 use crumbs_compiler::ctype::KernelFunction;
 use crumbs_compiler::plan::ProgramKind;
 
@@ -19,23 +21,17 @@ pub fn is_allowed(function: &KernelFunction, kind: ProgramKind, list: Option<u32
     if function.object != 0 {
         return false;
     }
-    let (kind, attach_type) = match kind {
-        ProgramKind::RawTracepoint => (prog_type::RAW_TRACEPOINT, 0),
-        ProgramKind::Kprobe => (prog_type::KPROBE, 0),
-        ProgramKind::Tracepoint => (prog_type::TRACEPOINT, 0),
-        ProgramKind::PerfEvent => (prog_type::PERF_EVENT, 0),
-        ProgramKind::Tracing => (prog_type::TRACING, bpf::ATTACH_ITER),
-    };
+    let is_tracing = kind == ProgramKind::Tracing;
     let list = list.map(|id| AttachFunction { id, module: None });
     let code = calls(function.id);
     let spec = ProgramSpec {
-        kind,
-        attach_type,
+        kind: program_type(kind),
+        attach_type: if is_tracing { bpf::ATTACH_ITER } else { 0 },
         flags: 0,
         name: "crumbs_probe",
         code: &code,
         btf: None,
-        function: list.filter(|_| kind == prog_type::TRACING),
+        function: list.filter(|_| is_tracing),
     };
     let mut log = vec![0; LOG];
     match bpf::prog_load(&spec, Some((&mut log, 1))) {
@@ -50,34 +46,13 @@ pub fn is_allowed(function: &KernelFunction, kind: ProgramKind, list: Option<u32
 }
 
 /// `call kfunc; r0 = 0; exit`.
-fn calls(id: u32) -> [u8; 24] {
+fn calls(id: u32) -> Vec<u8> {
+    /// `BPF_PSEUDO_KFUNC_CALL` (include/uapi/linux/bpf.h).
     const PSEUDO_KFUNC_CALL: u8 = 2;
-    let mut code = [
-        0x85,
-        PSEUDO_KFUNC_CALL << 4,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0, //
-        0xb7,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0, //
-        0x95,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    ];
-    code[4..8].copy_from_slice(&id.to_ne_bytes());
-    code
+    let call = Insn {
+        src: PSEUDO_KFUNC_CALL,
+        ..Insn::call(id)
+    };
+    let code = [call, Insn::mov_imm(Reg(0), 0), Insn::exit()];
+    code.into_iter().flat_map(Insn::to_bytes).collect()
 }

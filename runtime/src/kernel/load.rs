@@ -235,28 +235,33 @@ fn encode(function: &Function) -> Vec<u8> {
     code
 }
 
-fn kernel_kind(program: &ProgramPlan) -> (u32, u32) {
-    match program.kind {
-        ProgramKind::RawTracepoint => (prog_type::RAW_TRACEPOINT, 0),
-        ProgramKind::Tracepoint => (prog_type::TRACEPOINT, 0),
-        ProgramKind::PerfEvent => (prog_type::PERF_EVENT, 0),
-        ProgramKind::Tracing => {
-            let attach_type = match program.attach.first() {
-                Some(Attach::Iterator { .. }) => bpf::ATTACH_ITER,
-                Some(Attach::Function { on_return: true, .. }) => bpf::ATTACH_FEXIT,
-                _ => bpf::ATTACH_FENTRY,
-            };
-            (prog_type::TRACING, attach_type)
-        }
-        ProgramKind::Kprobe => {
-            let attach_type = match attaches_by_multi_link(program) {
-                true if program.attach.iter().any(Attach::is_on_user_code) => bpf::ATTACH_UPROBE_MULTI,
-                true => bpf::ATTACH_KPROBE_MULTI,
-                false => 0,
-            };
-            (prog_type::KPROBE, attach_type)
-        }
+/// The kernel's number of a kind of program.
+pub(super) fn program_type(kind: ProgramKind) -> u32 {
+    match kind {
+        ProgramKind::RawTracepoint => prog_type::RAW_TRACEPOINT,
+        ProgramKind::Tracepoint => prog_type::TRACEPOINT,
+        ProgramKind::PerfEvent => prog_type::PERF_EVENT,
+        ProgramKind::Tracing => prog_type::TRACING,
+        ProgramKind::Kprobe => prog_type::KPROBE,
     }
+}
+
+/// The type of a program, and the attach type that it is loaded for; 0 where there is none.
+fn kernel_kind(program: &ProgramPlan) -> (u32, u32) {
+    let attach_type = match program.kind {
+        ProgramKind::RawTracepoint | ProgramKind::Tracepoint | ProgramKind::PerfEvent => 0,
+        ProgramKind::Tracing => match program.attach.first() {
+            Some(Attach::Iterator { .. }) => bpf::ATTACH_ITER,
+            Some(Attach::Function { on_return: true, .. }) => bpf::ATTACH_FEXIT,
+            _ => bpf::ATTACH_FENTRY,
+        },
+        ProgramKind::Kprobe => match attaches_by_multi_link(program) {
+            true if program.attach.iter().any(Attach::is_on_user_code) => bpf::ATTACH_UPROBE_MULTI,
+            true => bpf::ATTACH_KPROBE_MULTI,
+            false => 0,
+        },
+    };
+    (program_type(program.kind), attach_type)
 }
 
 /// Whether a program is attached by links to many places: then it must be loaded for that. On user code wherever the
