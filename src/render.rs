@@ -6,6 +6,7 @@ use codespan_reporting::diagnostic as shown;
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term::termcolor::{NoColor, WriteColor};
 use codespan_reporting::term::{self, Config};
+use crumbs_compiler::codes;
 use crumbs_grammar::diagnostic::{Diagnostic, Label, Severity};
 use crumbs_grammar::source::Sources;
 use crumbs_grammar::span::Span;
@@ -103,15 +104,20 @@ fn one(out: &mut dyn WriteColor, sources: &Sources, diagnostic: &Diagnostic) {
         .with_code(diagnostic.code.id)
         .with_message(clipped(&diagnostic.message))
         .with_labels(labels)
-        .with_notes(
-            diagnostic
-                .help
-                .iter()
-                .map(|help| format!("help: {}", clipped(help)))
-                .collect(),
-        );
+        .with_notes(ways_out(diagnostic));
     // Nobody is left to tell when the output cannot be written.
     let _ = term::emit_to_write_style(out, &Config::default(), &texts, &diagnostic);
+}
+
+/// What to do: what the diagnostic says, else where its kind is explained. What a script says itself (`fail`,
+/// `static_assert`) needs no explanation.
+fn ways_out(diagnostic: &Diagnostic) -> Vec<String> {
+    let code = diagnostic.code;
+    if diagnostic.help.is_empty() && ![codes::FAILS.id, codes::STATIC_ASSERT.id].contains(&code.id) {
+        return vec![format!("help: `crumbs explain {}` shows what is meant", code.id)];
+    }
+    let helps = diagnostic.help.iter();
+    helps.map(|help| format!("help: {}", clipped(help))).collect()
 }
 
 /// A range that lies within the text, at character boundaries.

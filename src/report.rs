@@ -2,6 +2,7 @@
 
 use codespan_reporting::term::termcolor::{ColorChoice, StandardStream};
 use crumbs::render;
+use crumbs_compiler::codes;
 use crumbs_compiler::plan::{Attach, Plan, UprobePlace};
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::Sources;
@@ -41,6 +42,25 @@ pub(crate) fn error(error: &Error) {
     }
 }
 
+/// Prints an error of the machine at the attach point that it is about, if it is about one.
+pub(crate) fn error_in(sources: &Sources, plan: &Plan, failure: &Error) {
+    let site = failure.site.and_then(|site| plan.sites.get(site as usize));
+    match site.map(|site| site.span) {
+        Some(span) if span != Span::default() => {
+            let diagnostic = Diagnostic::error(&codes::REFUSED, span, failure.to_string());
+            at_its_place(
+                sources,
+                failure.help.iter().cloned().fold(diagnostic, Diagnostic::help),
+            );
+        }
+        _ => error(failure),
+    }
+}
+
+fn at_its_place(sources: &Sources, diagnostic: Diagnostic) {
+    diagnostics(sources, &sources.settle(vec![diagnostic]));
+}
+
 /// Prints diagnostics in the order of the script.
 pub(crate) fn diagnostics(sources: &Sources, diagnostics: &[Diagnostic]) {
     render::diagnostics(&mut standard_error().lock(), sources, diagnostics);
@@ -71,21 +91,7 @@ pub(crate) fn moved(plan: &Plan) {
 }
 
 /// Prints what the kernel's verifier refused, at its place in the script.
-pub(crate) fn rejection(sources: &Sources, rejection: &Rejection, verbose: bool) {
-    message(&format!(
-        "error: cannot load {}: the kernel's verifier refused it",
-        rejection.probe
-    ));
-    if let Some((line, column)) = rejection.position {
-        let name = sources.file(Span::default()).0;
-        let source = sources
-            .text()
-            .lines()
-            .nth(line.saturating_sub(1) as usize)
-            .unwrap_or_default();
-        message(&format!("  --> {name}:{line}:{column}\n   | {source}"));
-    }
-    message(&format!("  = reason: {}", rejection.reason));
+pub(crate) fn rejection(sources: &Sources, plan: &Plan, rejection: &Rejection, verbose: bool) {
     if verbose {
         message(&rejection.log);
     }
@@ -94,5 +100,27 @@ pub(crate) fn rejection(sources: &Sources, rejection: &Rejection, verbose: bool)
     } else {
         "the output of -v"
     };
-    message(&format!("  = help: {}", rejection.help(output)));
+    let statement = rejection
+        .position
+        .and_then(|(line, column)| rest_of_line(sources.text(), line, column));
+    let probe = plan.programs.get(rejection.program).map(|program| program.span);
+    let span = statement.or(probe).unwrap_or_default();
+    let what = format!(
+        "cannot load {}: the kernel's verifier refused it: {}",
+        rejection.probe, rejection.reason
+    );
+    let diagnostic = Diagnostic::error(&codes::REJECTED, span, what).help(rejection.help(output));
+    at_its_place(sources, diagnostic);
+}
+
+/// What is behind a line and column of the text, both counted from 1, to the end of the line.
+fn rest_of_line(text: &str, line: u32, column: u32) -> Option<Span> {
+    let before: usize = text
+        .split_inclusive('\n')
+        .take(line.checked_sub(1)? as usize)
+        .map(str::len)
+        .sum();
+    let rest = text.get(before..)?.lines().next()?.trim_end();
+    let column = column.checked_sub(1)? as usize;
+    (column < rest.len()).then(|| Span::new(before + column, before + rest.len()))
 }

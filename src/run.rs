@@ -106,7 +106,7 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         catch_signals: is_run,
     };
     let mut backend = KernelBackend::load(&compiled.plan, &object, options)
-        .map_err(|error| not_loaded(error, args, &sources))?;
+        .map_err(|error| not_loaded(error, args, &compiled.plan, &sources))?;
     if args.stage() == Some(StageName::Verifier) {
         let mut out = compile::output(args)?;
         let logs = backend.verifier_logs().join("\n");
@@ -128,7 +128,10 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         child.end();
     }
     // An exit status has 8 bits.
-    outcome.map(|code| code as u8).map_err(failed)
+    outcome.map(|code| code as u8).map_err(|error| {
+        report::error_in(&sources, &compiled.plan, &error);
+        Stop::Failed
+    })
 }
 
 /// Runs what `--test` or `--bench` asks for.
@@ -167,6 +170,7 @@ fn trace(
         what: "write the results".into(),
         reason: "their file cannot be made".into(),
         help: None,
+        site: None,
     })?;
     let reader_is_gone = Cell::new(false);
     let results = Results {
@@ -294,6 +298,7 @@ fn announce(fd: i32) -> Result<(), Error> {
         help: Some(format!(
             "open it for crumbs, for example: crumbs --ready-fd {fd} … {fd}>ready"
         )),
+        site: None,
     })
 }
 
@@ -302,12 +307,10 @@ fn failed(error: Error) -> Stop {
     Stop::Failed
 }
 
-fn not_loaded(error: LoadError, args: &Args, sources: &Sources) -> Stop {
+fn not_loaded(error: LoadError, args: &Args, plan: &Plan, sources: &Sources) -> Stop {
     match error {
-        LoadError::Refused(error) => failed(error),
-        LoadError::Rejected(rejection) => {
-            report::rejection(sources, &rejection, args.verbose);
-            Stop::Failed
-        }
+        LoadError::Refused(error) => report::error_in(sources, plan, &error),
+        LoadError::Rejected(rejection) => report::rejection(sources, plan, &rejection, args.verbose),
     }
+    Stop::Failed
 }

@@ -215,6 +215,14 @@ codes! {
         "An iterator goes through one of the kernel's lists. Which there are depends on the kernel; `crumbs -l 'iter:*'` lists \
          them.",
         "iter:tsk { @ = count(); }";
+    REFUSED = "E0180", "this machine refuses a probe",
+        "The script is right, but the kernel does not load or attach the probe: it lacks what the probe needs, the user lacks a \
+         privilege, or what is traced is not there (any more). `crumbs doctor` says what this machine can do.",
+        "";
+    REJECTED = "E0181", "the kernel's verifier refuses a probe",
+        "Every script that compiles should load, so this is a fault of crumbs, unless the kernel was built without something. \
+         The message gives the verifier's reason, `-v` all that it said.",
+        "";
     NEEDS_UNSAFE = "E0172", "this must be allowed with --unsafe",
         "What can change or crash the traced system is done only where the user allows it on the command line.",
         "kprobe:0xffffffff81000000 { @ = count(); }";

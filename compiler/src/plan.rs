@@ -158,6 +158,28 @@ pub struct Site {
     pub probe: String,
     /// The function, as `func` shows it; empty where there is none.
     pub func: String,
+    /// The attach point of the script that it comes from.
+    pub span: Span,
+}
+
+impl ProgramPlan {
+    /// Where it is attached first: an index into [`Plan::sites`].
+    pub fn first_site(&self) -> Option<u32> {
+        self.attach
+            .iter()
+            .find_map(|attach| attach.cookies().first().copied())
+    }
+}
+
+impl Site {
+    /// A place whose attach point is still to be said.
+    pub fn new(probe: impl Into<String>, func: impl Into<String>) -> Self {
+        Self {
+            probe: probe.into(),
+            func: func.into(),
+            span: Span::default(),
+        }
+    }
 }
 
 /// Index into [`Plan::maps`].

@@ -251,10 +251,7 @@ impl Place {
     /// A place that the script names.
     fn named(probe: String, attach: Attach) -> Self {
         Self {
-            site: Site {
-                probe,
-                func: String::new(),
-            },
+            site: Site::new(probe, ""),
             attach,
             record: None,
             arguments: None,
@@ -310,6 +307,14 @@ impl Failure {
             diagnostic: Box::new(diagnostic),
             missing: false,
         }
+    }
+
+    /// Adds a way out where there is none yet.
+    pub fn or_help(mut self, help: &str) -> Self {
+        if self.diagnostic.help.is_empty() {
+            self.diagnostic.help.push(help.to_owned());
+        }
+        self
     }
 
     /// The attach point has not the form of its kind.

@@ -16,6 +16,17 @@ pub struct Error {
     pub reason: String,
     /// The way out, where one is known.
     pub help: Option<String>,
+    /// What of the script it is about: an index into [`crumbs_compiler::plan::Plan::sites`].
+    pub site: Option<u32>,
+}
+
+impl Error {
+    /// The same error, about a place of the script where it names none yet.
+    #[must_use]
+    pub fn about(mut self, site: Option<u32>) -> Self {
+        self.site = self.site.or(site);
+        self
+    }
 }
 
 impl fmt::Display for Error {

@@ -130,10 +130,14 @@ pub fn watch_process(pid: u32) -> Result<Watch, Error> {
             what: format!("trace process {pid}"),
             reason,
             help,
+            site: None,
         })
     };
     if pid == 0 || !process::exists(pid) {
-        return refuse("there is no such process".into(), None);
+        return refuse(
+            "there is no such process".into(),
+            Some("-p takes the number that `ps` shows; -c starts a command".into()),
+        );
     }
     let leader = std::fs::read_to_string(format!("/proc/{pid}/status"))
         .ok()
@@ -174,6 +178,7 @@ impl Child {
             what: format!("run `{command}`"),
             reason,
             help,
+            site: None,
         };
         let words = words(command)
             .map_err(|reason| refuse(reason, Some("quotes and backslashes work as in a shell".into())))?;
@@ -187,7 +192,12 @@ impl Child {
             let help = words
                 .iter()
                 .any(|word| matches!(word.as_str(), "|" | "&&" | "||" | ";" | ">"));
-            refuse(reason, help.then(|| "there is no shell: write sh -c '…'".into()))
+            let help = if help {
+                "there is no shell: write sh -c '…'"
+            } else {
+                "-c takes a program on PATH or its path, with arguments"
+            };
+            refuse(reason, Some(help.into()))
         })?;
         let image =
             Image::new(&program, &words, environment).map_err(|error| refuse(error.to_string(), None))?;
@@ -221,6 +231,7 @@ impl Child {
             what: format!("run `{}`", self.command),
             reason: error.to_string(),
             help: None,
+            site: None,
         })
     }
 
@@ -287,7 +298,8 @@ fn find_program(name: &str, environment: &[CString]) -> Result<PathBuf, String> 
         return match runnable(Path::new(name)) {
             Ok(true) => Ok(name.into()),
             Ok(false) => Err(format!("{name} is not an executable file")),
-            Err(error) => Err(format!("{name}: {error}")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err("there is no such file".into()),
+            Err(error) => Err(error.to_string()),
         };
     }
     let path = environment

@@ -639,5 +639,6 @@ fn unwritable(error: io::Error) -> Error {
         what: "write the output".into(),
         reason: error.to_string(),
         help: None,
+        site: None,
     }
 }

@@ -87,6 +87,7 @@ impl<'p> Maps<'p> {
                 what: format!("read map number {}", map.0),
                 reason: "the script has no such map".into(),
                 help: None,
+                site: None,
             });
         };
         let was_zeroed = self.zeroed[map.0 as usize];

@@ -605,10 +605,7 @@ mod tests {
     #[test]
     fn names_come_from_the_sites() {
         let mut plan = plan();
-        plan.sites.push(Site {
-            probe: "uprobe:/bin/a:main".into(),
-            func: "main".into(),
-        });
+        plan.sites.push(Site::new("uprobe:/bin/a:main", "main"));
         let read = |table, at: u64| decode(&at.to_ne_bytes(), &Type::Name(table), &plan, true).text();
         assert_eq!(read(NameTable::Probe, 0), b"uprobe:/bin/a:main");
         assert_eq!(read(NameTable::Func, 0), b"main");

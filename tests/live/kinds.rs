@@ -225,6 +225,17 @@ fn kernel_functions_load_everywhere() {
 }
 
 #[test]
+fn what_the_machine_refuses_is_said_at_the_attach_point() {
+    needs!(no_tracing());
+    let script = "begin { @a = 1; }\ntracepoint:sched:sched_switch,\nrawtracepoint:no_such_event { @b = 1; }";
+    Crumbs::script(script).run().refuses(&[
+        "error[E0180]: cannot attach rawtracepoint:vmlinux:no_such_event",
+        "┌─ -e:3:1",
+        "= help: ",
+    ]);
+}
+
+#[test]
 fn kernel_functions_say_where_they_cannot_be_probed() {
     needs!(no_tracing());
     if no_kprobes().is_none() {

@@ -157,18 +157,24 @@ impl Cx<'_> {
             }
         };
         let (here, there) = (count(&key.ty), count(to));
-        let (message, label) = if here == there {
+        let (message, label, help) = if here == there {
             let message = format!(
                 "the key of `@{name}` is {}, but this is {}",
                 described(to),
                 described(&key.ty)
             );
-            (message, format!("{} since here", described(to)))
+            let help = "keys of one map are alike: use another map for these".to_owned();
+            (message, format!("{} since here", described(to)), help)
         } else {
             let message = format!("`@{name}` has {} here and {} elsewhere", keys(here), keys(there));
-            (message, keys(there))
+            let help = format!("give it {} everywhere, or use another map", keys(there));
+            (message, keys(there), help)
         };
-        self.report(Diagnostic::error(&codes::MISMATCHED_KEY, key.span, message).also(first, label))
+        self.report(
+            Diagnostic::error(&codes::MISMATCHED_KEY, key.span, message)
+                .also(first, label)
+                .help(help),
+        )
     }
 
     fn keyed_and_not<T>(&mut self, name: &str, span: Span, first: Span, keyed: bool) -> Option<T> {
@@ -184,7 +190,8 @@ impl Cx<'_> {
         self.report(
             Diagnostic::error(&codes::KEYED_AND_NOT, span, message)
                 .label(here.to_owned())
-                .also(first, there.to_owned()),
+                .also(first, there.to_owned())
+                .help("give it a key in every place or in none, or use two maps"),
         )
     }
 

@@ -168,7 +168,8 @@ impl<'a> PlaceCx<'a, '_> {
         for point in &probe.attach_points {
             match self.point(point, &uses) {
                 Ok(places) => {
-                    for (kind, place) in places {
+                    for (kind, mut place) in places {
+                        place.site.span = point.span;
                         first_kind.get_or_insert(kind);
                         let signature = self.signature(kind, &place, &uses);
                         add(&mut groups, kind, place, signature, &uses);

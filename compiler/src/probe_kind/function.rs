@@ -155,10 +155,10 @@ fn place(
         &function.module
     };
     Place {
-        site: Site {
-            probe: format!("{}:{module}:{}", kind.name(), function.name),
-            func: function.name.clone(),
-        },
+        site: Site::new(
+            format!("{}:{module}:{}", kind.name(), function.name),
+            function.name.clone(),
+        ),
         attach: Attach::Function {
             on_return,
             module: function.module.clone(),

@@ -145,10 +145,7 @@ fn matching(
         };
         let is_kernel = KERNEL.contains(&module_name.as_str());
         Place {
-            site: Site {
-                probe: format!("{}:{shown}{function}", kind.name()),
-                func: function.clone(),
-            },
+            site: Site::new(format!("{}:{shown}{function}", kind.name()), function.clone()),
             attach: Attach::Kprobe {
                 on_return,
                 places: vec![KprobePlace {

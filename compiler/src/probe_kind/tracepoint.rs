@@ -73,10 +73,7 @@ impl ProbeKind for Tracepoint {
                 Failure::target(error, &codes::NO_TRACEPOINT, span, message)
             })?;
             places.push(Place {
-                site: Site {
-                    probe: format!("{}:{category}:{event}", self.name()),
-                    func: String::new(),
-                },
+                site: Site::new(format!("{}:{category}:{event}", self.name()), String::new()),
                 record: Some(Record::of_event(&category, &record)),
                 attach: Attach::Tracepoint {
                     category,

@@ -119,16 +119,16 @@ impl ProbeKind for Usdt {
 
 fn place(kind: &dyn ProbeKind, binary: &Binary, probe: &UsdtProbe, literal: bool) -> Place {
     Place {
-        site: Site {
-            probe: format!(
+        site: Site::new(
+            format!(
                 "{}:{}:{}:{}",
                 kind.name(),
                 binary.path,
                 probe.provider,
                 probe.name
             ),
-            func: String::new(),
-        },
+            String::new(),
+        ),
         attach: Attach::Uprobe {
             path: binary.path.clone(),
             on_return: false,

@@ -104,10 +104,10 @@ pub(super) fn expand(
 fn late(kind: &dyn ProbeKind, on_return: bool, library: &str, function: &str) -> Option<Place> {
     let is_library = library.starts_with("lib") || library.contains(".so");
     let place = || Place {
-        site: Site {
-            probe: format!("{}:{library}:{function}", kind.name()),
-            func: function.to_owned(),
-        },
+        site: Site::new(
+            format!("{}:{library}:{function}", kind.name()),
+            function.to_owned(),
+        ),
         ..Place::named(
             String::new(),
             Attach::Late {
@@ -131,6 +131,7 @@ pub(super) fn binaries(
     let none = |error| {
         let message = "there is no traced process to look in".to_owned();
         Failure::target(error, &codes::NO_BINARY, point.span, message)
+            .or_help("trace a process with -p or -c, or name the file, as in `uprobe:/usr/bin/app:main`")
     };
     let loaded = || target.loaded_binaries().map_err(none);
     let Some(binary) = binary else {
@@ -162,6 +163,7 @@ pub(super) fn binaries(
             )
         };
         Failure::target(error, code, binary.span, message)
+            .or_help("give its path, or trace a process that has loaded it, with -p or -c")
     })
 }
 
@@ -347,10 +349,10 @@ impl Expansion<'_> {
 
     fn place(&mut self, binary: &Binary, what: &str, func: &str, offset: u64, literal: bool) {
         self.places.push(Place {
-            site: Site {
-                probe: format!("{}:{}:{what}", self.kind.name(), binary.path),
-                func: func.to_owned(),
-            },
+            site: Site::new(
+                format!("{}:{}:{what}", self.kind.name(), binary.path),
+                func.to_owned(),
+            ),
             attach: Attach::Uprobe {
                 path: binary.path.clone(),
                 on_return: self.on_return,

@@ -491,7 +491,11 @@ impl<'s> Lexer<'s> {
             ),
         };
         if !self.swallowed {
-            self.report(diagnostic.also(opening, format!("this `{opened}` is not closed")));
+            self.report(
+                diagnostic
+                    .also(opening, format!("this `{opened}` is not closed"))
+                    .help(format!("add `{closing}` here, or where the body should end")),
+            );
         }
         self.close_all(at);
         self.push(Token::BodyClose, at, at);

@@ -90,10 +90,7 @@ fn plan() -> Plan {
         max_entries: 4096,
         flags: 0,
     };
-    let site = |probe: &str| Site {
-        probe: probe.into(),
-        func: String::new(),
-    };
+    let site = |probe: &str| Site::new(probe, "");
     let places = vec![UprobePlace {
         entry: None,
         offset,

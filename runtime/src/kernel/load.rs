@@ -112,6 +112,7 @@ fn raise_memory_limit() -> Result<(), Error> {
              with `ulimit -l unlimited`",
             probe::kernel_version()
         )),
+        site: None,
     })
 }
 
@@ -120,6 +121,7 @@ fn broken_object(error: &dyn std::error::Error) -> Error {
         what: "read the compiled object".into(),
         reason: error.to_string(),
         help: Some("this is a fault of crumbs: please report it with the script".into()),
+        site: None,
     }
 }
 
@@ -149,6 +151,7 @@ fn map_error(name: &str, entries: u32, error: &io::Error) -> Error {
             Some(libc::ENOMEM | libc::E2BIG) => Some("lower its capacity (`max_map_keys`)".into()),
             _ => None,
         },
+        site: None,
     }
 }
 
@@ -294,7 +297,8 @@ fn load_program(
 ) -> Result<(OwnedFd, Option<String>), LoadError> {
     let program = &plan.programs[index];
     let (kind, attach_type) = kernel_kind(program);
-    let traced = trampoline::function(program, super::probe_name(plan, program))?;
+    let traced = trampoline::function(program, super::probe_name(plan, program))
+        .map_err(|error| error.about(program.first_site()))?;
     let code = encode(function);
     let (func_info, line_info) = (
         function.func_info.func_info_bytes(),
@@ -325,17 +329,21 @@ fn load_program(
     };
     let probe_name = || super::probe_name(plan, program);
     match error.raw_os_error() {
-        Some(libc::EPERM) if traced.is_some() => Err(trampoline::not_permitted(probe_name()).into()),
+        Some(libc::EPERM) if traced.is_some() => Err(trampoline::not_permitted(probe_name())
+            .about(program.first_site())
+            .into()),
         Some(libc::EPERM) => Err(Error {
             what: format!("load {}", probe_name()),
             reason: "the kernel does not permit it".into(),
             help: Some(help::bpf_privilege()),
+            site: program.first_site(),
         }
         .into()),
         Some(libc::ENOMEM | libc::E2BIG) => Err(Error {
             what: format!("load {}", probe_name()),
             reason: format!("{error} ({} instructions)", code.len() / 8),
-            help: None,
+            help: Some("split the probe, or raise the limits of this process and its control group".into()),
+            site: program.first_site(),
         }
         .into()),
         _ => {

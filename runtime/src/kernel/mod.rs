@@ -202,6 +202,7 @@ impl KernelBackend {
                     _ => error.to_string(),
                 },
                 help: None,
+                site: None,
             }
         })
     }
@@ -271,6 +272,7 @@ fn machine(what: &str, error: &io::Error) -> Error {
         what: what.into(),
         reason: error.to_string(),
         help: None,
+        site: None,
     }
 }
 

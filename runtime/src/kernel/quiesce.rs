@@ -56,6 +56,7 @@ impl Quiescer {
             what: "create the map that waiting for programs needs".into(),
             reason: error.to_string(),
             help: None,
+            site: None,
         })?;
         let mut sleepable = Vec::new();
         for program in plan.programs.iter().filter(|program| program.sleepable) {

@@ -36,6 +36,7 @@ impl Rejection {
             what: format!("load {}{place}", self.probe),
             help: Some(self.help("the output of -v")),
             reason: format!("the kernel's verifier refused it: {}", self.reason),
+            site: None,
         }
     }
 

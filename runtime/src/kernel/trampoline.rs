@@ -37,6 +37,7 @@ pub(super) fn function(program: &ProgramPlan, probe: String) -> Result<Option<Fu
         what: format!("load {probe}"),
         reason,
         help,
+        site: None,
     };
     let module = match module {
         "" => None,
@@ -64,5 +65,6 @@ pub(super) fn not_permitted(probe: String) -> Error {
             "{}; some machines forbid trampolines on functions of the kernel to everyone: use a kprobe or a tracepoint",
             help::bpf_privilege()
         )),
+        site: None,
     }
 }

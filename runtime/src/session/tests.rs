@@ -32,6 +32,7 @@ impl Host<Fake> for Notes {
                 what: "attach interval:s:1".into(),
                 reason: "no".into(),
                 help: None,
+                site: None,
             });
         }
         Ok(())

@@ -162,6 +162,7 @@ impl VmBackend {
             },
             reason,
             help,
+            site: None,
         };
         if event.cpu >= self.cpus {
             return Err(fail(
@@ -445,6 +446,7 @@ fn error(what: &str, reason: String) -> Error {
         what: what.into(),
         reason,
         help: None,
+        site: None,
     }
 }
 
@@ -457,5 +459,6 @@ fn fault_in(plan: &Plan, program: usize, verb: &str, fault: &Fault) -> Error {
         what: format!("{verb} program {symbol}"),
         reason: fault.to_string(),
         help: Some("this is a defect of crumbs; please report it with the script".into()),
+        site: None,
     }
 }

@@ -180,6 +180,7 @@ impl Wanted {
             index: self.program,
             attach: &attach,
             probe: &self.probe,
+            site: Some(self.cookie),
             multi: load::attaches_by_multi_link(&plan.programs[self.program]),
         };
         match run(&job, pid) {

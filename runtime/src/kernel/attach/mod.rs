@@ -56,6 +56,8 @@ struct Job<'a> {
     index: usize,
     attach: &'a Attach,
     probe: &'a str,
+    /// Its first site, for messages.
+    site: Option<u32>,
     /// Whether the program was loaded for multi links.
     multi: bool,
 }
@@ -90,7 +92,7 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
             timers.push(Timer::new(job.program, *every, *cookie));
             continue;
         }
-        match run(&job, pid) {
+        match run(&job, pid).map_err(|error| error.about(job.site)) {
             Ok(mut more) => {
                 all.links.append(&mut more.links);
                 all.iterators.append(&mut more.iterators);
@@ -98,7 +100,7 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
                     && let Some(reason) = more.skipped.iter_mut().find_map(|skipped| skipped.reason.take())
                 {
                     close_all(all.links);
-                    return Err(reason);
+                    return Err(reason.about(job.site));
                 }
                 all.skipped.append(&mut more.skipped);
             }
@@ -156,6 +158,7 @@ fn in_order<'a>(plan: &'a Plan, programs: &'a [OwnedFd]) -> Vec<Job<'a>> {
             index,
             attach,
             probe: site_name(plan, program, attach),
+            site: attach.cookies().first().copied(),
             multi: load::attaches_by_multi_link(program),
         }));
     }
@@ -297,6 +300,7 @@ fn error(probe: &str, reason: impl Into<String>, help: Option<String>) -> Error 
         what: format!("attach {probe}"),
         reason: reason.into(),
         help,
+        site: None,
     }
 }
 

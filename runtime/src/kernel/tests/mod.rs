@@ -91,12 +91,7 @@ fn plan_of(attach: Vec<Attach>, kind: ProgramKind, sleepable: bool) -> Plan {
             attach,
             span: Default::default(),
         }],
-        sites: (0..64)
-            .map(|n| Site {
-                probe: format!("test:{n}"),
-                func: String::new(),
-            })
-            .collect(),
+        sites: (0..64).map(|n| Site::new(format!("test:{n}"), "")).collect(),
         maps: Vec::new(),
         bpf_maps: Vec::new(),
         memory: MemoryPlan::default(),

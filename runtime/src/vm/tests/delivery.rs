@@ -31,16 +31,10 @@ fn script() -> (Plan, Vec<bpf::Program>) {
             .collect(),
     };
     plan.sites = ["write", "read"]
-        .map(|func| Site {
-            probe: format!("uprobe:{libc}:{func}"),
-            func: func.into(),
-        })
+        .map(|func| Site::new(format!("uprobe:{libc}:{func}"), func))
         .into();
     for probe in ["interval:s:1", "begin", "tracepoint:syscalls:sys_enter_openat"] {
-        plan.sites.push(Site {
-            probe: probe.into(),
-            func: String::new(),
-        });
+        plan.sites.push(Site::new(probe, ""));
     }
     let openat = Attach::Tracepoint {
         category: "syscalls".into(),
