@@ -13,6 +13,7 @@
 
 use std::fmt;
 
+mod darshan;
 mod decimal;
 mod deviation;
 mod hist;
@@ -274,6 +275,9 @@ pub enum Suffix {
     Divisor,
     /// Powers of ten from 10000 up are written as `1e4` (`hist10`).
     PowerOfTen,
+    /// Ranges end with their greatest number, which is a round one: `(100, 1K]`. K, M and G are powers of 1,024
+    /// (`hist_darshan`).
+    Greatest,
 }
 
 /// A range of numbers and how many fell into it.
@@ -298,6 +302,7 @@ pub static ALL: &[&dyn Aggregation] = &[
     &hist::Hist,
     &hist::LinearHist,
     &decimal::DecimalHist,
+    &darshan::DarshanHist,
     &percentiles::Percentiles,
     &deviation::Deviation,
     &series::Series,

@@ -32,6 +32,7 @@ mod process;
 mod stacks;
 mod str;
 mod symbol;
+mod table;
 mod text;
 mod time;
 mod words;
@@ -42,6 +43,7 @@ pub static ALL: &[Function] = &[
     printf::FUNCTION,
     print::FUNCTION,
     print::RATE,
+    table::FUNCTION,
     message::ERRORF,
     message::WARNF,
     message::DEBUGF,

@@ -7,7 +7,7 @@ use crate::aggregation::AggType;
 use crate::ctype::{Field, StructId};
 use crate::target::Arch;
 use crate::types::Type;
-use crate::view::MapView;
+use crate::view::{MapView, Measure};
 use crumbs_grammar::source::HYGIENE_MARK;
 use crumbs_grammar::span::Span;
 use std::collections::HashMap;
@@ -523,6 +523,8 @@ pub enum EventKind {
         /// between the two.
         then: AfterPrint,
     },
+    /// `table(@map, …)`, by what the maps hold when the event is handled.
+    Table(Table),
     /// `clear(@map)`.
     Clear(MapId),
     /// `zero(@map)`.
@@ -533,6 +535,17 @@ pub enum EventKind {
     Unwatch,
     /// `exit([code])`: its argument, if any, is the exit code.
     Exit,
+}
+
+/// Maps side by side: a row for each key that any of them has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// What the keys are called.
+    pub keys: String,
+    /// The columns: a map and what its numbers are in. Rows are in descending order of the first.
+    pub columns: Vec<(MapId, Measure)>,
+    /// Only the first so many rows; 0 for all.
+    pub top: u32,
 }
 
 /// What is told of a helper that failed.

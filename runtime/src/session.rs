@@ -13,6 +13,7 @@ mod tests;
 
 use crate::backend::{Backend, Error, Wake};
 use crate::host::origins::Origin;
+use crate::show::table::{Column, Table};
 use crate::show::{self, Content, Entry, Output, printf};
 use crate::snapshot::{Leave, Maps};
 use crate::symbols::Place;
@@ -368,7 +369,7 @@ impl<'a> Session<'a> {
         records
             .iter()
             .take(LOOK_AHEAD)
-            .filter_map(|record| self.map_of(record))
+            .flat_map(|record| self.maps_of(record))
             .filter(|(map, taken)| seen.insert(*map) && *taken)
             .map(|(map, _)| map)
             .collect()
@@ -380,6 +381,14 @@ impl<'a> Session<'a> {
             EventKind::PrintMap { map, then, .. } => Some((map, then != AfterPrint::Keep)),
             EventKind::Clear(map) | EventKind::Zero(map) => Some((map, true)),
             _ => None,
+        }
+    }
+
+    /// The maps that an event reads, and whether their contents are taken away.
+    fn maps_of(&self, record: &Record) -> Vec<(MapId, bool)> {
+        match self.plan.events.get(record.event).map(|event| &event.kind) {
+            Some(EventKind::Table(table)) => table.columns.iter().map(|(map, _)| (*map, false)).collect(),
+            _ => self.map_of(record).into_iter().collect(),
         }
     }
 
@@ -438,6 +447,7 @@ impl<'a> Session<'a> {
                 let unset = self.maps.unset(*map);
                 self.print_map((backend, host), *map, view, leave, unset)
             }
+            EventKind::Table(table) => self.table((backend, host), table),
             EventKind::Clear(map) => self.change_map(backend, *map, Leave::Empty),
             EventKind::Zero(map) => self.change_map(backend, *map, Leave::Zeroed),
             EventKind::Time(format) => {
@@ -535,6 +545,32 @@ impl<'a> Session<'a> {
             }
             Err(error) => self.output.warning(&error.to_string()).map_err(unwritable),
         }
+    }
+
+    fn table<B: Backend>(
+        &mut self,
+        (backend, host): (&mut B, &mut dyn Host<B>),
+        table: &crumbs_compiler::plan::Table,
+    ) -> Result<(), Error> {
+        let mut columns = Vec::new();
+        for (map, measure) in &table.columns {
+            let mut entries = match self.maps.read(backend, *map, Leave::AsIs) {
+                Ok(entries) => entries,
+                Err(error) => return self.output.warning(&error.to_string()).map_err(unwritable),
+            };
+            for key in entries.iter_mut().filter_map(|entry| entry.key.as_mut()) {
+                name_addresses(key, &mut HostNames(host));
+            }
+            let map = &self.plan.maps[map.0 as usize];
+            let column = Column {
+                name: map.display_name(),
+                measure: measure.clone(),
+                absent_is_zero: map.aggregation().is_none_or(|ty| ty.aggregation().adds_up()),
+            };
+            columns.push((column, entries));
+        }
+        let table = Table::new(table.keys.clone(), columns, table.top);
+        self.output.table(&table).map_err(unwritable)
     }
 
     fn change_map<B: Backend>(&mut self, backend: &mut B, map: MapId, leave: Leave) -> Result<(), Error> {

@@ -10,6 +10,7 @@ pub mod json;
 pub mod measure;
 pub mod printf;
 pub mod series;
+pub mod table;
 pub mod text;
 
 use crate::value::Value;
@@ -18,6 +19,7 @@ use crumbs_compiler::plan::{HelperFailure, MessageLevel};
 use crumbs_compiler::view::{MapView, Measure, Quantile};
 use std::cmp::Ordering;
 use std::io;
+use table::Table;
 
 /// Receives what a run shows. Standard output and standard error are one receiver because formats differ in what
 /// goes where: JSON has lost events among its records.
@@ -31,6 +33,8 @@ pub trait Output {
     fn value(&mut self, value: &Value) -> io::Result<()>;
     /// A map with its sigil, in the order to show it, and what its numbers are in.
     fn map(&mut self, name: &str, entries: &[Entry], measure: &Measure) -> io::Result<()>;
+    /// Maps side by side, in the order to show them.
+    fn table(&mut self, table: &Table) -> io::Result<()>;
     /// `printf`: its filled format.
     fn printf(&mut self, text: &[u8]) -> io::Result<()>;
     /// `errorf`, `warnf`: the place of the call and the filled format.

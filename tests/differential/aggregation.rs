@@ -44,6 +44,10 @@ pub fn content(ty: &AggType, weighed: &[(i64, u64)]) -> Content {
             buckets: histogram(weighed, decimal_bucket),
             suffix: Some(Suffix::PowerOfTen),
         },
+        "hist_darshan" => Content::Histogram {
+            buckets: histogram(weighed, darshan_bin),
+            suffix: Some(Suffix::Greatest),
+        },
         "percentiles" => {
             let buckets = histogram(weighed, |n| power_bucket(n, 5));
             Content::Fields(crumbs_compiler::aggregation::quantiles(&buckets))
@@ -117,6 +121,25 @@ fn decimal_bucket(n: i128) -> Range {
     }
 }
 
+/// The bin of Darshan that `n` is in: those that end with 100, 1K, 10K, 100K, 1M, 4M, 10M, 100M and 1G, and the rest.
+fn darshan_bin(n: i128) -> Range {
+    const K: i128 = 1024;
+    let ends = [
+        -1,
+        100,
+        K,
+        10 * K,
+        100 * K,
+        K * K,
+        4 * K * K,
+        10 * K * K,
+        100 * K * K,
+        K * K * K,
+    ];
+    let below = ends.iter().rev().find(|&&end| end < n).map(|end| end + 1);
+    (below, ends.into_iter().find(|&end| n <= end))
+}
+
 /// The bucket of `lhist(n, min, max, step)` that `n` is in: as many whole steps as fit, one below and one above.
 fn linear_bucket(n: i128, min: i128, max: i128, step: i128) -> Range {
     let end = min + (max - min) / step * step;
@@ -161,6 +184,10 @@ fn buckets_by_hand() {
     assert_eq!(power_bucket(1024, 2), (Some(1024), Some(1279)));
     assert_eq!(linear_bucket(25, 0, 100, 10), (Some(20), Some(29)));
     assert_eq!(linear_bucket(95, 0, 99, 10), (Some(90), None));
+    assert_eq!(darshan_bin(100), (Some(0), Some(100)));
+    assert_eq!(darshan_bin(101), (Some(101), Some(1024)));
+    assert_eq!(darshan_bin(-7), (None, Some(-1)));
+    assert_eq!(darshan_bin(1 << 40), (Some((1 << 30) + 1), None));
     let shown = histogram(&[(-3, 1), (2, 1)], |n| power_bucket(n, 0));
     let counts: Vec<_> = shown.iter().map(|b| (b.min, b.count)).collect();
     assert_eq!(counts, [(None, 1), (Some(0), 0), (Some(1), 0), (Some(2), 1)]);

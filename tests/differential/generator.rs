@@ -254,6 +254,7 @@ const HOLDS: &[fn() -> Holds] = &[
     || Holds::Aggregation("hist", "2"),
     || Holds::Aggregation("hist", "1, 3"),
     || Holds::Aggregation("hist10", ""),
+    || Holds::Aggregation("hist_darshan", ""),
     || Holds::Aggregation("percentiles", ""),
     || Holds::Aggregation("lhist", "0, 100, 10"),
     || Holds::Aggregation("lhist", "-50, 4000, 1024"),

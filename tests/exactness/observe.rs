@@ -16,6 +16,7 @@ use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::{KernelBackend, Options};
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::measure::PARTS;
+use crumbs_runtime::show::table::Table;
 use crumbs_runtime::show::{Content, Entry, Output};
 use crumbs_runtime::sys_time;
 use crumbs_runtime::value::Value;
@@ -209,6 +210,9 @@ impl Output for Report {
         } else {
             self.seen.push(Seen::Map(name.to_owned(), entries.to_vec()));
         }
+        Ok(())
+    }
+    fn table(&mut self, _: &Table) -> io::Result<()> {
         Ok(())
     }
     fn printf(&mut self, text: &[u8]) -> io::Result<()> {

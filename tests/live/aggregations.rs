@@ -151,6 +151,36 @@ fn lhist_has_buckets_of_one_width() {
 }
 
 #[test]
+fn darshan_bins_by_calls_and_bytes() {
+    needs!(no_tracing());
+    let full = "@".repeat(52);
+    trace(
+        "uprobe:PROGRAM:value { @h = hist_darshan((int64)arg0); @k[\"all\"] = hist_darshan((int64)arg0, (int64)arg0); }",
+        "value 100; value 101; value 1024; value 4194305",
+    )
+    .maps(&format!(
+        "@h:\n\
+         [0, 100]               1 |{half}|\n\
+         (100, 1K]              2 |{full}|\n\
+         (1K, 10K]              0 |{none}|\n\
+         (10K, 100K]            0 |{none}|\n\
+         (100K, 1M]             0 |{none}|\n\
+         (1M, 4M]               0 |{none}|\n\
+         (4M, 10M]              1 |{half}|\n\n\
+         @k[all]:\n\
+         [0, 100]             100 |{none}|\n\
+         (100, 1K]           1125 |{none}|\n\
+         (1K, 10K]              0 |{none}|\n\
+         (10K, 100K]            0 |{none}|\n\
+         (100K, 1M]             0 |{none}|\n\
+         (1M, 4M]               0 |{none}|\n\
+         (4M, 10M]        4194305 |{full}|\n\n",
+        half = format!("{}{}", "@".repeat(26), " ".repeat(26)),
+        none = " ".repeat(52),
+    ));
+}
+
+#[test]
 fn threads_add_up() {
     needs!(no_tracing());
     trace(

@@ -65,6 +65,16 @@ fn print_shows_maps_and_the_top_of_them() {
 }
 
 #[test]
+fn tables_have_a_row_for_each_key() {
+    needs!(no_tracing());
+    evaluate(
+        "begin { @x[1] = 10; @x[2] = 30; @x[3] = 20; @n[3] = count(); @n[4] = count(); \
+         table(\"key\", @x, \"bytes\", @n); table(@x, 2); clear(@x); clear(@n); exit(); }",
+    )
+    .prints("  @x  @n  key\n30 B   0  2\n20 B   1  3\n10 B   0  1\n 0 B   1  4\n@x\n30  2\n20  3\n\n\n");
+}
+
+#[test]
 fn clear_zero_and_delete() {
     needs!(no_tracing());
     evaluate(

@@ -4,7 +4,7 @@ use crate::expressions::small;
 use crate::generator::{Gen, KINDS, Kind};
 
 /// What can be assigned to `@NAME` maps of its own, each used with one aggregation.
-const AGGREGATIONS: [(&str, &str); 14] = [
+const AGGREGATIONS: [(&str, &str); 15] = [
     ("c", "count()"),
     ("sum", "sum(N)"),
     ("mn", "min(N)"),
@@ -17,6 +17,7 @@ const AGGREGATIONS: [(&str, &str); 14] = [
     ("pc", "percentiles(N)"),
     ("sd", "stddev(N)"),
     ("h10", "hist10(N)"),
+    ("hd", "hist_darshan(N)"),
     ("ts", "tseries(N, 1s, 10)"),
     ("hw", "hist(N, 1, 3)"),
 ];

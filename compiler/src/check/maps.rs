@@ -36,6 +36,19 @@ impl Cx<'_> {
         self.facts.maps[map.0 as usize].value.ty.clone()
     }
 
+    /// What the keys of a map are, where that is known already.
+    pub fn map_key_type(&self, map: MapId) -> Option<Type> {
+        match &self.facts.maps[map.0 as usize].key {
+            KeyFact::Keyed(key) => key.ty.clone(),
+            KeyFact::None(_) | KeyFact::Unknown => None,
+        }
+    }
+
+    /// Whether a map is used without keys.
+    pub fn is_keyless(&self, map: MapId) -> bool {
+        matches!(self.facts.maps[map.0 as usize].key, KeyFact::None(_))
+    }
+
     /// One more use of a map.
     fn mention(&mut self, name: &str, span: Span) -> MapId {
         let id = self.facts.map(name, span);

@@ -107,6 +107,16 @@ impl Display for EventName<'_> {
                     AfterPrint::Zero => " then zero",
                 })
             }
+            EventKind::Table(table) => {
+                write!(f, "table {:?}", table.keys)?;
+                for (id, measure) in &table.columns {
+                    write!(f, " @{}", map(*id))?;
+                    if let Some(unit) = &measure.unit {
+                        write!(f, " in {unit}")?;
+                    }
+                }
+                write!(f, " top {}", table.top)
+            }
             EventKind::Clear(id) => write!(f, "clear @{}", map(*id)),
             EventKind::Zero(id) => write!(f, "zero @{}", map(*id)),
             EventKind::Time(format) => write!(f, "time {format:?}"),

@@ -17,9 +17,10 @@ pub fn write(buckets: &[Bucket], suffix: Option<Suffix>, measure: &Measure, out:
     let greatest = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0);
     let labels: Vec<String> = buckets
         .iter()
-        .map(|bucket| match &measure.unit {
-            Some(unit) => label_in(bucket, unit),
-            None => label(bucket, suffix),
+        .map(|bucket| match (&measure.unit, suffix) {
+            (unit, Some(Suffix::Greatest)) => label_to(bucket, unit.as_ref()),
+            (Some(unit), _) => label_in(bucket, unit),
+            (None, _) => label(bucket, suffix),
         })
         .collect();
     // bpftrace's columns give way to a long label; with units, which it has not, all lines are as wide as the widest.
@@ -49,11 +50,7 @@ fn bar_length(count: u64, greatest: u64) -> usize {
 
 /// The range of a bucket in a unit.
 fn label_in(bucket: &Bucket, unit: &Unit) -> String {
-    let measure = Measure {
-        unit: (!matches!(unit, Unit::Name(_))).then(|| unit.clone()),
-        per_second: false,
-    };
-    let bound = |number| measure::whole(number, &measure).replace(' ', "");
+    let bound = |number| bound_in(number, unit);
     match (bucket.min, bucket.max) {
         (None, None) => "(..., ...)".to_owned(),
         (None, Some(max)) => format!("(..., {})", bound(max.saturating_add(1))),
@@ -61,6 +58,37 @@ fn label_in(bucket: &Bucket, unit: &Unit) -> String {
         (Some(min), Some(max)) if min == max => format!("[{}]", bound(min)),
         (Some(min), Some(max)) => format!("[{}, {})", bound(min), bound(max.saturating_add(1))),
     }
+}
+
+/// The range of a bucket whose greatest number is a round one: open below, closed above.
+fn label_to(bucket: &Bucket, unit: Option<&Unit>) -> String {
+    let bound = |number: i128| match unit {
+        Some(unit) => bound_in(number, unit),
+        None => ["G", "M", "K"]
+            .into_iter()
+            .zip([30, 20, 10])
+            .find(|(_, shift)| number != 0 && number % (1 << shift) == 0)
+            .map_or_else(
+                || number.to_string(),
+                |(letter, shift)| format!("{}{letter}", number >> shift),
+            ),
+    };
+    match (bucket.min, bucket.max) {
+        (None, None) => "(..., ...)".to_owned(),
+        (None, Some(max)) => format!("(..., {})", bound(max.saturating_add(1))),
+        (Some(min), None) => format!("({}, ...)", bound(min.saturating_sub(1))),
+        (Some(0), Some(max)) => format!("[{}, {}]", bound(0), bound(max)),
+        (Some(min), Some(max)) => format!("({}, {}]", bound(min.saturating_sub(1)), bound(max)),
+    }
+}
+
+/// A bound in a unit; of names, which stand behind counts, nothing is said.
+fn bound_in(number: i128, unit: &Unit) -> String {
+    let measure = Measure {
+        unit: (!matches!(unit, Unit::Name(_))).then(|| unit.clone()),
+        per_second: false,
+    };
+    measure::whole(number, &measure).replace(' ', "")
 }
 
 /// The range of a bucket: closed where it is one number, else half-open.
@@ -210,6 +238,26 @@ mod tests {
                 Suffix::Divisor
             ),
             ["[0, 1K)", "[3K, 4K)", "[1023K, 1M)", "[100, 1124)"]
+        );
+    }
+
+    #[test]
+    fn ranges_up_to_round_numbers() {
+        let ranges = [
+            bucket(None, -1, 1),
+            bucket(0, 100, 1),
+            bucket(101, 1 << 10, 1),
+            bucket((10 << 20) + 1, 100 << 20, 1),
+            bucket((1 << 30) + 1, None, 1),
+        ];
+        let shown = |unit: Option<&Unit>| ranges.each_ref().map(|bucket| label_to(bucket, unit));
+        assert_eq!(
+            shown(None),
+            ["(..., 0)", "[0, 100]", "(100, 1K]", "(10M, 100M]", "(1G, ...)"]
+        );
+        assert_eq!(
+            shown(Some(&Unit::Bytes))[1..4],
+            ["[0B, 100B]", "(100B, 1.00KiB]", "(10.0MiB, 100MiB]"]
         );
     }
 

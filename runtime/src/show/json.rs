@@ -5,11 +5,13 @@
 //! | `attached_probes` | `{"probes": N}` (and `"count": N` beside it) |
 //! | `value`, `printf`, `time` | the value; the text |
 //! | `map`, `stats`, `hist` | `{"@name": contents}`, contents by key where there are keys, in the order of text |
+//! | `table` | `{"keys": "what keys are", "columns": [{"name": "@name", "unit": "bytes"}, …], "rows": [[key, number, …], …]}` |
 //! | `lost_events` | `{"events": N}` |
 //!
 //! Integers that a double cannot hold exactly (many beyond 2^53) are strings, since most readers parse numbers as doubles.
 //! Enums and pointers are numbers as values and text as keys; buffers are arrays of signed bytes as values. Text that is no UTF-8 has replacement characters.
 
+use super::table::Table;
 use super::{Content, Entry, Output, measure, write_message};
 use crate::value::Value;
 use crumbs_compiler::aggregation::Bucket;
@@ -89,6 +91,32 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
             self.results,
             "{{\"type\": \"{kind}\", \"data\": {data}, \"unit\": {unit}}}"
         )
+    }
+
+    fn table(&mut self, table: &Table) -> io::Result<()> {
+        let columns = table.columns.iter().map(|column| {
+            let unit = match &column.measure.unit {
+                Some(unit) => format!(", \"unit\": {}", quoted(unit.to_string().as_bytes())),
+                None => String::new(),
+            };
+            format!("{{\"name\": {}{unit}}}", quoted(column.name.as_bytes()))
+        });
+        let rows = table.rows.iter().map(|row| {
+            let numbers = row
+                .numbers
+                .iter()
+                .map(|number| number.map_or_else(|| "null".to_owned(), integer));
+            let numbers: Vec<String> = numbers.collect();
+            format!("[{}, {}]", quoted(&key_text(&row.key)), numbers.join(", "))
+        });
+        let (columns, rows): (Vec<String>, Vec<String>) = (columns.collect(), rows.collect());
+        let data = format!(
+            "{{\"keys\": {}, \"columns\": [{}], \"rows\": [{}]}}",
+            quoted(table.keys.as_bytes()),
+            columns.join(", "),
+            rows.join(", ")
+        );
+        self.record("table", &data)
     }
 
     fn printf(&mut self, text: &[u8]) -> io::Result<()> {

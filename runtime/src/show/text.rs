@@ -2,6 +2,7 @@
 //!
 //! Results go to one writer (standard output or a file), everything about the run to another (standard error).
 
+use super::table::Table;
 use super::{Content, Entry, Output, histogram, measure, series, write_message};
 use crate::value::Value;
 use crumbs_compiler::aggregation::COUNT;
@@ -49,6 +50,10 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
             write_entry(name, entry, measure, &mut text);
         }
         self.results.write_all(&text)
+    }
+
+    fn table(&mut self, table: &Table) -> io::Result<()> {
+        self.results.write_all(&table.text())
     }
 
     fn printf(&mut self, text: &[u8]) -> io::Result<()> {

@@ -37,6 +37,7 @@ impl Evaluator<'_> {
                         AfterPrint::Zero => self.zero(map),
                     }
                 }
+                EventKind::Table(table) => self.table(table),
                 EventKind::Clear(map) => self.maps[map.0 as usize].clear(),
                 EventKind::Zero(map) => self.zero(map.0 as usize),
                 // What is outside of the script has no meaning here; nothing random asks for it.
@@ -49,6 +50,23 @@ impl Evaluator<'_> {
                 EventKind::Exit => self.is_exiting = true,
             }
         }
+    }
+
+    fn table(&mut self, table: &crumbs_compiler::plan::Table) {
+        let columns = table.columns.iter().map(|(map, measure)| {
+            let ty = &self.script.maps[map.0 as usize];
+            let column = show::table::Column {
+                name: format!("@{}", ty.name),
+                measure: measure.clone(),
+                absent_is_zero: match &ty.value {
+                    Type::Agg(agg) => ["count", "sum"].contains(&agg.aggregation().name()),
+                    _ => true,
+                },
+            };
+            (column, self.entries(map.0 as usize))
+        });
+        let table = show::table::Table::new(table.keys.clone(), columns.collect(), table.top);
+        self.output.table(&table).expect("memory can be written");
     }
 
     pub(super) fn zero(&mut self, map: usize) {
