@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn nothing_supported_is_left_out() {
         let kinds = crate::probe_kind::ALL.iter();
-        for name in kinds.flat_map(|kind| kind.aliases().iter().copied().chain([kind.name()])) {
+        for name in kinds.flat_map(|kind| kind.words().aliases.iter().copied().chain([kind.name()])) {
             assert!(by_name(PROBE_KINDS, name).is_none(), "{name}");
         }
         let values = crate::builtin::ALL.iter().map(|row| row.name);

@@ -70,7 +70,7 @@ pub fn by_name(name: &str) -> Option<&'static dyn ProbeKind> {
         if kind.ignores_case() {
             kind.name().eq_ignore_ascii_case(name)
         } else {
-            kind.name() == name || kind.aliases().contains(&name)
+            kind.name() == name || kind.words().aliases.contains(&name)
         }
     });
     found.or_else(|| call::part_by_name(name))
@@ -114,24 +114,33 @@ pub enum Class {
     Other,
 }
 
+/// What a kind of probe is called, and what its documentation says.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// What a script writes: `uprobe`.
+    pub name: &'static str,
+    /// Shorter names for the same.
+    pub aliases: &'static [&'static str],
+    /// What it is, in one sentence.
+    pub doc: &'static str,
+    /// The form of its attach points: `uprobe:BINARY:FUNCTION[+OFFSET]`.
+    pub syntax: &'static str,
+    /// A script that uses it; a test compiles it.
+    pub example: &'static str,
+}
+
 /// A kind of probe.
 pub trait ProbeKind: Sync {
+    /// What it is called, and what is said of it.
+    fn words(&self) -> &Words;
     /// What a script writes: `uprobe`.
-    fn name(&self) -> &'static str;
-    /// Shorter names for the same.
-    fn aliases(&self) -> &'static [&'static str] {
-        &[]
+    fn name(&self) -> &'static str {
+        self.words().name
     }
     /// Whether it may be written in any case.
     fn ignores_case(&self) -> bool {
         false
     }
-    /// One sentence of documentation.
-    fn doc(&self) -> &'static str;
-    /// The form of its attach points: `uprobe:BINARY:FUNCTION[+OFFSET]`.
-    fn syntax(&self) -> &'static str;
-    /// A script that uses it; a test compiles it.
-    fn example(&self) -> &'static str;
     /// What the kernel sees its programs as.
     fn program(&self) -> ProgramKind;
     /// Whether a wildcard in place of the kind can mean it.
@@ -326,8 +335,8 @@ impl Failure {
                 point.span,
                 format!("this is not the form of {article} {} probe", kind.name()),
             )
-            .help(format!("its form: {}", kind.syntax()))
-            .help(format!("for example `{}`", first_point(kind.example()))),
+            .help(format!("its form: {}", kind.words().syntax))
+            .help(format!("for example `{}`", first_point(kind.words().example))),
         )
     }
 

@@ -136,10 +136,10 @@ pub fn entries() -> Vec<Entry> {
     let kinds = probe_kind::ALL.iter().map(|kind| Entry {
         chapter: Chapter::Probes,
         name: kind.name(),
-        aliases: kind.aliases(),
-        form: kind.syntax().to_owned(),
-        doc: kind.doc(),
-        example: kind.example(),
+        aliases: kind.words().aliases,
+        form: kind.words().syntax.to_owned(),
+        doc: kind.words().doc,
+        example: kind.words().example,
     });
     let builtins = builtin::ALL.iter().map(|row| {
         entry(

@@ -90,7 +90,7 @@ fn examples_check() {
         .chain(probe_value::ALL.iter().map(|row| row.example))
         .chain(function::ALL.iter().map(|row| row.example))
         .chain(crate::expand::prelude::ALL.iter().map(|row| row.example))
-        .chain(probe_kind::ALL.iter().map(|kind| kind.example()))
+        .chain(probe_kind::ALL.iter().map(|kind| kind.words().example))
         .chain(aggregation::ALL.iter().map(|aggregation| aggregation.example()));
     let options = Options {
         allow_unsafe: true,

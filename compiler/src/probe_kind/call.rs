@@ -2,7 +2,7 @@
 //! notes each call, one that runs its body when the call returns; each has a kind of its own here, under a name that no script
 //! can write.
 
-use super::{Failure, Offers, Place, Point, ProbeKind, kernel, user};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words, kernel, user};
 use crate::plan::ProgramKind;
 use crate::target::Target;
 use crate::types::Space;
@@ -76,37 +76,24 @@ pub(crate) fn memory_of(kind: &str) -> Option<Space> {
 }
 
 impl ProbeKind for Call {
-    fn name(&self) -> &'static str {
+    fn words(&self) -> &Words {
         match self.memory {
-            Space::User => "ucall",
-            Space::Kernel => "kcall",
-        }
-    }
-
-    fn doc(&self) -> &'static str {
-        match self.memory {
-            Space::User => {
-                "runs once for each completed call of a function of a program or library, with its arguments as they \
-                 were at its beginning, its result and how long it took"
-            }
-            Space::Kernel => {
-                "runs once for each completed call of a function of the kernel, with its arguments as they were at its \
-                 beginning, its result and how long it took"
-            }
-        }
-    }
-
-    fn syntax(&self) -> &'static str {
-        match self.memory {
-            Space::User => "ucall:BINARY:FUNCTION",
-            Space::Kernel => "kcall[:MODULE]:FUNCTION",
-        }
-    }
-
-    fn example(&self) -> &'static str {
-        match self.memory {
-            Space::User => "ucall:libc:write /(int64)retval > 0/ { @ns[arg0] = hist(duration); }",
-            Space::Kernel => "kcall:vfs_read { @ns[arg2 > 4096] = avg(duration); }",
+            Space::User => &Words {
+                name: "ucall",
+                aliases: &[],
+                doc: "runs once for each completed call of a function of a program or library, with its arguments as they \
+                      were at its beginning, its result and how long it took",
+                syntax: "ucall:BINARY:FUNCTION",
+                example: "ucall:libc:write /(int64)retval > 0/ { @ns[arg0] = hist(duration); }",
+            },
+            Space::Kernel => &Words {
+                name: "kcall",
+                aliases: &[],
+                doc: "runs once for each completed call of a function of the kernel, with its arguments as they were at its \
+                      beginning, its result and how long it took",
+                syntax: "kcall[:MODULE]:FUNCTION",
+                example: "kcall:vfs_read { @ns[arg2 > 4096] = avg(duration); }",
+            },
         }
     }
 

@@ -1,6 +1,6 @@
 //! `software` and `hardware`: events that are counted, and fire each time the count is full.
 
-use super::{Class, Failure, Offers, Place, Point, ProbeKind, did_you_mean, number};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, Words, did_you_mean, number};
 use crate::codes;
 use crate::plan::{Attach, CounterEvent, CounterSource, ProgramKind};
 use crate::similar::similar;
@@ -9,33 +9,33 @@ use crumbs_grammar::diagnostic::Diagnostic;
 
 /// `software` or `hardware`.
 pub(super) struct Counter {
-    name: &'static str,
-    aliases: &'static [&'static str],
-    doc: &'static str,
-    syntax: &'static str,
-    example: &'static str,
+    words: Words,
     source: CounterSource,
     events: &'static [Row],
 }
 
 /// `software`.
 pub(super) static SOFTWARE: Counter = Counter {
-    name: "software",
-    aliases: &["s"],
-    doc: "runs after every so many events that the kernel counts, such as page faults",
-    syntax: "software:EVENT[:COUNT]",
-    example: "software:page-faults:100 { @faults[comm] = count(); }",
+    words: Words {
+        name: "software",
+        aliases: &["s"],
+        doc: "runs after every so many events that the kernel counts, such as page faults",
+        syntax: "software:EVENT[:COUNT]",
+        example: "software:page-faults:100 { @faults[comm] = count(); }",
+    },
     source: CounterSource::Software,
     events: SOFTWARE_EVENTS,
 };
 
 /// `hardware`.
 pub(super) static HARDWARE: Counter = Counter {
-    name: "hardware",
-    aliases: &["h"],
-    doc: "runs after every so many events that the processor counts, such as cache misses",
-    syntax: "hardware:EVENT[:COUNT]",
-    example: "hardware:cache-misses:1000000 { @misses[comm] = count(); }",
+    words: Words {
+        name: "hardware",
+        aliases: &["h"],
+        doc: "runs after every so many events that the processor counts, such as cache misses",
+        syntax: "hardware:EVENT[:COUNT]",
+        example: "hardware:cache-misses:1000000 { @misses[comm] = count(); }",
+    },
     source: CounterSource::Hardware,
     events: HARDWARE_EVENTS,
 };
@@ -91,24 +91,8 @@ static HARDWARE_EVENTS: &[Row] = &[
 ];
 
 impl ProbeKind for Counter {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-
-    fn doc(&self) -> &'static str {
-        self.doc
-    }
-
-    fn syntax(&self) -> &'static str {
-        self.syntax
-    }
-
-    fn example(&self) -> &'static str {
-        self.example
+    fn words(&self) -> &Words {
+        &self.words
     }
 
     fn program(&self) -> ProgramKind {

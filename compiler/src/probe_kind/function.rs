@@ -4,7 +4,7 @@
 //! takes a program of its own.
 
 use super::record::Record;
-use super::{Class, Failure, Offers, Place, Point, ProbeKind, is_literal};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, Words, is_literal};
 use crate::codes;
 use crate::ctype::KernelFunction;
 use crate::plan::{Attach, ProgramKind, Site};
@@ -21,53 +21,37 @@ const MAX_WORDS: usize = 12;
 
 /// `fentry` or `fexit`.
 pub(super) struct Function {
-    name: &'static str,
-    aliases: &'static [&'static str],
-    doc: &'static str,
-    syntax: &'static str,
-    example: &'static str,
+    words: Words,
     on_return: bool,
 }
 
 /// `fentry`.
 pub(super) static FENTRY: Function = Function {
-    name: "fentry",
-    aliases: &["f", "kfunc"],
-    doc: "runs when a function of the kernel is called, with its arguments by name",
-    syntax: "fentry[:MODULE]:FUNCTION",
-    example: "fentry:vfs_read { @bytes = hist(args.count); }",
+    words: Words {
+        name: "fentry",
+        aliases: &["f", "kfunc"],
+        doc: "runs when a function of the kernel is called, with its arguments by name",
+        syntax: "fentry[:MODULE]:FUNCTION",
+        example: "fentry:vfs_read { @bytes = hist(args.count); }",
+    },
     on_return: false,
 };
 
 /// `fexit`.
 pub(super) static FEXIT: Function = Function {
-    name: "fexit",
-    aliases: &["fr", "kretfunc"],
-    doc: "runs when a function of the kernel returns, with its arguments and its result",
-    syntax: "fexit[:MODULE]:FUNCTION",
-    example: "fexit:vfs_read { @[args.count == (uint64)retval] = count(); }",
+    words: Words {
+        name: "fexit",
+        aliases: &["fr", "kretfunc"],
+        doc: "runs when a function of the kernel returns, with its arguments and its result",
+        syntax: "fexit[:MODULE]:FUNCTION",
+        example: "fexit:vfs_read { @[args.count == (uint64)retval] = count(); }",
+    },
     on_return: true,
 };
 
 impl ProbeKind for Function {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        self.aliases
-    }
-
-    fn doc(&self) -> &'static str {
-        self.doc
-    }
-
-    fn syntax(&self) -> &'static str {
-        self.syntax
-    }
-
-    fn example(&self) -> &'static str {
-        self.example
+    fn words(&self) -> &Words {
+        &self.words
     }
 
     fn program(&self) -> ProgramKind {

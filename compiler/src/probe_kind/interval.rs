@@ -1,6 +1,6 @@
 //! `interval`: runs at regular times, one run after the other.
 
-use super::{Failure, Offers, Place, Point, ProbeKind, period};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words, period};
 use crate::plan::{Attach, ProgramKind};
 use crate::target::Target;
 
@@ -8,24 +8,14 @@ use crate::target::Target;
 pub(super) struct Interval;
 
 impl ProbeKind for Interval {
-    fn name(&self) -> &'static str {
-        "interval"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["i"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs at regular times; a firing that comes late is made up for"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "interval:UNIT:NUMBER (UNIT is hz, s, ms or us) or interval:DURATION"
-    }
-
-    fn example(&self) -> &'static str {
-        "interval:s:1 { print(@fired); @fired++; }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "interval",
+            aliases: &["i"],
+            doc: "runs at regular times; a firing that comes late is made up for",
+            syntax: "interval:UNIT:NUMBER (UNIT is hz, s, ms or us) or interval:DURATION",
+            example: "interval:s:1 { print(@fired); @fired++; }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

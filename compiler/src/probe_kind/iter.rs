@@ -1,6 +1,6 @@
 //! `iter`: lists of the kernel, once for each element.
 
-use super::{Class, Failure, Offers, Place, Point, ProbeKind, did_you_mean};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, Words, did_you_mean};
 use crate::codes;
 use crate::ctype::KernelFunction;
 use crate::plan::{Attach, ProgramKind};
@@ -23,24 +23,14 @@ const STATE: &str = "struct bpf_iter_meta";
 pub(crate) const CONTEXT: &str = "bpf_iter__";
 
 impl ProbeKind for Iter {
-    fn name(&self) -> &'static str {
-        "iter"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["it"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs once for each element of a list of the kernel, such as its tasks; then it is over"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "iter:LIST"
-    }
-
-    fn example(&self) -> &'static str {
-        "iter:task { printf(\"%d %s\\n\", ctx.task.pid, ctx.task.comm); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "iter",
+            aliases: &["it"],
+            doc: "runs once for each element of a list of the kernel, such as its tasks; then it is over",
+            syntax: "iter:LIST",
+            example: "iter:task { printf(\"%d %s\\n\", ctx.task.pid, ctx.task.comm); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

@@ -1,6 +1,6 @@
 //! `kprobe`: runs when a function of the kernel is called, or an instruction is reached.
 
-use super::{Class, Failure, Offers, Place, Point, ProbeKind, kernel};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, Words, kernel};
 use crate::plan::ProgramKind;
 use crate::target::Target;
 
@@ -8,24 +8,14 @@ use crate::target::Target;
 pub(super) struct Kprobe;
 
 impl ProbeKind for Kprobe {
-    fn name(&self) -> &'static str {
-        "kprobe"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["k"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs when a function of the kernel is called, or an instruction is reached"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "kprobe[:MODULE]:FUNCTION[+OFFSET] or kprobe:ADDRESS (with --unsafe)"
-    }
-
-    fn example(&self) -> &'static str {
-        "kprobe:vfs_read { @bytes = hist(arg2); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "kprobe",
+            aliases: &["k"],
+            doc: "runs when a function of the kernel is called, or an instruction is reached",
+            syntax: "kprobe[:MODULE]:FUNCTION[+OFFSET] or kprobe:ADDRESS (with --unsafe)",
+            example: "kprobe:vfs_read { @bytes = hist(arg2); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

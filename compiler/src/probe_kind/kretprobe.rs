@@ -1,6 +1,6 @@
 //! `kretprobe`: runs when a function of the kernel returns.
 
-use super::{Failure, Offers, Place, Point, ProbeKind, kernel};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words, kernel};
 use crate::plan::ProgramKind;
 use crate::target::Target;
 
@@ -8,24 +8,14 @@ use crate::target::Target;
 pub(super) struct Kretprobe;
 
 impl ProbeKind for Kretprobe {
-    fn name(&self) -> &'static str {
-        "kretprobe"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["kr"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs when a function of the kernel returns"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "kretprobe[:MODULE]:FUNCTION"
-    }
-
-    fn example(&self) -> &'static str {
-        "kretprobe:vfs_read { @bytes = hist(retval); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "kretprobe",
+            aliases: &["kr"],
+            doc: "runs when a function of the kernel returns",
+            syntax: "kretprobe[:MODULE]:FUNCTION",
+            example: "kretprobe:vfs_read { @bytes = hist(retval); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

@@ -1,36 +1,42 @@
 //! `begin` and `end`: run once, before and after everything else.
 
-use super::{Failure, Offers, Place, Point, ProbeKind};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words};
 use crate::plan::{Attach, ProgramKind};
 use crate::target::Target;
 
 /// `begin` or `end`.
 pub(super) struct Once {
-    name: &'static str,
-    doc: &'static str,
-    example: &'static str,
+    words: Words,
     attach: Attach,
 }
 
 /// `begin`.
 pub(super) static BEGIN: Once = Once {
-    name: "begin",
-    doc: "runs once, before any other probe is attached",
-    example: "begin { printf(\"tracing\\n\"); }",
+    words: Words {
+        name: "begin",
+        aliases: &[],
+        doc: "runs once, before any other probe is attached",
+        syntax: "begin",
+        example: "begin { printf(\"tracing\\n\"); }",
+    },
     attach: Attach::Begin { cookie: 0 },
 };
 
 /// `end`.
 pub(super) static END: Once = Once {
-    name: "end",
-    doc: "runs once, after every other probe is detached",
-    example: "end { printf(\"done\\n\"); }",
+    words: Words {
+        name: "end",
+        aliases: &[],
+        doc: "runs once, after every other probe is detached",
+        syntax: "end",
+        example: "end { printf(\"done\\n\"); }",
+    },
     attach: Attach::End { cookie: 0 },
 };
 
 impl ProbeKind for Once {
-    fn name(&self) -> &'static str {
-        self.name
+    fn words(&self) -> &Words {
+        &self.words
     }
 
     fn ignores_case(&self) -> bool {
@@ -39,18 +45,6 @@ impl ProbeKind for Once {
 
     fn type_name(&self) -> &'static str {
         "special"
-    }
-
-    fn doc(&self) -> &'static str {
-        self.doc
-    }
-
-    fn syntax(&self) -> &'static str {
-        self.name
-    }
-
-    fn example(&self) -> &'static str {
-        self.example
     }
 
     fn program(&self) -> ProgramKind {

@@ -1,6 +1,6 @@
 //! `self`: runs when crumbs itself gets a signal.
 
-use super::{Failure, Offers, Place, Point, ProbeKind};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words};
 use crate::codes;
 use crate::plan::{self, Attach, ProgramKind};
 use crate::target::Target;
@@ -13,24 +13,18 @@ pub(super) struct OwnSignal;
 const SIGNAL: &str = "signal";
 
 impl ProbeKind for OwnSignal {
-    fn name(&self) -> &'static str {
-        "self"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "self",
+            aliases: &[],
+            doc: "runs when crumbs itself gets a signal",
+            syntax: "self:signal:SIGUSR1",
+            example: "self:signal:SIGUSR1 { print(@calls); } uprobe:libc:write { @calls = count(); }",
+        }
     }
 
     fn type_name(&self) -> &'static str {
         "special"
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs when crumbs itself gets a signal"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "self:signal:SIGUSR1"
-    }
-
-    fn example(&self) -> &'static str {
-        "self:signal:SIGUSR1 { print(@calls); } uprobe:libc:write { @calls = count(); }"
     }
 
     fn program(&self) -> ProgramKind {

@@ -1,6 +1,6 @@
 //! `profile`: runs at regular times on every CPU that is not idle, to sample what it does.
 
-use super::{Failure, Offers, Place, Point, ProbeKind, period};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words, period};
 use crate::plan::{Attach, ProgramKind};
 use crate::target::Target;
 
@@ -8,24 +8,14 @@ use crate::target::Target;
 pub(super) struct Profile;
 
 impl ProbeKind for Profile {
-    fn name(&self) -> &'static str {
-        "profile"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["p"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs at regular times on every CPU that is not idle, to sample what it does"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "profile:UNIT:NUMBER (UNIT is hz, s, ms or us) or profile:DURATION"
-    }
-
-    fn example(&self) -> &'static str {
-        "profile:hz:99 { @samples[comm] = count(); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "profile",
+            aliases: &["p"],
+            doc: "runs at regular times on every CPU that is not idle, to sample what it does",
+            syntax: "profile:UNIT:NUMBER (UNIT is hz, s, ms or us) or profile:DURATION",
+            example: "profile:hz:99 { @samples[comm] = count(); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

@@ -4,7 +4,7 @@
 //! module's: the kernel says so itself when there is none.
 
 use super::record::Record;
-use super::{Class, Failure, Offers, Place, Point, ProbeKind, did_you_mean, is_literal};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, Words, did_you_mean, is_literal};
 use crate::codes;
 use crate::ctype::KernelFunction;
 use crate::plan::{Attach, ProgramKind};
@@ -30,24 +30,14 @@ pub const CALLER: &str = "__traceiter_";
 pub(crate) const MAX_ARGS: usize = 12;
 
 impl ProbeKind for RawTracepoint {
-    fn name(&self) -> &'static str {
-        "rawtracepoint"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["rt"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs at a static place of the kernel, with the arguments as the kernel passes them"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "rawtracepoint[:MODULE]:EVENT"
-    }
-
-    fn example(&self) -> &'static str {
-        "rawtracepoint:sys_enter { @[args.id] = count(); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "rawtracepoint",
+            aliases: &["rt"],
+            doc: "runs at a static place of the kernel, with the arguments as the kernel passes them",
+            syntax: "rawtracepoint[:MODULE]:EVENT",
+            example: "rawtracepoint:sys_enter { @[args.id] = count(); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

@@ -1,51 +1,42 @@
 //! `test` and `bench`: run when the user asks for it, with `--test` or `--bench`.
 
-use super::{Failure, Offers, Place, Point, ProbeKind};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words};
 use crate::plan::{Attach, ProgramKind, Request};
 use crate::target::Target;
 
 /// `test` or `bench`.
 pub(super) struct OnRequest {
-    name: &'static str,
-    doc: &'static str,
-    syntax: &'static str,
-    example: &'static str,
+    words: Words,
     request: Request,
 }
 
 /// `test`.
 pub(super) static TEST: OnRequest = OnRequest {
-    name: "test",
-    doc: "runs once with --test, as a test that fails where it returns anything but 0",
-    syntax: "test:NAME",
-    example: "test:adds { if (1 + 1 != 2) { exit(1); } }",
+    words: Words {
+        name: "test",
+        aliases: &[],
+        doc: "runs once with --test, as a test that fails where it returns anything but 0",
+        syntax: "test:NAME",
+        example: "test:adds { if (1 + 1 != 2) { exit(1); } }",
+    },
     request: Request::Test,
 };
 
 /// `bench`.
 pub(super) static BENCH: OnRequest = OnRequest {
-    name: "bench",
-    doc: "runs very often with --bench, to measure how long it takes",
-    syntax: "bench:NAME",
-    example: "bench:count { @n = count(); }",
+    words: Words {
+        name: "bench",
+        aliases: &[],
+        doc: "runs very often with --bench, to measure how long it takes",
+        syntax: "bench:NAME",
+        example: "bench:count { @n = count(); }",
+    },
     request: Request::Bench,
 };
 
 impl ProbeKind for OnRequest {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn doc(&self) -> &'static str {
-        self.doc
-    }
-
-    fn syntax(&self) -> &'static str {
-        self.syntax
-    }
-
-    fn example(&self) -> &'static str {
-        self.example
+    fn words(&self) -> &Words {
+        &self.words
     }
 
     fn program(&self) -> ProgramKind {

@@ -1,7 +1,7 @@
 //! `tracepoint`: static places in the kernel, each with a record of typed fields.
 
 use super::record::{FieldValue, Record};
-use super::{Class, Failure, Offers, Place, Point, ProbeKind, is_literal};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, Words, is_literal};
 use crate::codes;
 use crate::plan::{Attach, ProgramKind, Site};
 use crate::target::{FieldLocation, Target, TracepointField};
@@ -11,24 +11,14 @@ use crate::types::{IntType, Space, Type};
 pub(super) struct Tracepoint;
 
 impl ProbeKind for Tracepoint {
-    fn name(&self) -> &'static str {
-        "tracepoint"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["t"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs at a static place of the kernel, such as the entry or exit of a system call"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "tracepoint:CATEGORY:EVENT"
-    }
-
-    fn example(&self) -> &'static str {
-        "tracepoint:syscalls:sys_enter_write { @bytes = hist(args.count); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "tracepoint",
+            aliases: &["t"],
+            doc: "runs at a static place of the kernel, such as the entry or exit of a system call",
+            syntax: "tracepoint:CATEGORY:EVENT",
+            example: "tracepoint:syscalls:sys_enter_write { @bytes = hist(args.count); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

@@ -1,6 +1,6 @@
 //! `uprobe`: runs when a function of a program or library is called, or an instruction is reached.
 
-use super::{Class, Failure, Offers, Place, Point, ProbeKind, user};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, Words, user};
 use crate::plan::ProgramKind;
 use crate::target::Target;
 use crate::types::Space;
@@ -9,24 +9,14 @@ use crate::types::Space;
 pub(super) struct Uprobe;
 
 impl ProbeKind for Uprobe {
-    fn name(&self) -> &'static str {
-        "uprobe"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["u"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs when a function of a program or library is called, or an instruction is reached"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "uprobe:BINARY:FUNCTION[+OFFSET], uprobe:BINARY:ADDRESS or uprobe:BINARY@FILE:LINE"
-    }
-
-    fn example(&self) -> &'static str {
-        "uprobe:libc:write { @bytes = hist(arg2); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "uprobe",
+            aliases: &["u"],
+            doc: "runs when a function of a program or library is called, or an instruction is reached",
+            syntax: "uprobe:BINARY:FUNCTION[+OFFSET], uprobe:BINARY:ADDRESS or uprobe:BINARY@FILE:LINE",
+            example: "uprobe:libc:write { @bytes = hist(arg2); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

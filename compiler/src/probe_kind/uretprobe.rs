@@ -1,6 +1,6 @@
 //! `uretprobe`: runs when a function of a program or library returns.
 
-use super::{Failure, Offers, Place, Point, ProbeKind, user};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words, user};
 use crate::plan::ProgramKind;
 use crate::target::Target;
 use crate::types::Space;
@@ -9,24 +9,14 @@ use crate::types::Space;
 pub(super) struct Uretprobe;
 
 impl ProbeKind for Uretprobe {
-    fn name(&self) -> &'static str {
-        "uretprobe"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["ur"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs when a function of a program or library returns"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "uretprobe:BINARY:FUNCTION"
-    }
-
-    fn example(&self) -> &'static str {
-        "uretprobe:libc:write { @bytes = hist(retval); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "uretprobe",
+            aliases: &["ur"],
+            doc: "runs when a function of a program or library returns",
+            syntax: "uretprobe:BINARY:FUNCTION",
+            example: "uretprobe:libc:write { @bytes = hist(retval); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

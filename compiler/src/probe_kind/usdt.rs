@@ -1,6 +1,6 @@
 //! `usdt`: static probes that programs and libraries were built with.
 
-use super::{Class, Failure, Offers, Place, Point, ProbeKind, did_you_mean, is_literal};
+use super::{Class, Failure, Offers, Place, Point, ProbeKind, Words, did_you_mean, is_literal};
 use crate::codes;
 use crate::glob::Glob;
 use crate::plan::{Attach, ProgramKind, Site, UprobePlace};
@@ -15,24 +15,14 @@ use std::sync::Arc;
 pub(super) struct Usdt;
 
 impl ProbeKind for Usdt {
-    fn name(&self) -> &'static str {
-        "usdt"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["U"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs at a static probe that a program or library was built with"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "usdt:BINARY:[PROVIDER:]NAME"
-    }
-
-    fn example(&self) -> &'static str {
-        "usdt:libc:setjmp { @jumps = count(); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "usdt",
+            aliases: &["U"],
+            doc: "runs at a static probe that a program or library was built with",
+            syntax: "usdt:BINARY:[PROVIDER:]NAME",
+            example: "usdt:libc:setjmp { @jumps = count(); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {

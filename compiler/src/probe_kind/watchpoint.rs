@@ -1,6 +1,6 @@
 //! `watchpoint`: runs when memory is accessed, by the debug registers of the processor.
 
-use super::{Failure, Offers, Place, Point, ProbeKind, number};
+use super::{Failure, Offers, Place, Point, ProbeKind, Words, number};
 use crate::codes;
 use crate::plan::{Access, Attach, ProgramKind};
 use crate::target::Target;
@@ -12,24 +12,14 @@ use crumbs_grammar::diagnostic::Diagnostic;
 pub(super) struct Watchpoint;
 
 impl ProbeKind for Watchpoint {
-    fn name(&self) -> &'static str {
-        "watchpoint"
-    }
-
-    fn aliases(&self) -> &'static [&'static str] {
-        &["w"]
-    }
-
-    fn doc(&self) -> &'static str {
-        "runs when memory at an address is read, written or executed"
-    }
-
-    fn syntax(&self) -> &'static str {
-        "watchpoint:ADDRESS:LENGTH:MODE (LENGTH is 1, 2, 4 or 8; MODE is of r, w, x)"
-    }
-
-    fn example(&self) -> &'static str {
-        "watchpoint:0x10000000:8:w { @writers[comm] = count(); }"
+    fn words(&self) -> &Words {
+        &Words {
+            name: "watchpoint",
+            aliases: &["w"],
+            doc: "runs when memory at an address is read, written or executed",
+            syntax: "watchpoint:ADDRESS:LENGTH:MODE (LENGTH is 1, 2, 4 or 8; MODE is of r, w, x)",
+            example: "watchpoint:0x10000000:8:w { @writers[comm] = count(); }",
+        }
     }
 
     fn program(&self) -> ProgramKind {
