@@ -97,12 +97,12 @@ fn messages() {
         (
             "begin { @x[1] = 1; @x[\"a\"] = 1; }",
             "the key of `@x` is int64, but this is string".into(),
-            "",
+            "another map",
         ),
         (
             "begin { @x[1] = 1; @x[1, 2] = 1; }",
             "`@x` has 2 keys here and 1 key elsewhere".into(),
-            "",
+            "give it 1 key everywhere",
         ),
         (
             "begin { @x = hist(1); @x = hist(1, 2); }",
