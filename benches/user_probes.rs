@@ -18,12 +18,18 @@ const CRUMBS: &str = env!("CARGO_BIN_EXE_crumbs");
 const CALLS: u32 = 200_000;
 /// Runs of which the fastest counts.
 const RUNS: usize = 5;
-/// Libraries of which all functions are probed, by the names that programs load them by.
-const LIBRARIES: [&str; 4] = [
+/// Libraries of which all functions are probed, by the names that programs load them by: the first of these that are installed
+/// and have enough functions together.
+const LIBRARIES: [&str; 9] = [
     "libhdf5_serial.so.103",
     "libmpi.so.40",
     "libpython3.11.so.1.0",
     "libc.so.6",
+    "libhdf5_serial_hl.so.100",
+    "libmpi_mpifh.so.40",
+    "libhdf5_openmpi.so.103",
+    "libcrypto.so.3",
+    "libstdc++.so.6",
 ];
 const DIRECTORY: &str = "/usr/lib/x86_64-linux-gnu";
 /// How many functions DataCrumbs attaches to in its published 79 ms.
@@ -86,31 +92,41 @@ fn seconds(command: &mut Command) -> f64 {
 
 /// A copy of each library: what no process runs can be probed without slowing the machine down, and without the time that the
 /// kernel takes to go through the processes.
-fn copies() -> Option<Vec<PathBuf>> {
+fn copies() -> impl Iterator<Item = PathBuf> {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("probed-libraries");
     fs::create_dir_all(&directory).unwrap();
-    let copy = |name: &&str| {
+    LIBRARIES.iter().filter_map(move |name| {
         let to = directory.join(name);
         fs::copy(Path::new(DIRECTORY).join(name), &to).ok()?;
         Some(to)
-    };
-    LIBRARIES.iter().map(copy).collect()
+    })
+}
+
+/// A probe on all functions of the least libraries that have enough, and how many those are.
+fn many_functions() -> (String, usize) {
+    let mut points: Vec<String> = Vec::new();
+    let mut functions = 0;
+    let mut script = String::new();
+    for path in copies() {
+        points.push(format!("uprobe:{}:*", path.display()));
+        script = format!("{} {{ @[func] = count(); }}", points.join(", "));
+        let listed = Command::new(CRUMBS).args(["-l", "-e", &script]).output().unwrap();
+        functions = String::from_utf8(listed.stdout).unwrap().lines().count();
+        if functions >= MANY {
+            break;
+        }
+    }
+    (script, functions)
 }
 
 fn mass_attach() {
-    let Some(libraries) = copies() else {
-        println!("skipped: libhdf5-103-1, libopenmpi3 or libpython3.11 is not installed");
+    let (script, functions) = many_functions();
+    if functions < MANY {
+        println!("skipped: the libraries that are installed have only {functions} functions ({LIBRARIES:?})");
         return;
-    };
-    let points: Vec<String> = libraries
-        .iter()
-        .map(|path| format!("uprobe:{}:*", path.display()))
-        .collect();
-    let script = format!("{} {{ @[func] = count(); }}", points.join(", "));
-    let functions = Command::new(CRUMBS).args(["-l", "-e", &script]).output().unwrap();
-    let functions = String::from_utf8(functions.stdout).unwrap().lines().count();
+    }
     row("functions probed", functions.to_string(), &format!("≥ {MANY}"));
-    let mut times = [const { Vec::new() }; 3];
+    let mut times = [const { Vec::new() }; 5];
     for _ in 0..RUNS {
         let begin = Instant::now();
         let mut loads = Command::new(CRUMBS);
@@ -122,24 +138,28 @@ fn mass_attach() {
                 .success()
         );
         times[0].push(begin.elapsed());
-        let [attached, detached] = attach_and_detach(&script);
-        times[1].push(attached);
-        times[2].push(detached);
+        let measured = attach_and_detach(&script);
+        times[1..]
+            .iter_mut()
+            .zip(measured)
+            .for_each(|(times, time)| times.push(time));
     }
-    let [loaded, attached, detached] = times.map(|times| times.into_iter().min().unwrap());
+    let [loaded, attached, attaching, detaching, ended] = times.map(|times| times.into_iter().min().unwrap());
     let ms = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1e3);
     row("start to compiled and loaded, ms", ms(loaded), "");
     row("start to attached, ms", ms(attached), "");
-    row("attaching, ms", ms(attached.saturating_sub(loaded)), "≤ 79");
-    row("interrupt to exit, ms", ms(detached), "≤ 79");
+    row("attaching, ms", ms(attaching), "≤ 79");
+    row("detaching, ms", ms(detaching), "≤ 79");
+    row("interrupt to exit, ms", ms(ended), "");
 }
 
-/// From the start until all is attached, and from the interrupt to the end.
-fn attach_and_detach(script: &str) -> [Duration; 2] {
+/// From the start until all is attached; attaching and detaching by themselves, as crumbs says; from the interrupt to the end.
+fn attach_and_detach(script: &str) -> [Duration; 4] {
     let begin = Instant::now();
     let mut child = Command::new(CRUMBS)
-        .args(["-q", "--ready-fd", "1", "-e", script])
+        .args(["-q", "-v", "--ready-fd", "1", "-e", script])
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut results = child.stdout.take().unwrap();
@@ -152,6 +172,13 @@ fn attach_and_detach(script: &str) -> [Duration; 2] {
         .status();
     assert!(interrupt.unwrap().success());
     std::io::copy(&mut results, &mut std::io::sink()).unwrap();
-    child.wait().unwrap();
-    [attached, begin.elapsed()]
+    let output = child.wait_with_output().unwrap();
+    let ended = begin.elapsed();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let took = |what: &str| {
+        let line = said.lines().find_map(|line| line.strip_prefix(what));
+        let ms = line.and_then(|line| line.strip_suffix(" ms")?.parse::<f64>().ok());
+        Duration::from_secs_f64(ms.unwrap_or_else(|| panic!("no time: {said}")) / 1e3)
+    };
+    [attached, took("attached in "), took("detached in "), ended]
 }

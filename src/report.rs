@@ -10,6 +10,7 @@ use crumbs_grammar::span::Span;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::kernel::reject::Rejection;
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 /// Colour only on a terminal, and never against the user's `NO_COLOR` (no-color.org), unless `CRUMBS_COLOR` or
 /// `BPFTRACE_COLOR` say `always` or `never`.
@@ -68,6 +69,26 @@ pub(crate) fn diagnostics(sources: &Sources, diagnostics: &[Diagnostic]) {
 
 /// So many functions are named that are not probed at their first instruction.
 const MOVED: usize = 20;
+/// So many functions are named that are not traced.
+const REFUSED: usize = 100;
+
+/// Prints how long something took.
+pub(crate) fn took(what: &str, time: Duration) {
+    message(&format!("{what} in {:.1} ms", time.as_secs_f64() * 1e3));
+}
+
+/// Prints how long attaching took, and what the kernel refused of what wildcards mean.
+pub(crate) fn attached<'a>(time: Duration, refused: impl Iterator<Item = (&'a str, &'a str)>) {
+    took("attached", time);
+    let mut refused = refused;
+    for (probe, reason) in refused.by_ref().take(REFUSED) {
+        message(&format!("left out {probe}: {reason}"));
+    }
+    match refused.count() {
+        0 => {}
+        more => message(&format!("left out {more} more")),
+    }
+}
 
 /// Prints which functions are not probed at their first instruction but behind it, where that costs less.
 pub(crate) fn moved(plan: &Plan) {

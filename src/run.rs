@@ -142,6 +142,7 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
         watch: None,
         ready_fd: None,
         symbols: Symbols::of_run(plan, args.bpftrace.debug_directories()),
+        verbose: args.verbose,
     };
     let start = sys_time::boot_clock_ns();
     if args.bench {
@@ -187,8 +188,12 @@ fn trace(
         watch,
         ready_fd: args.ready_fd,
         symbols: Symbols::of_run(plan, args.bpftrace.debug_directories()),
+        verbose: args.verbose,
     };
     let outcome = session::run(plan, backend, &mut host, &mut *output, sys_time::boot_clock_ns());
+    if args.verbose {
+        report::took("detached", backend.detaching());
+    }
     if reader_is_gone.get() { Ok(0) } else { outcome }
 }
 
@@ -228,6 +233,7 @@ struct Surroundings<'a> {
     watch: Option<Watch>,
     ready_fd: Option<i32>,
     symbols: Symbols,
+    verbose: bool,
 }
 
 impl Host<KernelBackend> for Surroundings<'_> {
@@ -251,7 +257,11 @@ impl Host<KernelBackend> for Surroundings<'_> {
         if let Some(watch) = self.watch.take() {
             backend.watch(watch)?;
         }
-        backend.attach_all()
+        backend.attach_all()?;
+        if self.verbose {
+            report::attached(backend.attaching(), backend.refused());
+        }
+        Ok(())
     }
 
     fn shell(&mut self, command: &[u8]) -> io::Result<Vec<u8>> {

@@ -261,6 +261,10 @@ codes! {
         "What may still change in bpftrace has a config variable each: `unstable_NAME = enable` allows it, `warn` allows it with \
          a warning, `error` refuses it.",
         "config = { unstable_tseries = warn } begin { @ = tseries(1, 1s, 3); }";
+    LEFT_OUT = "W0209", "a wildcard leaves functions of the kernel out",
+        "A probe on some functions of the kernel can stop the machine: what the processor does when idle, read-copy-update, and \
+         at their return also locks. Wildcards leave them out; a probe can name them.",
+        "kprobe:*s* { @ = count(); }";
     BAD_LOOP = "E0320", "a loop cannot be made",
         "Loops are `for $i : a..b`, `for ($kv : @map)` over a map with keys, `while (condition)` and `unroll(n)` with a literal \
          from 1 to 100. Seven can stand in each other.",

@@ -266,8 +266,16 @@ pub trait Target {
     /// # Errors
     /// When it cannot be read or is no ELF file of this architecture.
     fn functions(&self, binary: &Binary) -> Result<Arc<[Function]>, TargetError>;
+    /// The functions that a library exports under versions of its interface, called `NAME@VERSION`.
+    ///
+    /// # Errors
+    /// As [`Target::functions`].
+    fn versioned_functions(&self, _binary: &Binary) -> Result<Vec<Function>, TargetError> {
+        Ok(Vec::new())
+    }
     /// The functions called `name`: one, but for local functions that several source files have under one name.
-    /// As [`Target::functions`] and a search would answer, but cheap where the binary is large. Never empty.
+    /// As [`Target::functions`] and a search would answer, but cheap where the binary is large. Never empty. A name may end in
+    /// a version, `memcpy@GLIBC_2.14`; without one, of several that are exported it means the one that new programs get.
     ///
     /// # Errors
     /// As [`Target::functions`], and when there is none of that name.

@@ -37,13 +37,41 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Places that are not attached although the script asks for them.
+/// What is not attached although the script asks for it.
 #[derive(Debug)]
-pub struct Skipped {
-    /// How many.
-    pub places: usize,
-    /// Why; `None` where a wildcard means some that cannot be traced.
-    pub reason: Option<Error>,
+pub enum Skipped {
+    /// Places that must be there, or all that a block could be attached to.
+    Missing {
+        /// How many.
+        places: usize,
+        /// Why.
+        reason: Error,
+    },
+    /// A place that a wildcard means and the kernel refuses.
+    Refused {
+        /// The index of its [`crumbs_compiler::plan::Site`].
+        cookie: u32,
+        /// Why, in words that fit several.
+        reason: String,
+    },
+}
+
+impl Skipped {
+    /// How many places that is.
+    pub fn places(&self) -> usize {
+        match self {
+            Self::Missing { places, .. } => *places,
+            Self::Refused { .. } => 1,
+        }
+    }
+
+    /// Why what must be there is not.
+    pub fn missing(self) -> Option<Error> {
+        match self {
+            Self::Missing { reason, .. } => Some(reason),
+            Self::Refused { .. } => None,
+        }
+    }
 }
 
 /// An element of a kernel map.

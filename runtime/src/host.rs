@@ -4,6 +4,7 @@
 //! [`crumbs_compiler::target::Target`], each read when it is first asked for and kept, and the listing behind
 //! `crumbs -l`. Nothing is changed on the machine.
 
+mod attaching;
 mod btf;
 mod cheapest;
 mod dwarf;
@@ -29,6 +30,7 @@ mod usdt;
 
 use crate::kernel::attach::warm_up;
 use crate::kernel::{kfunc, probe};
+pub(crate) use attaching::{clones, functions_of_library, mapped_by, module_functions, seen_from_here};
 use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
 use crumbs_compiler::plan::ProgramKind;
 use crumbs_compiler::signature::Signature;
@@ -43,7 +45,7 @@ use headers::Headers;
 use libraries::SearchPath;
 use refusal::{io_error, unreadable};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -358,40 +360,6 @@ impl HostTarget {
     }
 }
 
-/// The functions called `name` of the file at `path`, if the short name `library` can mean that file. Empty where it is no
-/// library of this machine.
-pub(crate) fn functions_of_library(path: &Path, library: &str, name: &str) -> Vec<Function> {
-    let arch = if cfg!(target_arch = "aarch64") {
-        Arch::Aarch64
-    } else {
-        Arch::X86_64
-    };
-    let is_meant = library_name::closeness(library, file_name(path)).is_some();
-    let image = path
-        .to_str()
-        .filter(|_| is_meant)
-        .map(|path| Image::open(path, arch));
-    image
-        .and_then(Result::ok)
-        .and_then(|image| image.functions_named(name).ok())
-        .unwrap_or_default()
-}
-
-/// The addresses of functions of kernel modules, for those of `wanted` (module and name) that are there and not hidden.
-pub(crate) fn module_functions(wanted: &HashSet<(&str, &str)>) -> HashMap<(String, String), u64> {
-    kernel_symbols::module_functions(wanted)
-}
-
-/// The files that a process has mapped executable, as paths of this process's file system; empty where it does not show them.
-pub(crate) fn mapped_by(pid: u32) -> Vec<PathBuf> {
-    libraries::mapped_by(pid).unwrap_or_default()
-}
-
-/// A file as a process names it, as a path of this process's file system.
-pub(crate) fn seen_from_here(pid: u32, path: &Path) -> PathBuf {
-    libraries::foreign_root(pid).map_or(path.to_owned(), |root| libraries::beneath(&root, path))
-}
-
 fn file_name(path: &Path) -> &str {
     path.file_name()
         .and_then(|name| name.to_str())
@@ -560,6 +528,9 @@ impl Target for HostTarget {
 
     fn functions_named(&self, binary: &Binary, name: &str) -> Result<Vec<Function>, TargetError> {
         let image = self.image(binary)?;
+        if let Some((base, version)) = elf::versions::split(name) {
+            return image.functions_of_version(base, version);
+        }
         let mut found = image.functions_named(name)?;
         if found.is_empty() && stripped::complete(&image, &self.debug, self.arch()) {
             found = image.functions_named(name)?;
@@ -584,6 +555,10 @@ impl Target for HostTarget {
             similar,
             searched: vec![searched],
         })
+    }
+
+    fn versioned_functions(&self, binary: &Binary) -> Result<Vec<Function>, TargetError> {
+        self.image(binary)?.versioned_functions()
     }
 
     fn cheapest_places(&self, binary: &Binary, entries: &[Entry]) -> Vec<u64> {

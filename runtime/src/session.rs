@@ -11,7 +11,7 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-use crate::backend::{Backend, Error, Wake};
+use crate::backend::{Backend, Error, Skipped, Wake};
 use crate::host::origins::Origin;
 use crate::show::table::{Column, Table};
 use crate::show::{self, Content, Entry, Output, printf};
@@ -237,15 +237,16 @@ impl<'a> Session<'a> {
 
     /// Says what could not be attached, and gives how many places that are.
     fn report_skipped<B: Backend>(&mut self, backend: &mut B) -> Result<usize, Error> {
-        let mut places = 0;
-        for skipped in backend.skipped() {
-            places += skipped.places;
-            if let Some(reason) = skipped.reason
-                // Where they are errors, only what shows up during the run is left to tell.
-                && self.plan.settings.missing_probes != MissingProbes::Ignore
-            {
-                self.output.warning(&reason.to_string()).map_err(unwritable)?;
-            }
+        let all = backend.skipped();
+        let places = all.iter().map(Skipped::places).sum();
+        if self.plan.settings.missing_probes == MissingProbes::Ignore {
+            return Ok(places);
+        }
+        let refused = losses::refused(&all);
+        // Where they are errors, only what shows up during the run is left to tell.
+        let missing = all.into_iter().filter_map(Skipped::missing);
+        for text in missing.map(|reason| reason.to_string()).chain(refused) {
+            self.output.warning(&text).map_err(unwritable)?;
         }
         Ok(places)
     }

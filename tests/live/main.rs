@@ -30,5 +30,6 @@ mod stacks;
 mod support;
 mod symbols;
 mod user_code;
+mod versions;
 mod waiting;
 mod words;

@@ -129,6 +129,12 @@ pub(crate) fn program() -> PathBuf {
     copy
 }
 
+/// A program of `tests/live/programs` as a file of this name.
+pub(crate) fn compiled_as(source: &str, path: &Path, options: &[&str]) -> PathBuf {
+    compile(source, path, options);
+    path.to_owned()
+}
+
 /// A program of `tests/live/programs` in a directory of its own.
 pub(crate) fn compiled(source: &str, options: &[&str]) -> PathBuf {
     let path = directory().join(source.trim_end_matches(".c"));

@@ -42,7 +42,7 @@ pub(super) fn expand(
         return Err(Failure::malformed(kind, point));
     }
     if !is_literal(what) || module.is_some_and(|module| !is_literal(module)) {
-        return matching(kind, on_return, module, what, target);
+        return matching(kind, on_return, point, (module, what), target);
     }
     let module = module.map_or("", |module| module.text.as_str());
     let (at, function) = literal(point, module, what)?;
@@ -117,8 +117,8 @@ fn literal(point: &Point<'_>, module: &str, what: &AttachPart) -> Result<(Kernel
 fn matching(
     kind: &dyn ProbeKind,
     on_return: bool,
-    module: Option<&AttachPart>,
-    what: &AttachPart,
+    point: &Point<'_>,
+    (module, what): (Option<&AttachPart>, &AttachPart),
     target: &dyn Target,
 ) -> Result<Vec<Place>, Failure> {
     let named = module.map_or("*", |module| module.text.as_str());
@@ -126,6 +126,7 @@ fn matching(
     let mut found = target
         .traceable_functions(named, &what.text)
         .map_err(|error| Failure::target(error, &codes::NO_MATCH, what.span, nothing()))?;
+    let all = found.len();
     found.retain(|(_, function)| {
         let begins = |with: &&str| function.starts_with(with);
         !(LEFT_OUT.contains(&function.as_str())
@@ -137,6 +138,24 @@ fn matching(
         return Err(Failure::missing(
             Diagnostic::error(&codes::NO_MATCH, what.span, nothing()).help(help),
         ));
+    }
+    if found.len() < all {
+        let (left, s) = match all - found.len() {
+            1 => (1, ""),
+            left => (left, "s"),
+        };
+        let message = format!(
+            "{left} function{s} of the kernel left out of {all} that match `{}`",
+            what.text
+        );
+        let warning = Diagnostic::warning(&codes::LEFT_OUT, what.span, message)
+            .label("a probe on them can stop the machine")
+            .help(format!(
+                "`crumbs -l '{}:{}'` lists those that are traced",
+                kind.name(),
+                what.text
+            ));
+        point.warnings.borrow_mut().push(warning);
     }
     let place = |(module_name, function): (String, String)| {
         let shown = match module {

@@ -14,7 +14,7 @@ impl ProbeKind for Uprobe {
             name: "uprobe",
             aliases: &["u"],
             doc: "runs when a function of a program or library is called, or an instruction is reached",
-            syntax: "uprobe:BINARY:FUNCTION[+OFFSET], uprobe:BINARY:ADDRESS or uprobe:BINARY@FILE:LINE",
+            syntax: "uprobe:BINARY:FUNCTION[@VERSION][+OFFSET], uprobe:BINARY:ADDRESS or uprobe:BINARY@FILE:LINE",
             example: "uprobe:libc:write { @bytes = hist(arg2); }",
         }
     }

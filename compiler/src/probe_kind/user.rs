@@ -213,10 +213,6 @@ struct Expansion<'a> {
 
 impl Expansion<'_> {
     fn binary(&mut self, binary: &Binary, wanted: &Wanted<'_>) -> Result<(), Failure> {
-        let unreadable = |error| {
-            let message = format!("there are no functions in {}", binary.path);
-            Failure::target(error, &codes::NO_FUNCTION, self.what.span, message)
-        };
         match wanted {
             Wanted::Function(name, offset) => {
                 // Several local functions can have one name.
@@ -232,22 +228,24 @@ impl Expansion<'_> {
                         }
                         return Err(failure);
                     }
-                    Err(error) => return Err(unreadable(error)),
+                    Err(error) => return Err(self.unreadable(binary, error)),
                 };
                 for function in &functions {
                     self.check_offset(binary, function, *offset)?;
                     if function.indirect {
-                        self.warn_indirect(binary, name);
+                        self.warn_indirect(binary, without_version(name));
                     }
                     let (what, literal) = (&self.what.text, self.literal_binary);
+                    let func = without_version(name);
                     match offset {
-                        0 => self.function(binary, what, name, function, literal),
-                        _ => self.place(binary, what, name, function.offset + offset, literal),
+                        0 => self.function(binary, what, func, function, literal),
+                        _ => self.place(binary, what, func, function.offset + offset, literal),
                     }
                 }
             }
             Wanted::Demangled(language, glob) => {
-                let functions = self.target.functions(binary).map_err(unreadable)?;
+                let functions = self.target.functions(binary);
+                let functions = functions.map_err(|error| self.unreadable(binary, error))?;
                 let before = self.places.len();
                 for function in functions.iter() {
                     if let Some(name) = language.matching(&function.name, glob) {
@@ -260,16 +258,7 @@ impl Expansion<'_> {
                 }
             }
             Wanted::Line(line) => self.line(binary, line)?,
-            Wanted::Matching(glob) => {
-                let functions = self.target.functions(binary).map_err(unreadable)?;
-                let before = self.places.len();
-                for function in functions.iter().filter(|f| glob.matches(&f.name)) {
-                    self.function(binary, &function.name, &function.name, function, false);
-                }
-                if self.places.len() == before {
-                    return Err(self.no_match(binary, &functions));
-                }
-            }
+            Wanted::Matching(glob) => self.matching(binary, glob)?,
             Wanted::Address(address) => {
                 let offset = self.target.file_offset(binary, *address).map_err(|error| {
                     let message = format!("{address:#x} is not in executable code of {}", binary.path);
@@ -286,6 +275,34 @@ impl Expansion<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The functions that match; those with versions where the pattern has one.
+    fn matching(&mut self, binary: &Binary, glob: &Glob) -> Result<(), Failure> {
+        let functions = match self.what.text.contains('@') {
+            true => self.target.versioned_functions(binary).map(Into::into),
+            false => self.target.functions(binary),
+        };
+        let functions = functions.map_err(|error| self.unreadable(binary, error))?;
+        let before = self.places.len();
+        for function in functions.iter().filter(|f| glob.matches(&f.name)) {
+            self.function(
+                binary,
+                &function.name,
+                without_version(&function.name),
+                function,
+                false,
+            );
+        }
+        match self.places.len() == before {
+            true => Err(self.no_match(binary, &functions)),
+            false => Ok(()),
+        }
+    }
+
+    fn unreadable(&self, binary: &Binary, error: TargetError) -> Failure {
+        let message = format!("there are no functions in {}", binary.path);
+        Failure::target(error, &codes::NO_FUNCTION, self.what.span, message)
     }
 
     /// The kernel does not see whether an instruction begins at an offset: a probe within one changes it.
@@ -419,6 +436,14 @@ impl Expansion<'_> {
             self.kind.name(),
             binary.path
         ))
+    }
+}
+
+/// The function of `memcpy@GLIBC_2.14`.
+fn without_version(name: &str) -> &str {
+    match name.split_once('@') {
+        Some((base, _)) if !base.is_empty() => base,
+        _ => name,
     }
 }
 

@@ -5,6 +5,7 @@
 //! the length of the file, so that a damaged or hostile one costs bounded time and memory and gives an error.
 
 mod data;
+pub(super) mod versions;
 
 use super::gnu_hash;
 use super::refusal::{check_kind, damaged, io_error, not_elf, open_regular, read_error};

@@ -131,6 +131,26 @@ pub(super) fn address(name: &str) -> Result<u64, TargetError> {
     }
 }
 
+/// What the compiler of the kernel made of a function of this name (`vfs_read.isra.0`): copies with other parameters
+/// (`isra`), for constant arguments (`constprop`), or a part of it (`part`).
+pub(super) fn clones(name: &str) -> Vec<String> {
+    let text = read().unwrap_or_default();
+    let symbols = text.lines().filter(|line| line.contains(name)).filter_map(parse);
+    let mut found: Vec<String> = symbols
+        .filter(is_function)
+        .filter(|symbol| {
+            symbol
+                .name
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('.'))
+        })
+        .map(|symbol| symbol.name.to_owned())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
 /// The addresses of functions of modules, for those of `wanted` (module and name) that are there and not hidden.
 pub(super) fn module_functions(wanted: &HashSet<(&str, &str)>) -> HashMap<(String, String), u64> {
     let text = read().unwrap_or_default();

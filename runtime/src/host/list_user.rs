@@ -32,7 +32,10 @@ impl HostTarget {
         };
         let binaries = self.listed(spec)?;
         let names = self.of_each(&binaries, |binary| {
-            let functions = self.functions(binary)?;
+            let functions = match function.contains('@') {
+                true => self.versioned_functions(binary)?.into(),
+                false => self.functions(binary)?,
+            };
             let names = functions.iter().filter_map(|function| name(&function.name));
             Ok(names
                 .map(|name| format!("{kind}:{}:{name}", binary.path))

@@ -73,6 +73,8 @@ pub struct KernelBackend {
     /// Lists of the kernel under way, and for which of the plan's programs.
     iterators: Vec<(usize, Iteration)>,
     skipped: Vec<Skipped>,
+    /// How long attaching and detaching took.
+    durations: [Duration; 2],
     quiescer: Option<Quiescer>,
     epoll: Epoll,
     signals: Option<Signals>,
@@ -109,6 +111,7 @@ impl KernelBackend {
             late: None,
             iterators: Vec::new(),
             skipped: Vec::new(),
+            durations: [Duration::ZERO; 2],
             quiescer,
             epoll,
             signals,
@@ -127,7 +130,9 @@ impl KernelBackend {
                 .add(descriptor, TOKEN_LATE)
                 .map_err(|error| machine("wait for libraries", &error))?;
         }
+        let begin = Instant::now();
         let attached = attach::attach_all(&self.plan, &self.loaded.programs, self.options.pid)?;
+        self.durations[0] = begin.elapsed();
         self.links = attached.links;
         self.ticker = attached.ticker;
         self.iterators = attached.iterators;
@@ -169,6 +174,28 @@ impl KernelBackend {
     /// The programs as descriptors, for statistics; as [`Plan::programs`].
     pub fn programs(&self) -> &[std::os::fd::OwnedFd] {
         &self.loaded.programs
+    }
+
+    /// How long attaching took: from the first to the last of what was attached by [`KernelBackend::attach_all`].
+    pub fn attaching(&self) -> Duration {
+        self.durations[0]
+    }
+
+    /// How long detaching took, until no program could run any more.
+    pub fn detaching(&self) -> Duration {
+        self.durations[1]
+    }
+
+    /// The places that wildcards mean and the kernel refused, and why, as long as nobody took them by
+    /// [`Backend::skipped`].
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.skipped.iter().filter_map(|skipped| match skipped {
+            Skipped::Refused { cookie, reason } => {
+                let site = self.plan.sites.get(*cookie as usize)?;
+                Some((site.probe.as_str(), reason.as_str()))
+            }
+            Skipped::Missing { .. } => None,
+        })
     }
 
     /// Whether no program can start but by [`Backend::run_once`].
@@ -430,6 +457,7 @@ impl Backend for KernelBackend {
         if self.cannot_run() {
             return;
         }
+        let begin = Instant::now();
         drop(self.ticker.take());
         self.skipped
             .extend(self.late.take().iter().flat_map(Late::missed));
@@ -438,6 +466,7 @@ impl Backend for KernelBackend {
         if let Some(quiescer) = &mut self.quiescer {
             quiescer.wait();
         }
+        self.durations[1] = begin.elapsed();
     }
 }
 

@@ -1,9 +1,10 @@
 //! What was lost, in the user's terms, with what to do about it.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Skipped};
 use crate::snapshot::stripe_offsets;
 use crumbs_compiler::plan::{Generations, LossKind, MapPlan, Plan, Storage, UNREADABLE};
 use crumbs_compiler::types::Type;
+use std::collections::BTreeMap;
 
 /// Size of a page that ring buffer sizes are given in, bytes.
 const PAGE: u32 = 4096;
@@ -105,6 +106,31 @@ pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
              or 0"
         ),
     })
+}
+
+/// What to say of the places that wildcards mean and the kernel refuses; nothing of none.
+pub(super) fn refused(skipped: &[Skipped]) -> Option<String> {
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    for skipped in skipped {
+        if let Skipped::Refused { reason, .. } = skipped {
+            *reasons.entry(reason).or_default() += 1;
+        }
+    }
+    let total: usize = reasons.values().sum();
+    let (s, are) = if total == 1 { ("", "is") } else { ("s", "are") };
+    let reasons = match reasons.len() {
+        0 => return None,
+        1 => reasons.into_keys().collect(),
+        _ => {
+            let each = reasons
+                .iter()
+                .map(|(reason, count)| format!("{reason} ({count})"));
+            each.collect::<Vec<_>>().join(", ")
+        }
+    };
+    Some(format!(
+        "{total} function{s} that a wildcard matches {are} not traced: {reasons}. `-v` names them"
+    ))
 }
 
 /// What to say of commands that `system` did not run any more.

@@ -43,6 +43,31 @@ pub fn readable(fd: BorrowedFd<'_>, timeout_ms: i32) -> io::Result<bool> {
     .map(|ready| ready > 0)
 }
 
+/// The CPU that the calling thread is on now; it may be on another as soon as this returns.
+pub fn current_cpu() -> Option<usize> {
+    // SAFETY: takes nothing.
+    usize::try_from(unsafe { libc::sched_getcpu() }).ok()
+}
+
+/// Keeps the calling thread on a CPU from now on.
+///
+/// # Errors
+/// The kernel's: `EINVAL` where the thread may not run there; also for CPUs behind those that a `cpu_set_t` holds.
+pub fn stay_on(cpu: usize) -> io::Result<()> {
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: all-zero is a valid set, and the number is one of its bits.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        set
+    };
+    // SAFETY: a set of the size given, that lives through the call.
+    let done = unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) };
+    check(libc::c_long::from(done)).map(drop)
+}
+
 /// `uname -r`.
 pub fn kernel_release() -> String {
     // SAFETY: all-zero is a valid utsname.

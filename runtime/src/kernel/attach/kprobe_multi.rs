@@ -7,9 +7,9 @@
 //! By its name the kernel finds the first function that has it, its own before those of modules. One that is meant in a
 //! module is given by its address.
 
-use super::perf_kprobe::explain;
+use super::perf_kprobe::{explain, left_out};
 use super::{Attached, Link, error};
-use crate::backend::{Error, Skipped};
+use crate::backend::Error;
 use crate::host;
 use crate::kernel::help;
 use crate::sys::bpf::{self, KernelFunctions};
@@ -54,10 +54,7 @@ pub(super) fn attach(
             }
             Err(failure) => match part {
                 [Known { place, .. }] => {
-                    attached.skipped.push(Skipped {
-                        places: 1,
-                        reason: place.is_named.then(|| explain(probe_name, &place.at, &failure)),
-                    });
+                    attached.skipped.push(left_out(probe_name, place, &failure));
                     first_failure.get_or_insert(failure);
                 }
                 _ => {

@@ -132,16 +132,16 @@ impl Late {
 
     /// What never appeared.
     pub(in crate::kernel) fn missed(&self) -> impl Iterator<Item = Skipped> {
-        self.wanted.iter().filter(|wanted| !wanted.found).map(|wanted| Skipped {
+        self.wanted.iter().filter(|wanted| !wanted.found).map(|wanted| Skipped::Missing {
             places: 1,
-            reason: Some(error(
+            reason: error(
                 &wanted.probe,
                 format!(
                     "no library `{}` with a function `{}` was loaded during the run, and none is installed",
                     wanted.library, wanted.function
                 ),
                 None,
-            )),
+            ),
         })
     }
 }
@@ -188,10 +188,7 @@ impl Wanted {
                 all.links.extend(more.links);
                 all.skipped.extend(more.skipped);
             }
-            Err(reason) => all.skipped.push(Skipped {
-                places: 1,
-                reason: Some(reason),
-            }),
+            Err(reason) => all.skipped.push(Skipped::Missing { places: 1, reason }),
         }
     }
 }

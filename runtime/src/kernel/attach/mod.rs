@@ -4,6 +4,7 @@
 //! kernel/events/uprobes.c becomes a slow lock), further ones within some milliseconds do not, and threads gain
 //! nothing. Detaching waits for grace periods each time and is done by many threads.
 
+mod close;
 mod counter;
 mod interval;
 mod iterator;
@@ -22,6 +23,7 @@ mod watchpoint;
 use super::{load, probe};
 use crate::backend::{Error, Skipped};
 use crate::sys::{bpf, perf};
+pub use close::close_all;
 use crumbs_compiler::plan::{Attach, MissingProbes, Plan, ProgramPlan};
 use crumbs_compiler::target::{Feature, KernelVersion};
 pub use interval::Ticker;
@@ -33,7 +35,6 @@ pub(super) use perf_uprobe::attach as attach_by_perf;
 pub(super) use perf_uprobe::{PMU as UPROBE_PMU, pmu as uprobe_pmu};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
 pub use warm_up::{release as end_warm_up, warm_up};
 
 /// What keeps a program attached, in the order in which it must be closed (and is, when dropped).
@@ -97,7 +98,8 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
                 all.links.append(&mut more.links);
                 all.iterators.append(&mut more.iterators);
                 if plan.settings.missing_probes == MissingProbes::Error
-                    && let Some(reason) = more.skipped.iter_mut().find_map(|skipped| skipped.reason.take())
+                    && let Some(first) = first_missing(&more.skipped)
+                    && let Some(reason) = more.skipped.swap_remove(first).missing()
                 {
                     close_all(all.links);
                     return Err(reason.about(job.site));
@@ -108,9 +110,9 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
                 close_all(all.links);
                 return Err(error);
             }
-            Err(error) => all.skipped.push(Skipped {
+            Err(reason) => all.skipped.push(Skipped::Missing {
                 places: job.attach.cookies().len(),
-                reason: Some(error),
+                reason,
             }),
         }
     }
@@ -129,15 +131,20 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
             }
         }
     }
-    let failure = all.skipped.iter().position(|skipped| skipped.reason.is_some());
-    match failure {
+    match first_missing(&all.skipped) {
         Some(first) if all.links.is_empty() && all.ticker.is_none() && !Late::is_wanted(plan) => Err(all
             .skipped
             .swap_remove(first)
-            .reason
+            .missing()
             .unwrap_or_else(|| error("the script", "nothing could be attached", None))),
         _ => Ok(all),
     }
+}
+
+fn first_missing(skipped: &[Skipped]) -> Option<usize> {
+    skipped
+        .iter()
+        .position(|skipped| matches!(skipped, Skipped::Missing { .. }))
 }
 
 /// From here on multi links keep the order of the entries for the returns, too (kernel/trace/fprobe.c without rethook.c).
@@ -187,11 +194,11 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
             on_return,
             places,
         } => {
-            if job.multi {
-                return uprobe_multi::attach(program, probe, path, *on_return, places, pid);
-            } else {
-                perf_uprobe::attach(program, probe, path, *on_return, places, pid)?
-            }
+            let attach = match job.multi {
+                true => uprobe_multi::attach,
+                false => perf_uprobe::attach,
+            };
+            return attach(program, probe, path, *on_return, places, pid);
         }
         Attach::Kprobe { on_return, places } if job.multi => {
             return kprobe_multi::attach(program, probe, *on_return, places);
@@ -233,38 +240,6 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
         links,
         ..Attached::default()
     })
-}
-
-/// Threads that close links at once. Each waits for grace periods of the kernel, and waits that overlap share them:
-/// closing 30 uprobe_multi links took 1.35 s in turn, 0.3 s on 8 threads and 0.06 s on 30.
-const CLOSERS: usize = 128;
-
-/// Detaches; returns when no program can start any more.
-pub fn close_all(links: Vec<Link>) {
-    warm_up::release();
-    let threads = links.len().min(CLOSERS);
-    if threads < 2 {
-        return drop(links);
-    }
-    let links = Mutex::new(links.into_iter());
-    let close = || {
-        loop {
-            let next = links.lock().unwrap_or_else(PoisonError::into_inner).next();
-            match next {
-                Some(link) => drop(link),
-                None => return,
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            // A thread that cannot be had is done without: this one works too.
-            let _ = std::thread::Builder::new()
-                .stack_size(64 << 10)
-                .spawn_scoped(scope, close);
-        }
-        close();
-    });
 }
 
 /// Attaches a program to a perf event: by a link where the kernel has them (they carry a cookie), else by ioctl.

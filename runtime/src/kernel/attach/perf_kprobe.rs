@@ -3,6 +3,7 @@
 use super::perf_uprobe::{first_cpu, pmu};
 use super::{Attached, error, onto_event};
 use crate::backend::{Error, Skipped};
+use crate::host;
 use crate::kernel::help;
 use crate::sys::perf::{self, Detail, EventSpec, Sample};
 use crumbs_compiler::plan::{KernelPlace, KprobePlace};
@@ -53,10 +54,7 @@ pub(super) fn attach(
         match perf::open(&spec).and_then(|event| onto_event(program, event, place.cookie)) {
             Ok(link) => attached.links.push(link),
             Err(failure) if is_untraceable(&failure) && places.len() > 1 => {
-                attached.skipped.push(Skipped {
-                    places: 1,
-                    reason: place.is_named.then(|| explain(probe_name, &place.at, &failure)),
-                });
+                attached.skipped.push(left_out(probe_name, place, &failure));
                 first_failure.get_or_insert(explain(probe_name, &place.at, &failure));
             }
             Err(failure) => return Err(explain(probe_name, &place.at, &failure)),
@@ -65,6 +63,27 @@ pub(super) fn attach(
     match first_failure {
         Some(failure) if attached.links.is_empty() => Err(failure),
         _ => Ok(attached),
+    }
+}
+
+/// One of several places that the kernel refuses.
+pub(super) fn left_out(probe_name: &str, place: &KprobePlace, failure: &io::Error) -> Skipped {
+    if place.is_named {
+        return Skipped::Missing {
+            places: 1,
+            reason: explain(probe_name, &place.at, failure),
+        };
+    }
+    let reason = match failure.raw_os_error() {
+        Some(libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL) => {
+            "the kernel has no place for a probe there".into()
+        }
+        Some(libc::EINVAL | libc::EOPNOTSUPP) => "the kernel does not let them be traced".into(),
+        _ => failure.to_string(),
+    };
+    Skipped::Refused {
+        cookie: place.cookie,
+        reason,
     }
 }
 
@@ -88,10 +107,7 @@ pub(super) fn explain(probe_name: &str, place: &KernelPlace, failure: &io::Error
         Some(libc::ENOENT | libc::ESRCH | libc::EADDRNOTAVAIL) => error(
             probe_name,
             format!("the kernel has no function `{place}`"),
-            Some(
-                "it may be inlined, or of a module that is not loaded; `crumbs -l 'kprobe:*NAME*'` searches"
-                    .into(),
-            ),
+            Some(where_it_went(place)),
         ),
         Some(libc::EILSEQ) => error(
             probe_name,
@@ -112,5 +128,21 @@ pub(super) fn explain(probe_name: &str, place: &KernelPlace, failure: &io::Error
             Some("raise the limit with `ulimit -n`, or name fewer functions".into()),
         ),
         _ => error(probe_name, failure.to_string(), None),
+    }
+}
+
+/// What to do when the kernel has no function of that name.
+fn where_it_went(place: &KernelPlace) -> String {
+    let clones = match place {
+        KernelPlace::Symbol { function, .. } => host::clones(function),
+        KernelPlace::Address(_) => Vec::new(),
+    };
+    match clones.as_slice() {
+        [] => "it may be inlined, or of a module that is not loaded; `crumbs -l 'kprobe:*NAME*'` searches"
+            .into(),
+        [first, ..] => format!(
+            "the compiler made {} of it, which may take other arguments: kprobe:{first}",
+            clones.join(", ")
+        ),
     }
 }

@@ -1,7 +1,9 @@
 //! User probes by a perf event each: kernels before 6.6. No tracefs event is created, so nothing can be left behind.
+//! Of several places, those that the kernel refuses are left out.
 
-use super::{Link, ended, error, onto_event};
-use crate::backend::Error;
+use super::uprobe_multi::{CANNOT_STEP, is_about_a_place};
+use super::{Attached, ended, error, onto_event};
+use crate::backend::{Error, Skipped};
 use crate::kernel::help;
 use crate::sys::perf::{self, Detail, EventSpec, Sample};
 use crumbs_compiler::plan::UprobePlace;
@@ -19,7 +21,7 @@ pub(in crate::kernel) fn attach(
     on_return: bool,
     places: &[UprobePlace],
     pid: Option<u32>,
-) -> Result<Vec<Link>, Error> {
+) -> Result<Attached, Error> {
     let c_path = CString::new(path).map_err(|_| error(probe_name, "its path has a NUL byte", None))?;
     let (kind, return_bit) = pmu(PMU).ok_or_else(|| {
         error(
@@ -29,26 +31,37 @@ pub(in crate::kernel) fn attach(
         )
     })?;
     let filter = pid.and_then(|pid| i32::try_from(pid).ok());
-    places
-        .iter()
-        .map(|place| {
-            let spec = EventSpec {
-                kind,
-                config: if on_return { 1 << return_bit } else { 0 },
-                sample: Sample::Period(1),
-                detail: match u32::try_from(place.counter) {
-                    Ok(counter) if counter > 0 => Detail::Counted(&c_path, place.offset, counter),
-                    _ => Detail::Probe(&c_path, place.offset),
-                },
-                pid: filter,
-                // The program runs on every CPU whichever the event belongs to.
-                cpu: if filter.is_some() { None } else { Some(first_cpu()) },
-            };
-            perf::open(&spec)
-                .and_then(|event| onto_event(program, event, place.cookie))
-                .map_err(|failure| explain(probe_name, path, place.offset, pid, &failure))
-        })
-        .collect()
+    let mut attached = Attached::default();
+    let mut refusal = None;
+    for place in places {
+        let spec = EventSpec {
+            kind,
+            config: if on_return { 1 << return_bit } else { 0 },
+            sample: Sample::Period(1),
+            detail: match u32::try_from(place.counter) {
+                Ok(counter) if counter > 0 => Detail::Counted(&c_path, place.offset, counter),
+                _ => Detail::Probe(&c_path, place.offset),
+            },
+            pid: filter,
+            // The program runs on every CPU whichever the event belongs to.
+            cpu: if filter.is_some() { None } else { Some(first_cpu()) },
+        };
+        match perf::open(&spec).and_then(|event| onto_event(program, event, place.cookie)) {
+            Ok(link) => attached.links.push(link),
+            Err(failure) if is_about_a_place(&failure) && places.len() > 1 => {
+                refusal.get_or_insert(explain(probe_name, path, place.offset, pid, &failure));
+                attached.skipped.push(Skipped::Refused {
+                    cookie: place.cookie,
+                    reason: CANNOT_STEP.into(),
+                });
+            }
+            Err(failure) => return Err(explain(probe_name, path, place.offset, pid, &failure)),
+        }
+    }
+    match refusal {
+        Some(refusal) if attached.links.is_empty() => Err(refusal),
+        _ => Ok(attached),
+    }
 }
 
 pub(super) fn first_cpu() -> u32 {

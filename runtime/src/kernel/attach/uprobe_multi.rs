@@ -13,6 +13,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
+/// Why a place is refused, of those that a wildcard means.
+pub(super) const CANNOT_STEP: &str = "the kernel cannot step over the instruction there";
+
 /// `ENOTSUPP` (include/linux/errno.h): an instruction that the kernel can neither emulate nor step over elsewhere.
 const ENOTSUPP: i32 = 524;
 
@@ -55,9 +58,9 @@ pub(super) fn attach(
             }
             Err(failure) if part.len() == 1 => {
                 refusal.get_or_insert((lists.offsets[part.start], failure));
-                attached.skipped.push(Skipped {
-                    places: 1,
-                    reason: None,
+                attached.skipped.push(Skipped::Refused {
+                    cookie: lists.cookies[part.start] as u32,
+                    reason: CANNOT_STEP.into(),
                 });
             }
             Err(_) if part.len() == places.len() => {
@@ -123,7 +126,7 @@ fn sorted_out(path: &str, places: &[UprobePlace]) -> (Vec<UprobePlace>, Vec<Upro
     (others, refused)
 }
 
-fn is_about_a_place(failure: &io::Error) -> bool {
+pub(super) fn is_about_a_place(failure: &io::Error) -> bool {
     matches!(
         failure.raw_os_error(),
         Some(libc::EINVAL | libc::EOPNOTSUPP | ENOTSUPP | libc::ENOEXEC | libc::EIO)

@@ -2,6 +2,7 @@
 
 use super::super::load::attaches_by_multi_link;
 use super::*;
+use crate::backend::Skipped;
 use std::path::Path;
 
 /// A system call that hardly anything else makes.
@@ -61,7 +62,10 @@ fn functions_that_a_script_names_must_be_there() {
         let program = loaded(&plan, 0, &counter(&fd, false));
         match attach_all(&plan, &[program], None) {
             Ok(attached) => {
-                let reasons = attached.skipped.iter().filter(|skipped| skipped.reason.is_some());
+                let reasons = attached
+                    .skipped
+                    .iter()
+                    .filter(|skipped| matches!(skipped, Skipped::Missing { .. }));
                 assert_eq!(
                     (attached.skipped.len(), reasons.count()),
                     (1, usize::from(is_named))

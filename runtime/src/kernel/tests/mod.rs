@@ -194,13 +194,13 @@ fn counts_user_probes_by_perf_events() {
     }];
     for pid in [None, Some(std::process::id())] {
         mapping.word(0).unwrap().store(0, Ordering::SeqCst);
-        let links =
+        let attached =
             super::attach::attach_by_perf(program.as_fd(), "test", &path, false, &places, pid).unwrap();
         // Another thread counts too: the filter is by address space.
         std::thread::spawn(|| forked(1)).join().unwrap();
         forked(2);
         assert_eq!(word(&mapping, 0), 2, "{pid:?}");
-        close_all(links);
+        close_all(attached.links);
     }
 }
 

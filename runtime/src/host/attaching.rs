@@ -1,0 +1,46 @@
+//! What attaching asks of the machine while a script is loaded and runs.
+
+use super::elf::Image;
+use super::{file_name, kernel_symbols, libraries, library_name};
+use crumbs_compiler::target::{Arch, Function};
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// The functions called `name` of the file at `path`, if the short name `library` can mean that file. Empty where it is no
+/// library of this machine.
+pub(crate) fn functions_of_library(path: &Path, library: &str, name: &str) -> Vec<Function> {
+    let arch = if cfg!(target_arch = "aarch64") {
+        Arch::Aarch64
+    } else {
+        Arch::X86_64
+    };
+    let is_meant = library_name::closeness(library, file_name(path)).is_some();
+    let image = path
+        .to_str()
+        .filter(|_| is_meant)
+        .map(|path| Image::open(path, arch));
+    image
+        .and_then(Result::ok)
+        .and_then(|image| image.functions_named(name).ok())
+        .unwrap_or_default()
+}
+
+/// The addresses of functions of kernel modules, for those of `wanted` (module and name) that are there and not hidden.
+pub(crate) fn module_functions(wanted: &HashSet<(&str, &str)>) -> HashMap<(String, String), u64> {
+    kernel_symbols::module_functions(wanted)
+}
+
+/// What the compiler of the kernel made of a function of this name; see [`kernel_symbols`].
+pub(crate) fn clones(name: &str) -> Vec<String> {
+    kernel_symbols::clones(name)
+}
+
+/// The files that a process has mapped executable, as paths of this process's file system; empty where it does not show them.
+pub(crate) fn mapped_by(pid: u32) -> Vec<PathBuf> {
+    libraries::mapped_by(pid).unwrap_or_default()
+}
+
+/// A file as a process names it, as a path of this process's file system.
+pub(crate) fn seen_from_here(pid: u32, path: &Path) -> PathBuf {
+    libraries::foreign_root(pid).map_or(path.to_owned(), |root| libraries::beneath(&root, path))
+}
