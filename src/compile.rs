@@ -181,6 +181,7 @@ fn options(source: &Source, args: &Args, command_pid: Option<u32>) -> Result<Opt
         no_warnings: args.bpftrace.no_warnings,
         report_failures: args.bpftrace.reports_failures(),
         pid: args.pid,
+        dry_run: args.dry_run,
         allow_unsafe: args.allow_unsafe,
         command_pid,
         follow_tree: args.follows_tree()?,

@@ -4,6 +4,7 @@ use crate::cli::{Args, Stop};
 use crate::{compile, report};
 use crumbs_compiler::target::{FEATURES, Target};
 use crumbs_runtime::host::{HostOptions, HostTarget};
+use crumbs_runtime::kernel::inventory;
 use std::io::Write;
 
 /// Writes the table.
@@ -19,8 +20,17 @@ pub(crate) fn write(args: &Args) -> Result<u8, Stop> {
         writeln!(out, "possible CPUs: {}", target.possible_cpus())?;
         writeln!(out, "\nKernel features")?;
         for row in FEATURES {
-            let has = if target.has(row.feature) { "yes" } else { "no" };
+            let has = yes_or_no(target.has(row.feature));
             writeln!(out, "  {}: {has} (since {})", row.name, row.since)?;
+        }
+        for (title, kinds) in [
+            ("Map types", inventory::maps()),
+            ("Probe types", inventory::programs(&target)),
+        ] {
+            writeln!(out, "\n{title}")?;
+            for (name, has) in kinds {
+                writeln!(out, "  {name}: {}", yes_or_no(has))?;
+            }
         }
         out.flush()
     };
@@ -31,4 +41,8 @@ pub(crate) fn write(args: &Args) -> Result<u8, Stop> {
         }
         _ => Ok(0),
     }
+}
+
+fn yes_or_no(has: bool) -> &'static str {
+    if has { "yes" } else { "no" }
 }

@@ -24,6 +24,7 @@ use crate::config;
 use crate::function::getopt;
 use crate::hir;
 use crate::options::Options;
+use crate::plan::MissingProbes;
 use crate::target::Target;
 use crate::types::Type;
 use crumbs_grammar::codes::TOO_MANY;
@@ -59,6 +60,7 @@ mod loops;
 mod maps;
 mod memory;
 mod names;
+mod natural;
 mod operators;
 mod places;
 mod queries;
@@ -110,7 +112,11 @@ pub fn check(
     let texts: Vec<_> = script.items.iter().filter_map(c_text).collect();
     let (declared, mistakes) = c::declarations(&options.includes, &texts, target);
     diagnostics.extend(mistakes);
-    let places = places::plan(script, target, options, configured.settings.missing_probes);
+    let missing = match configured.settings.missing_probes {
+        MissingProbes::Error if options.dry_run => MissingProbes::Warn,
+        asked => asked,
+    };
+    let places = places::plan(script, target, options, missing);
     diagnostics.extend(places.diagnostics);
     let limits = [
         (

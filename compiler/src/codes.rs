@@ -238,7 +238,7 @@ codes! {
          `(int64)retval < 0`.",
         "uretprobe:libc:write /retval < 0/ { @errors = count(); }";
     MIXED_SIGNS = "W0202", "signed and unsigned numbers are compared",
-        "Both are compared as signed 64-bit numbers; unsigned ones above 9223372036854775807 count as negative.",
+        "Where one of them has 64 bits and no sign, both are compared without: negative numbers count as the greatest.",
         "uprobe:libc:write /nsecs < arg0/ { @x = count(); }";
     MISSING_PROBE = "W0203", "an attach point is skipped",
         "`missing_probes = warn` skips what is not there.",

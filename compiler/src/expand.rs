@@ -22,6 +22,7 @@ mod generated;
 mod imports;
 mod macros;
 pub mod prelude;
+mod stdlib;
 mod substitute;
 
 pub use imports::LIBRARY;

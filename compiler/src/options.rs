@@ -15,6 +15,8 @@ pub struct Options {
     pub report_failures: bool,
     /// Whether `warnf` is silent (`--no-warnings`).
     pub no_warnings: bool,
+    /// Whether nothing will be attached (`--dry-run`): what this machine lacks is warned about, and left out.
+    pub dry_run: bool,
     /// Whether the user allows what can change or crash the traced system (`--unsafe`).
     pub allow_unsafe: bool,
     /// The process that runs the traced command (`-c`), numbered likewise.

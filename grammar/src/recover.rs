@@ -63,6 +63,7 @@ pub(crate) fn item<'s>(
         return None;
     }
     conditions_that_assign(&mut cx.tokens, diagnostics);
+    loops_of_c(&mut cx.tokens, diagnostics);
     let mut first = true;
     for _ in 0..MAX_ATTEMPTS {
         let tokens = cx
@@ -144,6 +145,46 @@ fn conditions_that_assign(tokens: &mut [(Token<'_>, Span)], diagnostics: &mut Ve
             tokens[at].0 = Token::EqEq;
         }
     }
+}
+
+/// `do { … } while (…);` is one mistake, and no statement of its own behind `while` is missing.
+fn loops_of_c(tokens: &mut Vec<(Token<'_>, Span)>, diagnostics: &mut Vec<Diagnostic>) {
+    let mut at = 0;
+    while let Some(begins) = tokens[at..]
+        .windows(2)
+        .position(|pair| matches!(pair, [(Token::Ident("do"), _), (Token::LBrace, _)]))
+    {
+        let start = at + begins;
+        at = start + 1;
+        let Some(body) = bracketed(tokens, start + 1, Token::LBrace, Token::RBrace) else {
+            continue;
+        };
+        if !matches!(tokens.get(body), Some((Token::While, _))) {
+            continue;
+        }
+        let Some(end) = bracketed(tokens, body + 1, Token::LParen, Token::RParen) else {
+            continue;
+        };
+        diagnostics.push(explain::loop_of_c(tokens[start].1));
+        let span = tokens[start].1.to(tokens[end - 1].1);
+        tokens.splice(start..end, [(Token::ErrorStmt, span)]);
+    }
+}
+
+/// Behind which token the bracket at `start` is closed.
+fn bracketed(tokens: &[(Token<'_>, Span)], start: usize, open: Token<'_>, close: Token<'_>) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (number, (token, _)) in tokens.iter().enumerate().skip(start) {
+        if *token == open {
+            depth += 1;
+        } else if *token == close {
+            depth = depth.checked_sub(1)?;
+        }
+        if depth == 0 {
+            return (number > start).then_some(number + 1);
+        }
+    }
+    None
 }
 
 /// What to replace after an error at token `at`, and by what. `None` where the item cannot be saved.

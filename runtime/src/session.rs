@@ -174,9 +174,9 @@ impl<'a> Session<'a> {
             backend.run_once(program)?;
             self.inbox.collect(backend);
             if self.exit_is_pending(backend) {
-                self.output
-                    .attached(probes(self.plan, false))
-                    .map_err(unwritable)?;
+                // As in bpftrace, where `exit` takes effect once everything is attached: here it need not be, since nothing
+                // would run.
+                self.output.attached(probes(self.plan)).map_err(unwritable)?;
                 host.over();
                 return Ok(());
             }
@@ -184,7 +184,7 @@ impl<'a> Session<'a> {
         host.attach(backend)?;
         let skipped = self.report_skipped(backend)?;
         self.output
-            .attached(probes(self.plan, true).saturating_sub(skipped))
+            .attached(probes(self.plan).saturating_sub(skipped))
             .map_err(unwritable)?;
         host.ready()?;
         if !self.iterate(backend, host)? {
@@ -645,9 +645,9 @@ fn programs(plan: &Plan, wanted: impl Fn(Occasion) -> bool) -> Vec<usize> {
         .collect()
 }
 
-/// How many probes the script has: with or without those that need attaching, beside `begin` and `end`. A static probe can
-/// have several places, in programs of their own where their arguments differ, and is one probe of its block.
-fn probes(plan: &Plan, attached: bool) -> usize {
+/// How many probes the script has. A static probe can have several places, in programs of their own where their arguments
+/// differ, and is one probe of its block.
+fn probes(plan: &Plan) -> usize {
     let mut known = HashSet::new();
     let mut count = 0;
     for program in &plan.programs {
@@ -661,10 +661,10 @@ fn probes(plan: &Plan, attached: bool) -> usize {
             };
             count += match attach.occasion() {
                 Occasion::Begin | Occasion::End => 1,
-                Occasion::Signal(_) | Occasion::Event | Occasion::Element if attached => {
+                Occasion::Signal(_) | Occasion::Event | Occasion::Element => {
                     attach.cookies().into_iter().filter(is_first).count()
                 }
-                Occasion::Signal(_) | Occasion::Event | Occasion::Element | Occasion::Request(_) => 0,
+                Occasion::Request(_) => 0,
             };
         }
     }

@@ -31,6 +31,8 @@ pub enum Value {
     Str(Vec<u8>),
     /// Raw bytes.
     Bytes(Vec<u8>),
+    /// The bytes of what the language has no values of, such as floating point in a struct.
+    Opaque(Vec<u8>),
     /// A name of the plan.
     Name(String),
     /// Several values.
@@ -224,7 +226,7 @@ pub fn decode(bytes: &[u8], ty: &Type, plan: &Plan, slot: bool) -> Value {
         Type::Bytes(n) => {
             let mut taken: Vec<u8> = bytes.iter().copied().take(*n as usize).collect();
             taken.resize(*n as usize, 0);
-            Value::Bytes(taken)
+            Value::Opaque(taken)
         }
         Type::Shown(Shown::KernelAddress) => Value::KernelAddress(word()),
         Type::Shown(shown) => Value::Name(words(shown, word(), plan.arch)),
@@ -365,7 +367,7 @@ impl Value {
             Self::Bool(value) => out.extend_from_slice(value.to_string().as_bytes()),
             Self::Pointer(address) => out.extend_from_slice(format!("{address:#x}").as_bytes()),
             Self::Str(text) => out.extend_from_slice(text),
-            Self::Bytes(bytes) => escape(bytes, out),
+            Self::Bytes(bytes) | Self::Opaque(bytes) => escape(bytes, out),
             Self::Name(name) => out.extend_from_slice(name.as_bytes()),
             Self::Tuple(members) => {
                 out.push(b'(');
@@ -446,6 +448,7 @@ impl Value {
                 first_difference(a.iter().map(|(_, v)| v), b.iter().map(|(_, v)| v))
             }
             (Self::Str(a), Self::Str(b)) | (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
+            (Self::Opaque(a), Self::Opaque(b)) => a.cmp(b),
             (Self::Name(a), Self::Name(b)) => a.cmp(b),
             (Self::Lines(a), Self::Lines(b)) => a.lines.cmp(&b.lines),
             _ => self.rank().cmp(&other.rank()),

@@ -135,6 +135,43 @@ fn dry_run_attaches_and_runs_nothing() {
         .refuses(&["nosuch"]);
 }
 
+/// What a script looks for may be on the machine that it is run on.
+#[test]
+fn dry_run_warns_of_what_this_machine_lacks() {
+    needs!(no_tracing());
+    let script = "begin { print(kaddr(\"no_symbol_of_any_kernel\")); } uprobe:PROGRAM:no_such_function { @ = count(); }";
+    let outcome = Crumbs::script(script)
+        .over(&program(), "ids")
+        .arg("--dry-run")
+        .run();
+    assert_eq!(outcome.status, 0, "{outcome:?}");
+    for wanted in ["no_symbol_of_any_kernel", "no_such_function"] {
+        assert!(outcome.stderr.contains(wanted), "{wanted}: {outcome:?}");
+    }
+    assert!(!outcome.stderr.contains("error"), "{outcome:?}");
+    Crumbs::script(script)
+        .over(&program(), "ids")
+        .run()
+        .refuses(&["no_symbol_of_any_kernel", "no_such_function"]);
+}
+
+#[test]
+fn info_lists_what_the_kernel_takes() {
+    needs!(no_tracing());
+    let text = Crumbs::new().arg("--info").run().stdout;
+    for wanted in [
+        "  perf_event_array: yes",
+        "  percpu hash: yes",
+        "  tracepoint: yes",
+    ] {
+        assert!(text.lines().any(|line| line == wanted), "{wanted}: {text}");
+    }
+    for kind in ["kprobe", "kprobe_multi", "kprobe_session", "fentry", "iter"] {
+        let said = |answer: &str| text.lines().any(|line| line == format!("  {kind}: {answer}"));
+        assert!(said("yes") != said("no"), "{kind}: {text}");
+    }
+}
+
 #[test]
 fn ready_fd_tells_when_everything_is_attached() {
     needs!(no_tracing());

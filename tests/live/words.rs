@@ -12,6 +12,8 @@ fn users_clocks_and_cgroups() {
     .prints("root\ntrue\ntrue\ntrue\ntrue\ntrue\ntrue\ntrue\n\n\n");
     evaluate("begin { print(cgroupid(\"/sys/fs/cgroup\") > 0); print(strftime(\"%Y\", nsecs) == strftime(\"%Y\", nsecs)); }")
         .has_no_complaint();
+    // Every process is in its own cgroup; none has the number 0.
+    evaluate("begin { print((in_cgroup(cgroup), in_cgroup(0))); }").prints("(true, false)\n\n\n");
 }
 
 #[test]

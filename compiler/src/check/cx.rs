@@ -393,6 +393,11 @@ impl Cx<'_> {
         self.options.allow_unsafe
     }
 
+    /// Whether nothing will be attached.
+    pub fn is_dry_run(&self) -> bool {
+        self.options.dry_run
+    }
+
     /// Whether the program runs in the middle of what some process does, rather than on crumbs' own account; `None` where
     /// its kind is in error.
     pub fn interrupts(&self) -> Option<bool> {

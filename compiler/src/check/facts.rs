@@ -9,6 +9,7 @@
 //! is called *flexible*. Two signed or two unsigned numbers give the wider; a signed and an unsigned one the narrowest
 //! signed type that holds both, and int64 where none does (uint64 with anything signed).
 
+use super::natural::Natural;
 use crate::types::{IntType, Space, Type};
 use crumbs_grammar::span::Span;
 use std::collections::HashMap;
@@ -82,6 +83,8 @@ pub(super) struct MapFact {
 #[derive(Clone, Debug, Default)]
 pub(super) struct VarFact {
     pub value: Fact,
+    /// What `sizeof` takes it for, where that is less.
+    pub natural: Natural,
     /// Whether anything is ever assigned to it.
     pub assigned: bool,
 }

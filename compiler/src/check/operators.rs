@@ -488,6 +488,7 @@ impl Cx<'_> {
                 let var = self.defined_var(name, target.span)?;
                 self.var_fact(var).assigned = true;
                 if !matches!(self.var_fact(var).value.ty, Some(Type::Ptr(..))) {
+                    self.note_natural(var, None);
                     self.learn_var_type(var, &Type::I64, increment, span);
                 }
                 let ty = self.var_fact(var).value.ty.clone()?;

@@ -113,7 +113,12 @@ fn constant(value: i64, ty: Type, span: Span) -> Option<Expr> {
 }
 
 fn size_of(cx: &mut Cx<'_>, args: &[Arg], span: Span) -> Option<Expr> {
-    let ty = cx.asked_type(&args[0])?;
+    let mut ty = cx.asked_type(&args[0])?;
+    if let Arg::Expr(e) = &args[0]
+        && let Some(natural) = cx.natural(e)
+    {
+        ty = natural;
+    }
     // As in bpftrace, a constant of an enum that stands alone is a number of 64 bits, however fields of it are stored.
     let is_constant = |name: &str| matches!(cx.types.constant(name), Some(Constant::Enum(..)));
     let size = match (&args[0], &ty) {

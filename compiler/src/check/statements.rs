@@ -224,8 +224,10 @@ impl Cx<'_> {
         if let Some(declared) = declared {
             self.declare_type(var, declared, name.span);
         }
-        if value.is_some() {
+        if let Some(value) = value {
             self.var_fact(var).assigned = true;
+            // A type that is declared holds for `sizeof` as well.
+            self.note_natural(var, ty.is_none().then_some(value));
         }
         self.set_var(var, value_expr?)
     }
@@ -321,18 +323,19 @@ impl Cx<'_> {
         name: &str,
         target: &ast::Expr,
         op: Option<BinaryOp>,
-        value: &ast::Expr,
+        written: &ast::Expr,
     ) -> Option<StmtKind> {
         let value = match op {
             Some(op) => {
                 let left = self.var(name, target.span);
-                let right = self.value(value);
-                let value = self.binary_values(op, left, right, target.span.to(value.span));
+                let right = self.value(written);
+                let value = self.binary_values(op, left, right, target.span.to(written.span));
                 let var = self.program.lookup(name)?;
                 self.var_fact(var).assigned = true;
+                self.note_natural(var, None);
                 return self.set_var(var, value?);
             }
-            None => self.value(value),
+            None => self.value(written),
         };
         let var = match self.program.lookup(name) {
             Some(var) => var,
@@ -342,6 +345,7 @@ impl Cx<'_> {
             }
         };
         self.var_fact(var).assigned = true;
+        self.note_natural(var, Some(written));
         self.set_var(var, value?)
     }
 

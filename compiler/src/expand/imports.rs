@@ -4,6 +4,7 @@
 //! importing file, then in the probe library; scripts of the library import from it alone. What cannot be read or parsed is
 //! reported, and its import left out.
 
+use super::stdlib;
 use crate::codes;
 use crate::options::Options;
 use crate::probe_kind::did_you_mean;
@@ -120,6 +121,7 @@ impl Importer<'_> {
         }
         match self.target.import(importer, path) {
             Ok(files) => Ok(files),
+            Err(TargetError::NotFound { .. }) if let Some(files) = stdlib::files(path) => Ok(files),
             Err(TargetError::NotFound {
                 similar: names,
                 searched,

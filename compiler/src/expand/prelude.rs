@@ -59,6 +59,20 @@ pub static ALL: &[Prelude] = &[
         text: globmatch::TEXT,
     },
     Prelude {
+        name: "in_cgroup",
+        doc: "whether the current process is in a cgroup (version 2), or in one below it, by the id that `cgroup` and \
+              `cgroupid` give",
+        syntax: "in_cgroup(id)",
+        example: "tracepoint:syscalls:sys_enter_openat { if (in_cgroup($1)) { @ = count(); } }",
+        // The root has no parent. What `cgroup.max.depth` allows is seldom deeper than some ten.
+        text: "macro in_cgroup(id) { let $id = (uint64)(id); let $group = curtask.cgroups.dfl_cgrp; let $found = false; \
+               for $i : 0..64 { if ((uint64)$group == 0) { break; } \
+               if ((uint64)$group.kn.id == $id) { $found = true; break; } \
+               let $parent = $group.self.parent; \
+               $group = (struct cgroup *)((uint64)$parent == 0 ? (uint64)0 : \
+               (uint64)$parent - offsetof(struct cgroup, self)); } $found }",
+    },
+    Prelude {
         name: "ppid",
         doc: "process id of the parent of the current process",
         syntax: "ppid([task])",

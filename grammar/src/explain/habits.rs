@@ -54,6 +54,14 @@ pub(super) fn colon_for_braces(failure: &Failure<'_, '_>) -> Option<Explained> {
     Some((diagnostic, Repair::Skip))
 }
 
+/// What stands for `do … while`.
+const LOOP: &str = "loop with `while condition { … }`";
+
+/// `do { … } while (…);` with its keyword at `span`.
+pub(crate) fn loop_of_c(span: Span) -> Diagnostic {
+    Diagnostic::error(&codes::SYNTAX, span, "there is no statement `do`").help(LOOP)
+}
+
 /// `switch`, `do`, `goto`, `try`.
 pub(super) fn foreign_statement(failure: &Failure<'_, '_>) -> Option<Explained> {
     let start = failure.place.start;
@@ -66,7 +74,7 @@ pub(super) fn foreign_statement(failure: &Failure<'_, '_>) -> Option<Explained> 
     }
     let help = match (word, failure.found()?) {
         ("switch", _) => "chain branches: `if a { … } else if b { … } else { … }`",
-        ("do", Token::LBrace) => "loop with `while condition { … }`",
+        ("do", Token::LBrace) => LOOP,
         ("try", Token::LBrace) => "nothing is thrown: functions tell by their value whether they failed",
         ("goto", Token::Ident(_)) => "leave a loop with `break`, a probe with `return`",
         ("var" | "auto" | "const" | "local", Token::Ident(name) | Token::Var(name)) => {

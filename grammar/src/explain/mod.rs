@@ -8,7 +8,7 @@ mod rules;
 
 pub(crate) use rules::assignment_in_condition;
 
-pub(crate) use habits::config_without_assignment;
+pub(crate) use habits::{config_without_assignment, loop_of_c};
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;

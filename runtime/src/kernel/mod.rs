@@ -9,6 +9,7 @@ pub mod attach;
 mod backend_tests;
 pub mod doctor;
 mod help;
+pub mod inventory;
 pub mod kfunc;
 pub mod load;
 pub mod maps;

@@ -316,6 +316,7 @@ fn after_exit_in_begin_only_end_runs() {
     assert_eq!(fake.state.get_mut().log, ["run 0", "detach", "run 3"]);
     assert!(host.calls.borrow().is_empty());
     assert_eq!(outcome.results, "got 1\n\n\n");
+    assert_eq!(outcome.diagnostics, "Attached 4 probes\n");
     assert_eq!(outcome.code.unwrap(), 2);
 }
 

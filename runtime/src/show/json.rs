@@ -230,7 +230,7 @@ fn integer(number: i128) -> String {
 /// A value as JSON.
 fn json(value: &Value) -> String {
     match value {
-        Value::Void => "null".into(),
+        Value::Void | Value::Opaque(_) => "null".into(),
         Value::Int(number) | Value::Enum(number, _) => integer(i128::from(*number)),
         Value::UInt(number) | Value::Pointer(number) => integer(i128::from(*number)),
         Value::Bool(value) => value.to_string(),
@@ -384,6 +384,7 @@ mod tests {
         assert_eq!(json(&Value::Enum(2, Some("TWO".into()))), "2");
         assert_eq!(json(&Value::Pointer(16)), "16");
         assert_eq!(json(&Value::Bytes(vec![97, 0, 255])), "[97,0,-1]");
+        assert_eq!(json(&Value::Opaque(vec![0, 0, 128, 63])), "null");
         assert_eq!(json(&text("a\"\n\\\u{1}é")), "\"a\\\"\\n\\\\\\u0001é\"");
         let record = Value::Record(vec![("a".into(), Value::Int(1)), ("b".into(), text("x"))]);
         assert_eq!(json(&record), "{\"a\": 1, \"b\": \"x\"}");

@@ -129,7 +129,7 @@ impl Evaluator<'_> {
             (Datum::Number(n), Type::Int(_)) => Value::UInt(*n as u64),
             (Datum::Number(n), Type::Ptr(..)) => Value::Pointer(*n as u64),
             (Datum::Number(n), Type::Enum(of)) => Value::Enum(*n, of.name_of(*n).map(str::to_owned)),
-            (Datum::Bytes(bytes), Type::Bytes(_)) => Value::Bytes(bytes.clone()),
+            (Datum::Bytes(bytes), Type::Bytes(_)) => Value::Opaque(bytes.clone()),
             (Datum::Tuple(elements), Type::Array(element, _)) => {
                 Value::Array(elements.iter().map(|e| self.value(e, element)).collect())
             }
