@@ -8,6 +8,7 @@ mod cli;
 mod compile;
 mod doc;
 mod doctor;
+mod early;
 mod fmt;
 mod info;
 mod library;
@@ -17,7 +18,7 @@ mod report;
 mod run;
 
 use clap::Parser;
-use crumbs_runtime::kernel::probe;
+use crumbs_runtime::kernel::{attach, probe};
 use crumbs_runtime::sys::process;
 use std::process::ExitCode;
 
@@ -27,6 +28,9 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if early::traces_user_code(std::env::args_os()) {
+        attach::warm_up();
+    }
     process::share_heap();
     let mut args = cli::Args::parse();
     args.obey_mode();

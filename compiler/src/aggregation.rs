@@ -27,6 +27,10 @@ pub use percentiles::{COUNT, at_share, quantiles};
 /// refuse in bursts (measured on 6.12 to 7.2).
 pub const CHUNK_WORDS: u32 = 8;
 
+/// What word 0 of a watched state ([`crate::plan::MapPlan::watched`]) has in excess of the number of events for each update
+/// that has begun and not ended. Events are counted modulo this.
+pub const UNDER_WAY: u64 = 1 << 48;
+
 /// Index into [`ALL`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AggId(pub u16);
@@ -107,6 +111,10 @@ pub trait Aggregation: Sync {
     /// Whether the words of a state only mean something together, so that one must not be taken while a program has
     /// changed some of them.
     fn is_indivisible(&self) -> bool {
+        false
+    }
+    /// Whether every update is one of [`UpdateCx::counted`], so that it can be read while programs change it.
+    fn is_counted(&self) -> bool {
         false
     }
     /// The config variable that says whether it may be used, where there is one.
@@ -208,6 +216,9 @@ pub trait UpdateCx {
     fn slot_at(&mut self, index: crate::ir::Value, slots: u32, words: u32) -> crate::ir::Value;
     /// The time now, in nanoseconds of the TAI clock.
     fn tai(&mut self) -> crate::ir::Value;
+    /// Emits `update`, and then counts the event in word 0 of the state, whose address is `count`. Where readers must tell
+    /// a state that is being changed, word 0 says so from before `update` on ([`UNDER_WAY`]).
+    fn counted(&mut self, count: crate::ir::Value, update: &mut dyn FnMut(&mut dyn UpdateCx));
     /// Says that a word at a run-time index will be asked for. Where the state's place does not depend on the index, it is
     /// found now: finding it calls helpers, and what is computed afterwards then needs not be kept across them.
     fn announce(&mut self);

@@ -8,8 +8,8 @@
 
 use crate::hir::{ExprKind, Intrinsic, Map, Probe, Script, StmtKind};
 use crate::plan::{
-    Attach, BpfMap, BpfMapId, BpfMapKind, Event, Generations, Loss, LossKind, MapId, MapPlan, MemoryPlan,
-    Plan, ProgramKind, ProgramPlan, Refused, Rings, Scratch, Storage, Stripes,
+    AfterPrint, Attach, BpfMap, BpfMapId, BpfMapKind, Event, EventKind, Generations, Loss, LossKind, MapId,
+    MapPlan, MemoryPlan, Plan, ProgramKind, ProgramPlan, Refused, Rings, Scratch, Storage, Stripes,
 };
 use crate::target::{Feature, Target};
 use crate::types::{Type, align_to};
@@ -299,8 +299,17 @@ impl LayoutCx<'_> {
             storage,
             length: map.measured.then(|| self.word(2)),
             declared: map.max_entries.is_some(),
+            watched: self.is_watched(MapId(index as u32)),
             span: map.span,
         }
+    }
+
+    fn is_watched(&self, map: MapId) -> bool {
+        let Type::Agg(agg) = &self.script.maps[map.0 as usize].value else {
+            return false;
+        };
+        let is_print = |event: &Event| matches!(event.kind, EventKind::PrintMap { map: printed, then: AfterPrint::Keep, .. } if printed == map);
+        agg.aggregation().is_counted() && self.script.events.iter().any(is_print)
     }
 
     /// `count` zeroed words; gives the offset of the first.

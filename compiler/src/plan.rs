@@ -214,6 +214,9 @@ pub struct MapPlan {
     pub length: Option<u32>,
     /// Whether the script declares how many elements it holds.
     pub declared: bool,
+    /// Whether its contents are aggregations that may be printed, and are kept, while programs change them: word 0 of a state
+    /// then says whether one does ([`crate::aggregation::UNDER_WAY`]).
+    pub watched: bool,
     /// Its first use.
     pub span: Span,
 }

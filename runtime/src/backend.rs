@@ -107,6 +107,11 @@ pub trait Backend {
     /// # Errors
     /// When the map cannot be read.
     fn entries(&mut self, map: BpfMapId) -> Result<Vec<RawEntry>, Error>;
+    /// The element of a map with this key, if there is one.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    fn element(&mut self, map: BpfMapId, key: &[u8]) -> Result<Option<RawEntry>, Error>;
     /// Removes every element of a map.
     ///
     /// # Errors

@@ -64,6 +64,7 @@ pub(crate) fn map(name: &str, key: Option<Type>, value: Type, storage: Storage) 
         storage,
         length: None,
         declared: false,
+        watched: false,
         span: Default::default(),
     }
 }
@@ -217,6 +218,16 @@ impl Backend for Fake {
                 values: values.clone(),
             })
             .collect())
+    }
+
+    fn element(&mut self, map: BpfMapId, key: &[u8]) -> Result<Option<RawEntry>, Error> {
+        self.step("element");
+        let state = self.state.borrow();
+        let values = state.maps.get(&map.0).and_then(|map| map.get(key));
+        Ok(values.map(|values| RawEntry {
+            key: key.to_vec(),
+            values: values.clone(),
+        }))
     }
 
     fn remove_all(&mut self, map: BpfMapId) -> Result<(), Error> {

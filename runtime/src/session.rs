@@ -156,6 +156,7 @@ impl<'a> Session<'a> {
     fn run<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>, start: u64) -> Result<i32, Error> {
         let outcome = self.until_exit(backend, host, start);
         backend.detach();
+        self.maps.programs_have_ended();
         outcome?;
         self.finish(backend, host)?;
         Ok(self.code)

@@ -8,6 +8,11 @@
 //!   then is it read and emptied.
 //!
 //! A map with one generation is read and emptied in two steps; the compiler gives two to every map that is both.
+//!
+//! **States are whole** whose words only mean something together, also where they are read and kept while programs change
+//! them: the `settled` module.
+
+mod settled;
 
 use crate::backend::{Backend, Error, RawEntry};
 use crate::show::{Content, Entry};
@@ -37,6 +42,8 @@ pub struct Maps<'p> {
     zeroed: Vec<bool>,
     /// Of each map, whether [`Maps::retire`] has turned programs away from the generation to be taken next.
     retired: Vec<bool>,
+    /// Whether programs may change maps while they are read.
+    programs_run: bool,
     /// Finds the code of an aggregation.
     aggregation: fn(&AggType) -> &'static dyn Aggregation,
 }
@@ -53,8 +60,14 @@ impl<'p> Maps<'p> {
             plan,
             zeroed: vec![false; plan.maps.len()],
             retired: vec![false; plan.maps.len()],
+            programs_run: true,
             aggregation,
         }
+    }
+
+    /// From now on programs only run when this process runs them, and not while maps are read.
+    pub fn programs_have_ended(&mut self) {
+        self.programs_run = false;
     }
 
     /// Turns programs to the other generation of each of these maps, and waits until none uses the one before any more.
@@ -91,6 +104,7 @@ impl<'p> Maps<'p> {
             });
         };
         let was_zeroed = self.zeroed[map.0 as usize];
+        let changes = plan.watched && self.programs_run && leave == Leave::AsIs;
         if leave != Leave::AsIs {
             self.retire(backend, &[map]);
             self.retired[map.0 as usize] = false;
@@ -105,7 +119,14 @@ impl<'p> Maps<'p> {
                 let in_use = selector.map_or(0, |selector| u32::from(backend.load(selector) != 0));
                 // To be taken is the other one.
                 let which = in_use ^ u32::from(selector.is_some() && leave != Leave::AsIs);
-                self.striped(backend, plan, (offset + which * bytes, *bytes), was_zeroed, leave)
+                let place = (offset + which * bytes, *bytes);
+                match (changes, leave) {
+                    (true, _) => self.striped(backend, plan, place, was_zeroed, &settled::words),
+                    (_, Leave::AsIs) => self.striped(backend, plan, place, was_zeroed, &load),
+                    (_, Leave::Empty | Leave::Zeroed) => {
+                        self.striped(backend, plan, place, was_zeroed, &exchange)
+                    }
+                }
             }
             Storage::Hash(generations) => {
                 let raw = take(backend, &[*generations], plan.length, false, leave)?;
@@ -119,7 +140,15 @@ impl<'p> Maps<'p> {
                 overflow,
                 chunked,
             } => {
-                let raw = take(backend, &[*maps, *overflow], plan.length, *chunked, leave)?;
+                let maps = [*maps, *overflow];
+                let raw = match changes {
+                    true => {
+                        let in_use = maps.map(|map| in_use(backend, map));
+                        let contents = in_use.map(|map| settled::elements(backend, map));
+                        contents.into_iter().collect::<Result<_, _>>()?
+                    }
+                    false => take(backend, &maps, plan.length, *chunked, leave)?,
+                };
                 self.merge(plan, &raw, *chunked, was_zeroed)
             }
         };
@@ -172,30 +201,24 @@ impl<'p> Maps<'p> {
         }]
     }
 
-    /// An aggregation without key: its state, `bytes` at `offset` of every stripe, merged.
+    /// An aggregation without key: its state, `bytes` at `offset` of every stripe, read by `read` and merged.
     fn striped(
         &self,
-        backend: &dyn Backend,
+        backend: &mut dyn Backend,
         plan: &MapPlan,
         (offset, bytes): (u32, u32),
         was_zeroed: bool,
-        leave: Leave,
+        read: ReadWords<'_>,
     ) -> Vec<Entry> {
         let Some(ty) = plan.aggregation() else {
             return Vec::new();
         };
         let aggregation = (self.aggregation)(ty);
-        let words = aggregation.words(ty).min(bytes / 8);
+        let words = aggregation.words(ty).min(bytes / 8) as usize;
         let mut merged = vec![0; aggregation.words(ty) as usize];
         for base in stripe_offsets(self.plan.memory.stripes) {
             let mut state = vec![0; merged.len()];
-            for (at, word) in (0..words).zip(&mut state) {
-                let offset = base + offset + 8 * at;
-                *word = match leave {
-                    Leave::AsIs => backend.load(offset),
-                    Leave::Empty | Leave::Zeroed => backend.swap(offset, 0),
-                };
-            }
+            read(backend, base + offset, &mut state[..words]);
             aggregation.merge(ty, &mut merged, &state);
         }
         if !was_zeroed && !aggregation.is_touched(ty, &merged) {
@@ -275,6 +298,23 @@ impl<'p> Maps<'p> {
     }
 }
 
+/// What reads words of the program memory from an offset on.
+type ReadWords<'a> = &'a dyn Fn(&mut dyn Backend, u32, &mut [u64]);
+
+/// Reads words of the program memory.
+fn load(backend: &mut dyn Backend, offset: u32, words: &mut [u64]) {
+    for (at, word) in (0..).zip(words) {
+        *word = backend.load(offset + 8 * at);
+    }
+}
+
+/// Takes words of the program memory and leaves zeros.
+fn exchange(backend: &mut dyn Backend, offset: u32, words: &mut [u64]) {
+    for (at, word) in (0..).zip(words) {
+        *word = backend.swap(offset + 8 * at, 0);
+    }
+}
+
 /// The states that make up one element, by source and CPU.
 type StatesOfKey = BTreeMap<(usize, usize), Vec<u64>>;
 
@@ -313,10 +353,7 @@ fn take(
     if leave == Leave::AsIs {
         return maps
             .iter()
-            .map(|&map| {
-                let id = generation(map, current(backend, map));
-                backend.entries(id)
-            })
+            .map(|&map| backend.entries(in_use(backend, map)))
             .collect();
     }
     let retired: Vec<usize> = maps
@@ -416,6 +453,11 @@ fn current(backend: &dyn Backend, map: Generations) -> usize {
         Generations::One(_) => 0,
         Generations::Two { selector, .. } => usize::from(backend.load(selector) != 0),
     }
+}
+
+/// The kernel map that programs use now.
+fn in_use(backend: &dyn Backend, map: Generations) -> BpfMapId {
+    generation(map, current(backend, map))
 }
 
 /// The kernel map of a generation.

@@ -55,11 +55,13 @@ impl Aggregation for Deviation {
         let twice_high = ir.bin_imm(BinOp::Shl, mixed_high, 1);
         // Of the square of the high half the lower word stays as it is: that part can be as large as 2^64.
         let top = ir.bin(BinOp::Add, squared_high, twice_high);
-        let one = ir.iconst(1);
-        for (word, amount) in [(1, value), (2, ones), (3, middle), (4, top), (0, one)] {
-            let addr = cx.word(word);
-            cx.ir().atomic(AtomicOp::Add, addr, 0, amount);
-        }
+        let count = cx.word(0);
+        cx.counted(count, &mut |cx| {
+            for (word, amount) in [(1, value), (2, ones), (3, middle), (4, top)] {
+                let addr = cx.word(word);
+                cx.ir().atomic(AtomicOp::Add, addr, 0, amount);
+            }
+        });
     }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         let [count, total, squares @ ..] = state else {
@@ -81,6 +83,9 @@ impl Aggregation for Deviation {
         Shown::Int((squares / count - mean * mean).max(0.0).sqrt() as i128)
     }
     fn is_indivisible(&self) -> bool {
+        true
+    }
+    fn is_counted(&self) -> bool {
         true
     }
 }

@@ -305,9 +305,9 @@ impl Aggregation for Mean {
     fn lower(&self, _ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
         let Some(value) = value else { return };
         let (count, total) = (cx.word(0), cx.word(1));
-        let one = cx.ir().iconst(1);
-        cx.ir().atomic(AtomicOp::Add, total, 0, value);
-        cx.ir().atomic(AtomicOp::Add, count, 0, one);
+        cx.counted(count, &mut |cx| {
+            cx.ir().atomic(AtomicOp::Add, total, 0, value);
+        });
     }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         let total = number(ty, state[1]);
@@ -323,6 +323,9 @@ impl Aggregation for Mean {
         }
     }
     fn is_indivisible(&self) -> bool {
+        true
+    }
+    fn is_counted(&self) -> bool {
         true
     }
     fn reduction(&self) -> Option<Reduction> {

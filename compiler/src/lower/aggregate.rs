@@ -3,12 +3,12 @@
 
 use super::BodyCx;
 use super::insert::KeyedState;
-use crate::aggregation::{CHUNK_WORDS, Fold, ShownCx, UpdateCx};
+use crate::aggregation::{CHUNK_WORDS, Fold, ShownCx, UNDER_WAY, UpdateCx};
 use crate::helper::Helper;
 use crate::hir::Expr;
-use crate::ir::{BinOp, Block, Builder, Cond, Op, Value, Width};
+use crate::ir::{AtomicOp, BinOp, Block, Builder, Cond, Op, Value, Width};
 use crate::plan::{Generations, LossKind, MapId, Storage};
-use crate::target::Feature;
+use crate::target::{Arch, Feature};
 
 /// Where the state of one aggregation is and how to get at it.
 struct StateCx<'a, 'b> {
@@ -159,6 +159,10 @@ impl BodyCx<'_> {
             }
             _ => {}
         }
+        if plan.watched {
+            let events = self.ir.iconst(UNDER_WAY as i64 - 1);
+            words[0] = self.ir.bin(BinOp::And, words[0], events);
+        }
         (reduction.shown)(
             ty,
             &mut ShownCx {
@@ -239,6 +243,19 @@ impl StateCx<'_, '_> {
     }
 }
 
+impl StateCx<'_, '_> {
+    /// Adds to a word so that whoever sees the sum sees what was written before, and nothing that is written afterwards is
+    /// seen earlier. On x86-64 every atomic operation is so; elsewhere those that fetch are (Linux's memory model).
+    fn add_in_order(&mut self, addr: Value, amount: i64) {
+        let amount = self.cx.ir.iconst(amount);
+        if self.cx.target.arch() == Arch::X86_64 || !self.cx.target.has(Feature::FullAtomics) {
+            self.cx.ir.atomic(AtomicOp::Add, addr, 0, amount);
+        } else {
+            self.cx.ir.atomic_fetch(AtomicOp::Add, addr, 0, amount);
+        }
+    }
+}
+
 impl UpdateCx for StateCx<'_, '_> {
     fn ir(&mut self) -> &mut Builder {
         &mut self.cx.ir
@@ -293,6 +310,21 @@ impl UpdateCx for StateCx<'_, '_> {
             count: slots.next_power_of_two(),
             stride,
         })
+    }
+
+    fn counted(&mut self, count: Value, update: &mut dyn FnMut(&mut dyn UpdateCx)) {
+        let watched = self.cx.map_plan(self.map).watched;
+        if watched {
+            self.add_in_order(count, UNDER_WAY as i64);
+        }
+        update(self);
+        match watched {
+            true => self.add_in_order(count, 1 - UNDER_WAY as i64),
+            false => {
+                let one = self.cx.ir.iconst(1);
+                self.cx.ir.atomic(AtomicOp::Add, count, 0, one);
+            }
+        }
     }
 
     fn tai(&mut self) -> Value {

@@ -77,6 +77,17 @@ impl KernelMap {
         }
     }
 
+    /// The element with this key, if there is one.
+    ///
+    /// # Errors
+    /// The kernel's; `EINVAL` for a key of the wrong size.
+    pub fn element(&self, key: &[u8]) -> io::Result<Option<RawEntry>> {
+        let map = self.as_ref();
+        let mut values = vec![0; map.value_size];
+        let is_there = map.lookup(key, &mut values)?;
+        Ok(is_there.then(|| self.entry(key, &values)))
+    }
+
     /// Removes every element.
     ///
     /// # Errors

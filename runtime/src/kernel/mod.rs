@@ -342,6 +342,10 @@ impl Backend for KernelBackend {
         self.on_map(map, "read", KernelMap::entries)
     }
 
+    fn element(&mut self, map: BpfMapId, key: &[u8]) -> Result<Option<RawEntry>, Error> {
+        self.on_map(map, "read", |map| map.element(key))
+    }
+
     fn remove_all(&mut self, map: BpfMapId) -> Result<(), Error> {
         self.on_map(map, "clear", KernelMap::remove_all)
     }

@@ -296,6 +296,11 @@ impl Backend for VmBackend {
         Ok(entries.collect())
     }
 
+    fn element(&mut self, map: BpfMapId, key: &[u8]) -> Result<Option<RawEntry>, Error> {
+        let entries = self.entries(map)?;
+        Ok(entries.into_iter().find(|entry| entry.key == key))
+    }
+
     fn remove_all(&mut self, map: BpfMapId) -> Result<(), Error> {
         self.hash(map)?.clear();
         Ok(())
