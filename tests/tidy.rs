@@ -368,7 +368,7 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     (
         "runtime/src/show/json.rs",
         &[
-            "min", "max", "stats", "hist", "tseries", "printf", "time", "cat", "join",
+            "min", "max", "stats", "hist", "tseries", "printf", "time", "cat", "join", "table",
         ],
         "names within the records of JSON",
     ),

@@ -57,6 +57,7 @@ pub static MODULES: &[(&str, &str)] = modules![
     "posix-data",
     "posix-metadata",
     "posix-opens",
+    "posix-paths",
     "stdio",
     "stdio-data",
 ];

@@ -1,5 +1,6 @@
-// HDF5 files of stated shape, serial or (with PARALLEL) on several ranks. What the library hands to its file drivers and to MPI is
-// noted where it does so: this program's functions of those names come before the library's and call them.
+// HDF5 files of stated shape, serial or (with PARALLEL) on several ranks. What the library hands to its file drivers, or to MPI
+// where it has a driver for that, is noted where it does so: this program's functions of those names come before the libraries'
+// and call them.
 #define _GNU_SOURCE
 #ifdef PARALLEL
 #include <mpi.h>
@@ -19,11 +20,54 @@ static void *theirs(const char *name) {
 static const char *current = "-";
 
 // H5F_mem_t: 3 is raw data.
+#ifdef PARALLEL
+// What the driver has been asked for; it moves bytes by one call of MPI, whose types tell how many.
+static int moves_raw = -1;
+
+static void moved(const char *way, int items, MPI_Datatype type) {
+    int size;
+    char what[32];
+    must(moves_raw >= 0, "a driver's call");
+    MPI_Type_size(type, &size);
+    sprintf(what, "fd-%s-%s", way, moves_raw ? "raw" : "metadata");
+    did(what, current, 0, (long long)items * size);
+}
+
+int MPI_File_write_at(MPI_File file, MPI_Offset place, const void *from, int items, MPI_Datatype type, MPI_Status *status) {
+    moved("write", items, type);
+    return PMPI_File_write_at(file, place, from, items, type, status);
+}
+
+int MPI_File_write_at_all(MPI_File file, MPI_Offset place, const void *from, int items, MPI_Datatype type, MPI_Status *status) {
+    moved("write", items, type);
+    return PMPI_File_write_at_all(file, place, from, items, type, status);
+}
+
+int MPI_File_read_at(MPI_File file, MPI_Offset place, void *to, int items, MPI_Datatype type, MPI_Status *status) {
+    moved("read", items, type);
+    return PMPI_File_read_at(file, place, to, items, type, status);
+}
+
+int MPI_File_read_at_all(MPI_File file, MPI_Offset place, void *to, int items, MPI_Datatype type, MPI_Status *status) {
+    moved("read", items, type);
+    return PMPI_File_read_at_all(file, place, to, items, type, status);
+}
+#endif
+
+static void asked(const char *what, int kind, haddr_t place, size_t bytes) {
+#ifdef PARALLEL
+    (void)what, (void)place, (void)bytes;
+    moves_raw = kind == 3;
+#else
+    did(what, current, place, bytes);
+#endif
+}
+
 herr_t H5FD_write(void *file, int kind, haddr_t place, size_t bytes, const void *from) {
     static herr_t (*function)(void *, int, haddr_t, size_t, const void *);
     if (!function)
         function = theirs("H5FD_write");
-    did(kind == 3 ? "fd-write-raw" : "fd-write-metadata", current, place, bytes);
+    asked(kind == 3 ? "fd-write-raw" : "fd-write-metadata", kind, place, bytes);
     return function(file, kind, place, bytes, from);
 }
 
@@ -31,7 +75,7 @@ herr_t H5FD_read(void *file, int kind, haddr_t place, size_t bytes, void *to) {
     static herr_t (*function)(void *, int, haddr_t, size_t, void *);
     if (!function)
         function = theirs("H5FD_read");
-    did(kind == 3 ? "fd-read-raw" : "fd-read-metadata", current, place, bytes);
+    asked(kind == 3 ? "fd-read-raw" : "fd-read-metadata", kind, place, bytes);
     return function(file, kind, place, bytes, to);
 }
 

@@ -38,6 +38,13 @@ impl Json {
         }
     }
 
+    pub fn list(&self) -> &[Self] {
+        match self {
+            Self::List(items) => items,
+            other => panic!("{other:?} is no list"),
+        }
+    }
+
     pub fn text(&self) -> &str {
         match self {
             Self::Text(text) => text,

@@ -17,6 +17,8 @@ pub struct Printed {
     pub maps: BTreeMap<String, BTreeMap<String, i64>>,
     /// Histograms by name and key likewise: lower bound of each bucket that is not empty, and its number.
     pub histograms: BTreeMap<(String, String), BTreeMap<i64, i64>>,
+    /// Rows of tables by key: numbers by the name of the map (without `@`).
+    pub rows: BTreeMap<String, BTreeMap<String, i64>>,
     /// Everything, for messages.
     pub all: String,
 }
@@ -46,10 +48,23 @@ impl Printed {
                     let rows = buckets.iter().map(row).filter(|(_, count)| *count != 0).collect();
                     printed.histograms.insert((name, key), rows);
                 }),
+                "table" => printed.table(data),
                 _ => {}
             }
         }
         printed
+    }
+
+    fn table(&mut self, data: &Json) {
+        let columns: Vec<&Json> = data.get("columns").unwrap().list().iter().collect();
+        for row in data.get("rows").unwrap().list() {
+            let (key, numbers) = row.list().split_first().unwrap();
+            let cells = columns.iter().zip(numbers).map(|(column, number)| {
+                let name = column.get("name").unwrap().text().trim_start_matches('@');
+                (name.to_owned(), number.number())
+            });
+            self.rows.insert(key.text().to_owned(), cells.collect());
+        }
     }
 
     /// Calls `each` for the elements of a message's maps.

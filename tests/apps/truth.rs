@@ -51,23 +51,31 @@ fn call(line: &str) -> Call {
     }
 }
 
-/// Darshan's bin of a size.
-pub fn bin(size: i64) -> usize {
-    const UPPER: [i64; 9] = [
+/// A histogram in Darshan's bins, by the least number of each, of which each size counts `weight` of itself.
+pub fn bins(sizes: impl Iterator<Item = i64>, weight: impl Fn(i64) -> i64) -> BTreeMap<i64, i64> {
+    const K: i64 = 1024;
+    let ends = [
         100,
-        1 << 10,
-        10 << 10,
-        100 << 10,
-        1 << 20,
-        4 << 20,
-        10 << 20,
-        100 << 20,
-        1 << 30,
+        K,
+        10 * K,
+        100 * K,
+        K * K,
+        4 * K * K,
+        10 * K * K,
+        100 * K * K,
+        K * K * K,
     ];
-    UPPER
-        .iter()
-        .position(|upper| size <= *upper)
-        .unwrap_or(UPPER.len())
+    let mut out = BTreeMap::new();
+    for size in sizes {
+        let least = ends
+            .iter()
+            .rev()
+            .find(|end| **end < size)
+            .map_or(0, |end| end + 1);
+        *out.entry(least).or_insert(0) += weight(size);
+    }
+    out.retain(|_, count| *count != 0);
+    out
 }
 
 /// A histogram by powers of two, of which each size counts `weight` of itself: lower bound to sum, without empty buckets.

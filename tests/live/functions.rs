@@ -75,6 +75,19 @@ fn tables_have_a_row_for_each_key() {
 }
 
 #[test]
+fn pointers_that_functions_take_stay_where_they_point() {
+    needs!(no_tracing());
+    trace(
+        "fn inode($file: struct file *): uint64 { return $file.f_inode.i_ino; } \
+         fn letter($text: int8 *): int64 { return (int64)*$text; } \
+         uprobe:PROGRAM:value { @kernel = inode(fd_file(1)) == fd_file(1).f_inode.i_ino && inode(fd_file(1)) != 0; \
+         @user = letter((int8 *)uptr(reg(\"ip\"))) == (int64)*(int8 *)uptr(reg(\"ip\")); }",
+        "value 1",
+    )
+    .maps("@kernel: true\n@user: true\n");
+}
+
+#[test]
 fn clear_zero_and_delete() {
     needs!(no_tracing());
     evaluate(

@@ -86,7 +86,7 @@ impl Cx<'_> {
             .map(|(param, ty)| (self.parameter(&param.node, param.span), param.span, ty))
             .collect();
         for ((var, at, ty), value) in params.into_iter().zip(values) {
-            let ty = self.resolve_type(ty);
+            let ty = taken_type(self.resolve_type(ty), value.as_ref());
             self.declare_type(var, ty, at);
             if let Some(value) = value {
                 let at = value.span;
@@ -218,4 +218,12 @@ impl Cx<'_> {
 
 fn is_void(ty: &ast::TypeExpr) -> bool {
     matches!(&ty.kind, TypeExprKind::Name(name) if name == "void")
+}
+
+/// The type of a parameter that gets a value: what a pointer points into stays, as in a cast.
+fn taken_type(declared: Option<Type>, value: Option<&Expr>) -> Option<Type> {
+    match (declared, value.map(|value| &value.ty)) {
+        (Some(Type::Ptr(to, _)), Some(Type::Ptr(_, space))) => Some(Type::Ptr(to, *space)),
+        (declared, _) => declared,
+    }
 }

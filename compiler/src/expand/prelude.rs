@@ -134,6 +134,7 @@ pub static ALL: &[Prelude] = &[
     environment::PROCESS,
     environment::SEARCH,
     files::FDPATH,
+    files::FILEPATH,
     files::FD_FILE,
     files::NUMBERED,
     Prelude {

@@ -9,9 +9,17 @@ pub(super) const FDPATH: Prelude = Prelude {
           empty where nothing is open under this number",
     syntax: "fdpath(fd)",
     example: "uprobe:libc:write { @bytes[fdpath(arg0)] = sum(arg2); }",
+    text: "macro fdpath(number) { filepath(fd_file(number)) }",
+};
+
+pub(super) const FILEPATH: Prelude = Prelude {
+    name: "filepath",
+    doc: "the same, of a file that the kernel has as a `struct file *`; empty for a null pointer",
+    syntax: "filepath(file)",
+    example: "kprobe:vfs_fsync { print(filepath((struct file *)arg0)); }",
     // PIPEFS_MAGIC, SOCKFS_MAGIC and ANON_INODE_FS_MAGIC (include/uapi/linux/magic.h). A deleted file has left its directory's
     // hash table. A root that is not its mount's is a file that never was in a directory (`memfd_create`).
-    text: "macro fdpath(number) { let $file = fd_file(number); let $path = \"\"; if ($file != 0) { \
+    text: "macro filepath(of) { let $file = of; let $path = \"\"; if ($file != 0) { \
            let $entry = $file.f_path.dentry; let $inode = $file.f_inode; let $magic = $inode.i_sb.s_magic; \
            if ($magic == 0x50495045) { $path = numbered(\"pipe\", $inode.i_ino); } \
            else if ($magic == 0x534f434b) { $path = numbered(\"socket\", $inode.i_ino); } \
