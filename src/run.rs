@@ -143,6 +143,7 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
         ready_fd: None,
         symbols: Symbols::of_run(plan, args.bpftrace.debug_directories()),
         verbose: args.verbose,
+        follows: None,
     };
     let start = sys_time::boot_clock_ns();
     if args.bench {
@@ -189,6 +190,7 @@ fn trace(
         ready_fd: args.ready_fd,
         symbols: Symbols::of_run(plan, args.bpftrace.debug_directories()),
         verbose: args.verbose,
+        follows: args.pid.filter(|_| args.follows_tree().unwrap_or(false)),
     };
     let outcome = session::run(plan, backend, &mut host, &mut *output, sys_time::boot_clock_ns());
     if args.verbose {
@@ -234,6 +236,8 @@ struct Surroundings<'a> {
     ready_fd: Option<i32>,
     symbols: Symbols,
     verbose: bool,
+    /// The process whose descendants are followed that run already.
+    follows: Option<u32>,
 }
 
 impl Host<KernelBackend> for Surroundings<'_> {
@@ -258,6 +262,14 @@ impl Host<KernelBackend> for Surroundings<'_> {
             backend.watch(watch)?;
         }
         backend.attach_all()?;
+        match self.follows {
+            None => {}
+            // The numbers of processes that the kernel's events tell are those of the initial namespace.
+            Some(_) if probe::pid_namespace().is_some() => report::message(
+                "WARNING: crumbs runs in a pid namespace, where it cannot follow what the process has started before",
+            ),
+            Some(root) => backend.follow_descendants(root)?,
+        }
         if self.verbose {
             report::attached(backend.attaching(), backend.refused());
         }

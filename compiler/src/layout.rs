@@ -109,6 +109,7 @@ pub fn layout(script: &Script, target: &dyn Target) -> Layout {
             .map(|(i, probe)| program(i, probe))
             .collect(),
         sites: script.sites.clone(),
+        late_sites: Default::default(),
         maps,
         bpf_maps: cx.bpf_maps,
         memory,

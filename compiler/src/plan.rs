@@ -11,7 +11,7 @@ use crate::view::{MapView, Measure};
 use crumbs_grammar::source::HYGIENE_MARK;
 use crumbs_grammar::span::Span;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 mod attach;
 
@@ -29,6 +29,8 @@ pub struct Plan {
     pub programs: Vec<ProgramPlan>,
     /// Every place a program is attached to; the index is the attach cookie.
     pub sites: Vec<Site>,
+    /// Those that become known during the run.
+    pub late_sites: LateSites,
     /// The maps of the script, in order of first use. Printing sorts them by name.
     pub maps: Vec<MapPlan>,
     /// The kernel maps that store them.
@@ -47,7 +49,29 @@ pub struct Plan {
     pub settings: Settings,
 }
 
+/// The places that become known during a run, where a wildcard means functions of a library that is opened later. All clones of a
+/// plan share them; their cookies follow those of [`Plan::sites`].
+#[derive(Clone, Debug, Default)]
+pub struct LateSites(Arc<Mutex<Vec<Site>>>);
+
 impl Plan {
+    /// What the place of an attach cookie is called.
+    pub fn site(&self, cookie: u64) -> Option<Site> {
+        let index = usize::try_from(cookie).ok()?;
+        let late = || {
+            let late = self.late_sites.0.lock().unwrap_or_else(PoisonError::into_inner);
+            late.get(index.checked_sub(self.sites.len())?).cloned()
+        };
+        self.sites.get(index).cloned().or_else(late)
+    }
+
+    /// Adds a place that has become known; gives its cookie.
+    pub fn add_late_site(&self, site: Site) -> u32 {
+        let mut late = self.late_sites.0.lock().unwrap_or_else(PoisonError::into_inner);
+        late.push(site);
+        (self.sites.len() + late.len() - 1) as u32
+    }
+
     /// Whether anything that is shown is an address of a process.
     pub fn shows_user_addresses(&self) -> bool {
         let of_maps = self
@@ -222,6 +246,11 @@ pub struct MapPlan {
 }
 
 impl MapPlan {
+    /// Whether it holds the threads that `--follow tree` follows: keys are their numbers in the initial pid namespace.
+    pub fn is_followed_threads(&self) -> bool {
+        self.name.strip_suffix(HYGIENE_MARK) == Some(FOLLOWED)
+    }
+
     /// Whether the compiler added it, for its own use: its name is one that no script can write.
     pub fn is_internal(&self) -> bool {
         self.name.contains(HYGIENE_MARK)
@@ -591,6 +620,9 @@ pub enum AfterPrint {
     /// With its keys and zeros for values.
     Zero,
 }
+
+/// What scripts that follow processes call the map of their threads, before the mark that no script can write.
+pub(crate) const FOLLOWED: &str = "followed";
 
 /// A kind of loss and its counter.
 #[derive(Clone, Debug, PartialEq, Eq)]

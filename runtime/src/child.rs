@@ -116,6 +116,11 @@ fn stat(pid: u32) -> Option<(char, u32)> {
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
+/// The process that is told when a process ends: the one that started it, while that runs.
+pub(crate) fn parent(pid: u32) -> Option<u32> {
+    stat(pid).map(|(_, parent)| parent)
+}
+
 fn is_zombie(pid: u32) -> bool {
     matches!(stat(pid), Some(('Z' | 'X', _)))
 }

@@ -36,6 +36,7 @@ pub(crate) fn plan() -> Plan {
     Plan {
         arch: Arch::X86_64,
         programs: Vec::new(),
+        late_sites: Default::default(),
         sites: Vec::new(),
         maps: Vec::new(),
         bpf_maps: vec![ring("main", 65536), ring("control", 4096)],

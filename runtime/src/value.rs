@@ -349,10 +349,9 @@ fn internet_address(family: u64, bytes: &[u8]) -> String {
 
 /// The name at `index`; the index itself when the table has none there, which no compiled program sends.
 fn name(table: NameTable, index: u64, plan: &Plan) -> String {
-    let site = usize::try_from(index).ok().and_then(|i| plan.sites.get(i));
-    match (site, table) {
-        (Some(site), NameTable::Func) => site.func.clone(),
-        (Some(site), NameTable::Probe) => site.probe.clone(),
+    match (plan.site(index), table) {
+        (Some(site), NameTable::Func) => site.func,
+        (Some(site), NameTable::Probe) => site.probe,
         (None, _) => index.to_string(),
     }
 }

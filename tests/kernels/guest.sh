@@ -69,6 +69,34 @@ runs() {
   grep -q '^ran$' /tmp/out || { echo "$1"; cat /tmp/out /tmp/err; return 1; }
 }
 
+# Probes on the return of one function run in the order of the script; POINT.
+order() {
+  $crumbs -e "$1 /comm == \"dd\" && retval == 512/ { @turn = 1; }
+    $1 /comm == \"dd\" && retval == 512/ { if (@turn == 1) { @right = count(); } @turn = 0; }" \
+    -c '/usr/local/bin/dd if=/dev/zero of=/dev/null bs=512 count=33' > /tmp/out 2> /tmp/err
+  grep -q '^@right: 33$' /tmp/out || { cat /tmp/out /tmp/err; return 1; }
+}
+
+# A function of a module, which is found by its address; POINT.
+of_module() {
+  [ -e /dev/loop0 ] || insmod /modules/loop.ko || return 1
+  $crumbs -e "$1 { @[func] = count(); }" -c '/bin/busybox losetup /dev/loop0' > /tmp/out 2> /tmp/err
+  grep -q '^@\[lo_ioctl\]: [1-9]' /tmp/out || { cat /tmp/out /tmp/err; return 1; }
+}
+
+# A function of which the compiler has only made another: by that one's name, by wildcard, and what its own name says.
+clones() {
+  $crumbs -l 'kprobe:*.isra.0' | sed 's/^kprobe://; s/\.isra\.0$//' > /tmp/clones
+  base=$(while read -r name; do grep -q " $name\$" /proc/kallsyms || { echo "$name"; break; }; done < /tmp/clones)
+  [ -n "$base" ] || { echo 'this kernel has none'; return 1; }
+  for name in "$base.isra.0" "$base*"; do
+    $crumbs -e "kprobe:$name { @ = count(); } interval:ms:1 { exit(); }" > /tmp/out 2> /tmp/err ||
+      { echo "$name"; cat /tmp/out /tmp/err; return 1; }
+  done
+  $crumbs -e "kprobe:$base { @ = count(); }" > /tmp/out 2> /tmp/err
+  grep -q "the compiler made $base.isra.0" /tmp/err || { cat /tmp/out /tmp/err; return 1; }
+}
+
 # Completed calls of the kernel and of user code, each with its arguments and result.
 calls() {
   $crumbs -e 'kcall:vfs_write /arg2 == 77 && retval == 77 && duration > 0/ { @kernel = count(); }
@@ -100,6 +128,12 @@ check 'profile' runs profile:hz:99
 check 'software event' runs software:cpu-clock:1000000
 check 'iterator' runs iter:task
 check 'completed calls' calls
+check 'order of return probes' order kretprobe:vfs_read
+check 'order of return probes by wildcard' order 'kretprobe:vfs_rea*'
+check 'kprobe on a module' of_module kprobe:loop:lo_ioctl
+check 'kprobe on a module by wildcard' of_module 'kprobe:loop:lo_i*'
+check 'fentry on a module' of_module fentry:loop:lo_ioctl
+check 'functions that the compiler made' clones
 
 for test in "$@"; do
   echo "GUEST-TEST $test"

@@ -70,7 +70,7 @@ guest() {
   tests_of "$kernel"
   words=$(printf " '%s'" "${tests[@]}")
   for attempt in 1 2; do
-    bash tests/kernels/vm.sh -k "$kernel" -m 2048 -s 2 -t 1200 -a preempt=full \
+    bash tests/kernels/vm.sh -k "$kernel" -m 2048 -s 2 -t 1200 -a preempt=full -M loop \
       "${files[@]}" -d tests/golden:/golden -- "sh /guest.sh$words" > "$log" 2>&1
     status=$?
     [ $status -eq 125 ] && [ $attempt -eq 1 ] || break

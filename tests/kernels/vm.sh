@@ -1,25 +1,26 @@
 #!/bin/bash
 # Runs a command as root under another Linux kernel, in a throw-away qemu guest (software emulation: no KVM is needed).
 #
-#   vm.sh [-k KERNEL] [-m MB] [-s CPUS] [-t SECONDS] [-a APPEND] [-f FILE[:DEST]]… [-d DIR[:DEST]]… -- COMMAND
+#   vm.sh [-k KERNEL] [-m MB] [-s CPUS] [-t SECONDS] [-a APPEND] [-f FILE[:DEST]]… [-d DIR[:DEST]]… [-M MODULE]… -- COMMAND
 #   vm.sh [-k KERNEL] -n          only fetch the kernel
 #
 # KERNEL  5.10, 6.1, 6.12, 6.18 or 7: kernels that Debian packages (default 6.12)
 # APPEND  words for the kernel's command line, such as preempt=full
 # FILE    is copied into the guest with the shared libraries that it needs
 # DIR     is copied into the guest with all that it holds
+# MODULE  is a module of that kernel: it is /modules/MODULE.ko in the guest, not loaded
 #
 # Standard output is the guest's from COMMAND on. The exit status is COMMAND's; 124 when it took too long; 125 when the guest
 # did not come up; 126 when the kernel's package cannot be had. Needs qemu-system-x86, busybox-static, cpio and xz-utils.
 # Kernels are unpacked once, into $VM_CACHE (default ~/.cache/vmtest). The apt sources of this machine stay untouched.
 set -euo pipefail
 
-kernel=6.12 memory=1024 cpus=1 limit=300 append='' files=() directories=() only_fetch=''
+kernel=6.12 memory=1024 cpus=1 limit=300 append='' files=() directories=() modules=() only_fetch=''
 cache=${VM_CACHE:-$HOME/.cache/vmtest}
-while getopts k:m:s:t:a:f:d:n option; do
+while getopts k:m:s:t:a:f:d:M:n option; do
   case $option in
     k) kernel=$OPTARG ;; m) memory=$OPTARG ;; s) cpus=$OPTARG ;; t) limit=$OPTARG ;; a) append=$OPTARG ;;
-    f) files+=("$OPTARG") ;; d) directories+=("$OPTARG") ;; n) only_fetch=1 ;; *) exit 2 ;;
+    f) files+=("$OPTARG") ;; d) directories+=("$OPTARG") ;; M) modules+=("$OPTARG") ;; n) only_fetch=1 ;; *) exit 2 ;;
   esac
 done
 shift $((OPTIND - 1))
@@ -103,6 +104,12 @@ for directory in ${directories[@]+"${directories[@]}"}; do
   from=${directory%%:*} to=${directory#*:}
   [ "$from" != "$to" ] || to=$(realpath -s "$from")
   mkdir -p "$root$to"; cp -rL "$from/." "$root$to"
+done
+for module in ${modules[@]+"${modules[@]}"}; do
+  from=$(find "$image" -name "$module.ko*" | head -1)
+  [ -n "$from" ] || { echo "vm.sh: the kernel has no module $module" >&2; exit 2; }
+  mkdir -p "$root/modules"
+  case $from in *.xz) xz -dc "$from" ;; *) cat "$from" ;; esac > "$root/modules/$module.ko"
 done
 printf '%s\n' "$*" > "$root/command"
 echo 'root:x:0:0:root:/root:/bin/sh' > "$root/etc/passwd"

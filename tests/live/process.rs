@@ -1,7 +1,8 @@
 //! The traced command and the traced process.
 
 use crate::support::{Crumbs, Server, needs, no_tracing, program, trace};
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_command_is_traced_from_its_first_instruction() {
@@ -73,6 +74,33 @@ fn descendants_are_followed_if_asked_for() {
     assert!(outcome.stdout.starts_with("\n\n@[4]: 1\n@slept: "), "{outcome:?}");
     let refused = Crumbs::script("begin { }").args(&["--follow", "tree"]).run();
     assert_eq!(refused.status, 2, "{refused:?}");
+}
+
+/// A child that runs before crumbs does, and what it starts later.
+#[test]
+fn descendants_that_run_already_are_followed() {
+    needs!(no_tracing());
+    let program = program();
+    let path = program.display();
+    // The child says that it is there, and goes on when the input ends; so does what it starts.
+    let child = format!("echo there; cat > /dev/null; {path} 'value 2'; {path} 'value 3'");
+    let mut target = Command::new("sh")
+        .args(["-c", &format!("sh -c \"{child}\"; {path} 'value 1'")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    target.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+    let mut run = Crumbs::script("uprobe:PROGRAM:value { @[arg0] = count(); }")
+        .on(&program)
+        .args(&["-p", &target.id().to_string(), "--follow", "tree"])
+        .start();
+    run.attached();
+    let other = Command::new(&program).args(["value 9"]).status();
+    assert!(other.is_ok_and(|status| status.success()));
+    drop(target.stdin.take());
+    target.wait().unwrap();
+    run.wait().maps("@[1]: 1\n@[2]: 1\n@[3]: 1\n");
 }
 
 #[test]

@@ -212,6 +212,7 @@ fn libraries_that_are_opened_later() {
     let path = library.display().to_string();
     let script = format!(
         "uprobe:libcrumbslate:library_value {{ @entry[func] = count(); }}
+         uprobe:libcrumbsl*:lib*_val* {{ @pattern[func] = count(); }}
          uretprobe:libcrumbslate:library_value {{ @sum = sum(retval); }}
          uprobe:{path}:library_value {{ @path = count(); }}"
     );
@@ -237,7 +238,7 @@ fn libraries_that_are_opened_later() {
         let outcome = run.wait();
         let printed = outcome.stdout.trim_start_matches("opened\n");
         assert_eq!(
-            printed, "\n\n@entry[library_value]: 5\n@path: 5\n@sum: 15\n",
+            printed, "\n\n@entry[library_value]: 5\n@path: 5\n@pattern[library_value]: 5\n@sum: 15\n",
             "{outcome:?}"
         );
     }

@@ -299,8 +299,9 @@ impl<'a> PlaceCx<'a, '_> {
             .map(|place| (place.attach, self.sites.add(place.site)))
             .collect();
         let differ = |id: fn(&SiteIds) -> u32| places.iter().any(|(_, ids)| id(ids) != id(&places[0].1));
-        let by_func = uses.func && differ(|ids| ids.func);
-        let by_probe = uses.probe && differ(|ids| ids.probe);
+        let is_open = places.iter().any(|(attach, _)| attach.has_late_places());
+        let by_func = uses.func && (is_open || differ(|ids| ids.func));
+        let by_probe = uses.probe && (is_open || differ(|ids| ids.probe));
         let clash = by_func && by_probe && places.iter().any(|(_, ids)| ids.func != ids.probe);
         let needs_constant = clash || uses.name_text || !self.target.has(group.kind.cookies());
         let must_split = (by_func || by_probe) && needs_constant;

@@ -6,9 +6,11 @@
 //!
 //! The map holds threads, by their number in the initial pid namespace: that is what those events tell. The first process is
 //! told by its number in crumbs' namespace, so that it need not be in the map. A thread that calls exec takes over the
-//! number of its process, whose entry went with the first thread.
+//! number of its process, whose entry went with the first thread. What the process has started before is put in by user space,
+//! once these probes are attached ([`crate::plan::MapPlan::is_followed_threads`]).
 
 use super::imports::Shift;
+use crate::plan::FOLLOWED;
 use crate::probe_kind;
 use crumbs_grammar::ast::{BinaryOp, Expr, ExprKind, Item, Probe, Script};
 use crumbs_grammar::source::{HYGIENE_MARK, Sources};
@@ -21,14 +23,14 @@ const NAME: &str = "--follow tree";
 /// The probes that keep the map; the first one's predicate is the condition on all others.
 fn text(root: u32) -> String {
     format!(
-        "tracepoint:sched:sched_process_fork /pid == {root} || has_key(@followed, tid(init))/ {{
-    @followed[(uint32)args.child_pid] = 1;
+        "tracepoint:sched:sched_process_fork /pid == {root} || has_key(@{FOLLOWED}, tid(init))/ {{
+    @{FOLLOWED}[(uint32)args.child_pid] = 1;
 }}
-tracepoint:sched:sched_process_exec /has_key(@followed, (uint32)args.old_pid)/ {{
-    @followed[(uint32)args.pid] = 1;
+tracepoint:sched:sched_process_exec /has_key(@{FOLLOWED}, (uint32)args.old_pid)/ {{
+    @{FOLLOWED}[(uint32)args.pid] = 1;
 }}
 tracepoint:sched:sched_process_exit {{
-    delete(@followed, tid(init));
+    delete(@{FOLLOWED}, tid(init));
 }}
 "
     )

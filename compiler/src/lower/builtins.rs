@@ -119,8 +119,9 @@ impl BodyCx<'_> {
     /// The attach cookie; a constant where the program is attached to one place.
     pub(super) fn site(&mut self) -> Value {
         let cookies: Vec<u32> = self.probe.attach.iter().flat_map(Attach::cookies).collect();
+        let is_open = self.probe.attach.iter().any(Attach::has_late_places);
         match cookies[..] {
-            [only] => self.ir.iconst(i64::from(only)),
+            [only] if !is_open => self.ir.iconst(i64::from(only)),
             // What we run gets it as its first argument.
             _ if self.probe.attach.iter().all(Attach::is_run_by_us) => self.ir.emit(Op::CtxLoad {
                 offset: 0,

@@ -40,6 +40,7 @@ fn plan(programs: &[(&str, &str, ProgramKind)]) -> Plan {
             })
             .collect(),
         sites: Vec::new(),
+        late_sites: Default::default(),
         maps: Vec::new(),
         bpf_maps: vec![
             map("bytes", BpfMapKind::PerCpuHash, 24, 64, 1000, 1),

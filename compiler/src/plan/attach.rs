@@ -3,6 +3,8 @@
 //! A place has an attach cookie: what `bpf_get_attach_cookie` must return there, an index into [`super::Plan::sites`].
 //! Programs with one name only, and those compiled for a target without cookies, do not read it.
 
+use crate::glob::Glob;
+
 /// A place that a program is attached to, or an occasion on which it is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attach {
@@ -41,11 +43,12 @@ pub enum Attach {
         /// The places, by ascending offset; none twice.
         places: Vec<UprobePlace>,
     },
-    /// A function of a library that is neither installed nor loaded yet: attached when the traced process loads it.
+    /// A function of a library that is neither installed nor loaded yet, or all that a pattern means: attached when the traced
+    /// process loads it.
     Late {
-        /// The library's short name.
+        /// The library's short name, or a pattern for the names of files.
         library: String,
-        /// The function's name.
+        /// The function's name, or a pattern for those of several.
         function: String,
         /// At the return rather than the entry.
         on_return: bool,
@@ -330,6 +333,11 @@ impl Attach {
             | Self::Counter { cookie, .. }
             | Self::Watchpoint { cookie, .. } => *cookie = to,
         }
+    }
+
+    /// Whether its places become known during the run, each with a cookie of its own ([`super::LateSites`]).
+    pub fn has_late_places(&self) -> bool {
+        matches!(self, Self::Late { function, .. } if !Glob::new(function).is_literal())
     }
 
     /// When its program runs.

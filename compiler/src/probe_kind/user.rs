@@ -72,8 +72,8 @@ pub(super) fn expand(
         ));
     }
     let binaries = match (binaries(binary.as_ref(), point, target), &wanted) {
-        (Err(failure), Wanted::Function(function, 0)) if failure.missing && point.traced => {
-            let place = binary.and_then(|binary| late(kind, on_return, &binary.text, function));
+        (Err(failure), Wanted::Function(_, 0) | Wanted::Matching(_)) if failure.missing && point.traced => {
+            let place = binary.and_then(|binary| late(kind, on_return, &binary, &what.text));
             return place.map(|place| vec![place]).ok_or(failure);
         }
         (binaries, _) => binaries?,
@@ -100,8 +100,11 @@ pub(super) fn expand(
     }
 }
 
-/// The place of a function in a library that the traced process may load later, where `library` is the short name of one.
-fn late(kind: &dyn ProbeKind, on_return: bool, library: &str, function: &str) -> Option<Place> {
+/// The place of a function, or of all that match, in a library that the traced process may load later, where `library` is the
+/// short name of one or a pattern for such.
+fn late(kind: &dyn ProbeKind, on_return: bool, library: &AttachPart, function: &str) -> Option<Place> {
+    let is_name = !library.text.contains('/') && !(library.quoted && library.text.contains('*'));
+    let library = library.text.as_str();
     let is_library = library.starts_with("lib") || library.contains(".so");
     let place = || Place {
         site: Site::new(
@@ -118,7 +121,7 @@ fn late(kind: &dyn ProbeKind, on_return: bool, library: &str, function: &str) ->
             },
         )
     };
-    (is_library && !library.contains(['/', '*'])).then(place)
+    (is_library && is_name).then(place)
 }
 
 /// The files that `binary` means; `*` for all that the traced process has loaded, or any process where none is traced;

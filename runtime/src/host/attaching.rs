@@ -2,27 +2,40 @@
 
 use super::elf::Image;
 use super::{file_name, kernel_symbols, libraries, library_name};
+use crumbs_compiler::glob::Glob;
 use crumbs_compiler::target::{Arch, Function};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// The functions called `name` of the file at `path`, if the short name `library` can mean that file. Empty where it is no
-/// library of this machine.
+/// The functions of the file at `path` that are called `name`, or match it where it is a pattern, one for each place; if the short
+/// name or pattern `library` can mean that file. Empty where it is no library of this machine.
 pub(crate) fn functions_of_library(path: &Path, library: &str, name: &str) -> Vec<Function> {
     let arch = if cfg!(target_arch = "aarch64") {
         Arch::Aarch64
     } else {
         Arch::X86_64
     };
-    let is_meant = library_name::closeness(library, file_name(path)).is_some();
+    let pattern = Glob::new(library);
+    let is_meant = match pattern.is_literal() {
+        true => library_name::closeness(library, file_name(path)).is_some(),
+        false => pattern.matches(file_name(path)),
+    };
     let image = path
         .to_str()
         .filter(|_| is_meant)
         .map(|path| Image::open(path, arch));
-    image
-        .and_then(Result::ok)
-        .and_then(|image| image.functions_named(name).ok())
-        .unwrap_or_default()
+    let Some(Ok(image)) = image else {
+        return Vec::new();
+    };
+    let names = Glob::new(name);
+    let mut found = match names.is_literal() {
+        true => image.functions_named(name).unwrap_or_default(),
+        false => image.functions().unwrap_or_default(),
+    };
+    found.retain(|function| names.is_literal() || names.matches(&function.name) && !function.indirect);
+    found.sort_by(|a, b| (a.offset, &a.name).cmp(&(b.offset, &b.name)));
+    found.dedup_by_key(|function| function.offset);
+    found
 }
 
 /// The addresses of functions of kernel modules, for those of `wanted` (module and name) that are there and not hidden.

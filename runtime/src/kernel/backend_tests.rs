@@ -121,6 +121,7 @@ fn plan() -> Plan {
                 },
             ),
         ],
+        late_sites: Default::default(),
         sites: vec![site("begin"), site("uprobe:self:hit")],
         maps: Vec::new(),
         bpf_maps: vec![ring("main"), ring("control")],

@@ -7,6 +7,7 @@
 pub mod attach;
 #[cfg(test)]
 mod backend_tests;
+mod descendants;
 pub mod doctor;
 mod help;
 pub mod inventory;

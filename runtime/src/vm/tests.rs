@@ -55,6 +55,7 @@ fn plan() -> Plan {
     Plan {
         arch: Arch::X86_64,
         programs: vec![program_plan(ProgramKind::Kprobe, Vec::new())],
+        late_sites: Default::default(),
         sites: Vec::new(),
         maps: Vec::new(),
         bpf_maps: vec![

@@ -101,6 +101,7 @@ fn kernel_agrees() {
         arch: Arch::X86_64,
         programs: Vec::new(),
         sites: Vec::new(),
+        late_sites: Default::default(),
         maps: Vec::new(),
         bpf_maps: maps(),
         memory: MemoryPlan {

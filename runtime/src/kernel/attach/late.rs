@@ -11,7 +11,8 @@ use crate::backend::Skipped;
 use crate::host;
 use crate::kernel::probe;
 use crate::sys::mmap_events::{MmapEvents, ProcessEvent};
-use crumbs_compiler::plan::{Attach, Plan, UprobePlace};
+use crumbs_compiler::plan::{Attach, Plan, Site, UprobePlace};
+use crumbs_compiler::target::Function;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -39,6 +40,8 @@ struct Wanted {
     function: String,
     on_return: bool,
     cookie: u32,
+    /// Whether it is a pattern for functions, each with a cookie of its own.
+    is_open: bool,
     /// Device and inode of the files it was looked for in.
     seen: BTreeSet<(u64, u64)>,
     found: bool,
@@ -75,6 +78,7 @@ impl Late {
                     function: function.clone(),
                     on_return: *on_return,
                     cookie: *cookie,
+                    is_open: attach.has_late_places(),
                     seen: BTreeSet::new(),
                     found: false,
                 });
@@ -147,6 +151,16 @@ impl Late {
 }
 
 impl Wanted {
+    /// The cookie of a function: one that names it where the script does not.
+    fn cookie_of(&self, function: &Function, path: &str, plan: &Plan) -> u32 {
+        if !self.is_open {
+            return self.cookie;
+        }
+        let kind = self.probe.split(':').next().unwrap_or_default();
+        let probe = format!("{kind}:{path}:{}", function.name);
+        plan.add_late_site(Site::new(probe, function.name.as_str()))
+    }
+
     /// Attaches to the function in a file, if that is the library and has it.
     fn attach(
         &mut self,
@@ -156,19 +170,19 @@ impl Wanted {
         pid: Option<u32>,
         all: &mut Attached,
     ) {
-        let mut places: Vec<UprobePlace> = host::functions_of_library(file, &self.library, &self.function)
+        let functions = host::functions_of_library(file, &self.library, &self.function);
+        let (Some(path), false) = (file.to_str(), functions.is_empty()) else {
+            return;
+        };
+        let places = functions
             .iter()
             .map(|function| UprobePlace {
                 entry: None,
                 offset: function.offset,
                 counter: 0,
-                cookie: self.cookie,
+                cookie: self.cookie_of(function, path, plan),
             })
             .collect();
-        places.sort_unstable_by_key(|place| place.offset);
-        let (Some(path), false) = (file.to_str(), places.is_empty()) else {
-            return;
-        };
         self.found = true;
         let attach = Attach::Uprobe {
             path: path.to_owned(),

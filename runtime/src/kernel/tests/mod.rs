@@ -91,6 +91,7 @@ fn plan_of(attach: Vec<Attach>, kind: ProgramKind, sleepable: bool) -> Plan {
             attach,
             span: Default::default(),
         }],
+        late_sites: Default::default(),
         sites: (0..64).map(|n| Site::new(format!("test:{n}"), "")).collect(),
         maps: Vec::new(),
         bpf_maps: Vec::new(),
