@@ -49,7 +49,7 @@ fn least(shape: Shape, n: usize, target: &FixtureTarget) -> f64 {
         let begin = Instant::now();
         let checked = stages::check("long", &script, target, &Options::default())
             .unwrap_or_else(|mistaken| panic!("{:?}", mistaken.diagnostics.first()));
-        let compiled = driver::compile(&checked.script, target)
+        let compiled = driver::compile_with(&checked.script, target, &stages::Threads)
             .unwrap_or_else(|diagnostics| panic!("{:?}", diagnostics.first()));
         let took = begin.elapsed();
         drop(compiled);

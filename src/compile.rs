@@ -145,7 +145,7 @@ pub(crate) fn compile(
     if stage == Some(StageName::Hir) {
         return show(args, |out| write!(out, "{script}"));
     }
-    let compiled = refuse(&sources, driver::compile(&script, target))?;
+    let compiled = refuse(&sources, driver::compile_with(&script, target, &stages::Threads))?;
     if args.bpftrace.is_compile_only() {
         return Ok(Outcome::Shown);
     }

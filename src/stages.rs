@@ -9,11 +9,20 @@ use crumbs_compiler::expand::expand;
 use crumbs_compiler::hir;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
+use crumbs_compiler::workers::{OneByOne, Workers};
 use crumbs_grammar::diagnostic::{Diagnostic, Severity};
 use crumbs_grammar::source::Sources;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 /// Stack for the compiler: it walks the script recursively, and the parser bounds how deep a script can nest.
 const STACK: usize = 256 << 20;
+
+/// How many pieces a thread must have to be worth starting: small scripts are done sooner without.
+const PIECES: usize = 32;
+
+/// Threads of a compilation at most.
+const THREADS: usize = 8;
 
 /// A script without mistakes.
 #[derive(Debug)]
@@ -99,12 +108,44 @@ pub fn listing(script: &hir::Script, compiled: &Compiled, text: &str) -> String 
 /// # Errors
 /// When no thread can be started. A panic goes on in the caller.
 pub fn on_large_stack<R: Send>(work: impl FnOnce() -> R + Send) -> std::io::Result<R> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
+    thread::scope(|scope| {
+        let thread = thread::Builder::new()
             .stack_size(STACK)
             .spawn_scoped(scope, work)?;
         Ok(thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
+}
+
+/// Does pieces of work on all CPUs, where there are enough of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Threads;
+
+impl Workers for Threads {
+    fn each(&self, count: usize, piece: &(dyn Fn(usize) + Sync)) {
+        let cpus = || thread::available_parallelism().map_or(1, usize::from);
+        let threads = (count / PIECES).min(THREADS);
+        let threads = if threads < 2 { 1 } else { threads.min(cpus()) };
+        if threads == 1 {
+            return OneByOne.each(count, piece);
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return;
+                }
+                piece(index);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                // Where no thread can be had, the others do its part.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
+    }
 }

@@ -9,7 +9,7 @@
 //! | lower | [`lower`] | the function → machine blocks over virtual registers, critical edges split |
 //! | allocate | `regalloc2` | virtual registers → registers and spill slots (checked by its checker in debug builds) |
 //! | emit | [`emit`] | machine operations → instructions, pseudo-instructions expanded |
-//! | lay out | [`layout`] | blocks → one sequence, jumps resolved |
+//! | lay out | [`layout`] | blocks → one sequence, what seldom runs ([`cold`]) behind the rest, jumps resolved |
 //!
 //! What is then left to decide is where the kernel keeps the frame ([`task_stack`]).
 //!
@@ -24,6 +24,7 @@ use crate::plan::BpfMapId;
 use std::collections::BTreeSet;
 use std::fmt;
 
+mod cold;
 mod emit;
 mod layout;
 mod lower;

@@ -17,7 +17,8 @@ use crate::opt;
 use crate::place;
 use crate::place::{Oversized, PlaceError};
 use crate::plan::{LossKind, Plan, ProgramPlan};
-use crate::target::{FEATURES, Feature, Target};
+use crate::target::{FEATURES, Feature, KernelVersion, Target};
+use crate::workers::{self, OneByOne, Workers};
 use crumbs_grammar::diagnostic::{Code, Diagnostic};
 
 /// A compiled script.
@@ -88,6 +89,18 @@ const KEPT: [usize; 3] = [24, 12, 6];
 /// # Errors
 /// What the target cannot do.
 pub fn compile(script: &hir::Script, target: &dyn Target) -> Result<Compiled, Vec<Diagnostic>> {
+    compile_with(script, target, &OneByOne)
+}
+
+/// The same, where `workers` do what is independent of each other: what is made of each program.
+///
+/// # Errors
+/// What the target cannot do.
+pub fn compile_with(
+    script: &hir::Script,
+    target: &dyn Target,
+    workers: &dyn Workers,
+) -> Result<Compiled, Vec<Diagnostic>> {
     let mut layout = layout(script, target);
     let lowered = lower(script, &layout, target).map_err(|missing| {
         let mut diagnostics: Vec<Diagnostic> =
@@ -95,17 +108,22 @@ pub fn compile(script: &hir::Script, target: &dyn Target) -> Result<Compiled, Ve
         diagnostics.dedup_by_key(|d| (d.primary.span, d.message.clone()));
         diagnostics
     })?;
-    let mut functions = Vec::new();
     let limits = Limits::from(&layout.plan);
     let facts = facts::facts(script, &layout.plan);
-    for ((function, sleepable), program) in lowered.into_iter().zip(&mut layout.plan.programs) {
-        program.sleepable = sleepable;
-        sound(&function, limits, program)?;
-        let function = opt::optimise(function, &facts);
-        functions.push(function);
+    for ((_, sleepable), program) in lowered.iter().zip(&mut layout.plan.programs) {
+        program.sleepable = *sleepable;
     }
-    generate(functions, layout, &facts, target)
+    let programs = &layout.plan.programs;
+    let functions = workers::map(workers, lowered, |index, (function, _)| {
+        sound(&function, limits, &programs[index])?;
+        Ok(opt::optimise(function, &facts))
+    });
+    let functions = functions.into_iter().collect::<Result<Vec<_>, Vec<_>>>()?;
+    generate(functions, layout, &facts, target, workers)
 }
+
+/// A program's code and the IR that it is made of.
+type Generated = (Program, Function);
 
 /// Places slots and generates code, with less stack for slots each time that spilled values need more, and with values in
 /// slots where the stack does not hold them without any slot.
@@ -114,66 +132,102 @@ fn generate(
     layout: Layout,
     facts: &opt::Facts,
     target: &dyn Target,
+    workers: &dyn Workers,
 ) -> Result<Compiled, Vec<Diagnostic>> {
     let mut budgets = vec![FRAME_BUDGET; functions.len()];
     // How often each function has been relieved.
     let mut tries = vec![0; functions.len()];
+    let mut generated: Vec<Option<Generated>> = vec![None; functions.len()];
+    let mut memory = None;
     loop {
-        let (index, spilled) = match try_generate(&functions, &budgets, &layout, facts, target)? {
-            Ok(compiled) => {
-                let relieved = tries.iter().sum();
-                return Ok(Compiled { relieved, ..compiled });
-            }
-            Err(too_large) => too_large,
-        };
-        if budgets[index] > 0 && spilled < MUCH_SPILLED {
-            budgets[index] = budgets[index].saturating_sub(FRAME_STEP);
-            continue;
+        let plan = with_scratch(&functions, &budgets, &layout, workers);
+        if memory.as_ref() != Some(&plan.memory) {
+            // What there is has other addresses in it.
+            generated.fill(None);
+            memory = Some(plan.memory.clone());
         }
-        let Some(&keep) = KEPT.get(tries[index]) else {
-            let span = layout.plan.programs[index].span;
-            let message = "this probe block keeps too many values at once for BPF's 512 bytes of stack";
-            let help = "split the block in two with the same attach point";
-            return Err(vec![Diagnostic::error(&TOO_LARGE, span, message).help(help)]);
+        let cx = ProgramCx {
+            plan: &plan,
+            layout: &layout,
+            facts,
+            full_atomics: target.has(Feature::FullAtomics),
+            kernel: target.kernel(),
         };
-        tries[index] += 1;
-        // On the frame, the optimiser would make values of the slots again.
-        budgets[index] = 0;
-        let function = functions[index].clone();
-        functions[index] = place::relieve(function, keep);
+        let missing: Vec<usize> = (0..functions.len()).filter(|&i| generated[i].is_none()).collect();
+        let made = workers::map(workers, missing.clone(), |_, index| {
+            cx.program(index, &functions[index], budgets[index])
+        });
+        let mut too_large = Vec::new();
+        for (index, made) in missing.into_iter().zip(made) {
+            match made? {
+                Ok(program) => generated[index] = Some(program),
+                Err(spilled) => too_large.push((index, spilled)),
+            }
+        }
+        if too_large.is_empty() {
+            let (programs, functions) = generated.into_iter().flatten().unzip();
+            return Ok(Compiled {
+                plan,
+                programs,
+                functions,
+                relieved: tries.iter().sum(),
+            });
+        }
+        for (index, spilled) in too_large {
+            if budgets[index] > 0 && spilled < MUCH_SPILLED {
+                budgets[index] = budgets[index].saturating_sub(FRAME_STEP);
+                continue;
+            }
+            let Some(&keep) = KEPT.get(tries[index]) else {
+                let span = layout.plan.programs[index].span;
+                let message = "this probe block keeps too many values at once for BPF's 512 bytes of stack";
+                let help = "split the block in two with the same attach point";
+                return Err(vec![Diagnostic::error(&TOO_LARGE, span, message).help(help)]);
+            };
+            tries[index] += 1;
+            // On the frame, the optimiser would make values of the slots again.
+            budgets[index] = 0;
+            let function = functions[index].clone();
+            functions[index] = place::relieve(function, keep);
+        }
     }
 }
 
-/// One try. The inner error is a program whose frame is too large, and how many bytes of it are spilled values.
-fn try_generate(
-    functions: &[Function],
-    budgets: &[u32],
-    layout: &Layout,
-    facts: &opt::Facts,
-    target: &dyn Target,
-) -> Result<Result<Compiled, (usize, u32)>, Vec<Diagnostic>> {
+/// The plan with as much scratch memory as the functions need.
+fn with_scratch(functions: &[Function], budgets: &[u32], layout: &Layout, workers: &dyn Workers) -> Plan {
     let mut plan = layout.plan.clone();
-    let demand = functions
-        .iter()
-        .zip(budgets)
-        .map(|(f, &budget)| place::scratch_demand(f, budget))
-        .max();
-    layout.reserve_scratch(&mut plan, demand.unwrap_or(0));
-    let mut compiled = Compiled {
-        plan,
-        programs: Vec::new(),
-        functions: Vec::new(),
-        relieved: 0,
-    };
-    let limits = Limits::from(&compiled.plan);
-    for (index, (function, &frame_budget)) in functions.iter().zip(budgets).enumerate() {
-        let program = &compiled.plan.programs[index];
+    let all: Vec<(&Function, u32)> = functions.iter().zip(budgets.iter().copied()).collect();
+    let demands = workers::map(workers, all, |_, (function, budget)| {
+        place::scratch_demand(function, budget)
+    });
+    layout.reserve_scratch(&mut plan, demands.into_iter().max().unwrap_or(0));
+    plan
+}
+
+/// What code generation is told, the same for every program.
+struct ProgramCx<'a> {
+    plan: &'a Plan,
+    layout: &'a Layout,
+    facts: &'a opt::Facts,
+    full_atomics: bool,
+    kernel: KernelVersion,
+}
+
+impl ProgramCx<'_> {
+    /// The code of one program. The inner error is that its frame is too large, and how many bytes of it are spilled values.
+    fn program(
+        &self,
+        index: usize,
+        function: &Function,
+        frame_budget: u32,
+    ) -> Result<Result<Generated, u32>, Vec<Diagnostic>> {
+        let program = &self.plan.programs[index];
         let options = place::Options {
             frame_budget,
-            scratch: compiled.plan.memory.scratch,
-            stripes: compiled.plan.memory.stripes,
-            loss: layout.loss(LossKind::Scratch).offset,
-            full_atomics: target.has(Feature::FullAtomics),
+            scratch: self.plan.memory.scratch,
+            stripes: self.plan.memory.stripes,
+            loss: self.layout.loss(LossKind::Scratch).offset,
+            full_atomics: self.full_atomics,
         };
         let placed = match place::place(function.clone(), &options) {
             Ok(placed) => placed,
@@ -184,37 +238,31 @@ fn try_generate(
         };
         // Addresses in scratch memory are arithmetic now; what that made the same is merged.
         let function = if placed.scratch > 0 {
-            opt::optimise(placed.func, facts)
+            opt::optimise(placed.func, self.facts)
         } else {
             placed.func
         };
-        let verified = verify(function, limits).map_err(|errors| {
+        let verified = verify(function, Limits::from(self.plan)).map_err(|errors| {
             let reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
             vec![internal(program, &reasons.join("; "))]
         })?;
         match codegen::compile(&verified) {
             Ok(mut code) => {
-                task_stack::keep_on_task_stack(&mut code, program, target.kernel());
-                compiled.programs.push(code);
+                task_stack::keep_on_task_stack(&mut code, program, self.kernel);
+                Ok(Ok((code, verified.into_inner())))
             }
-            Err(CodegenError::FrameTooLarge { spilled, .. }) => return Ok(Err((index, spilled))),
+            Err(CodegenError::FrameTooLarge { spilled, .. }) => Ok(Err(spilled)),
             Err(
                 error @ (CodegenError::JumpTooFar { .. }
                 | CodegenError::TooManyBranches { .. }
                 | CodegenError::TooManyMaps { .. }),
-            ) => {
-                return Err(vec![
-                    Diagnostic::error(&TOO_LARGE, program.span, error.to_string())
-                        .help("split the block in two with the same attach point"),
-                ]);
-            }
-            Err(error @ CodegenError::Allocation(_)) => {
-                return Err(vec![internal(program, &error.to_string())]);
-            }
+            ) => Err(vec![
+                Diagnostic::error(&TOO_LARGE, program.span, error.to_string())
+                    .help("split the block in two with the same attach point"),
+            ]),
+            Err(error @ CodegenError::Allocation(_)) => Err(vec![internal(program, &error.to_string())]),
         }
-        compiled.functions.push(verified.into_inner());
     }
-    Ok(Ok(compiled))
 }
 
 /// Writes the object of a compiled script.

@@ -14,6 +14,7 @@ use crate::plan::{
 use crate::target::{Feature, Target};
 use crate::types::{Type, align_to};
 use crate::visit::{self, Node};
+use std::collections::HashMap;
 
 /// `BPF_F_NO_PREALLOC` of `map_flags` (include/uapi/linux/bpf.h).
 const NO_PREALLOC: u32 = 1;
@@ -100,14 +101,16 @@ pub fn layout(script: &Script, target: &dyn Target) -> Layout {
         refused,
         scratch: Scratch::default(),
     };
+    let mut programs: Vec<ProgramPlan> = script
+        .probes
+        .iter()
+        .enumerate()
+        .map(|(i, probe)| program(i, probe))
+        .collect();
+    spread(&mut programs);
     let plan = Plan {
         arch: target.arch(),
-        programs: script
-            .probes
-            .iter()
-            .enumerate()
-            .map(|(i, probe)| program(i, probe))
-            .collect(),
+        programs,
         sites: script.sites.clone(),
         late_sites: Default::default(),
         maps,
@@ -197,6 +200,29 @@ fn losses(script: &Script) -> Vec<Loss> {
             offset: 8 * i as u32,
         })
         .collect()
+}
+
+/// How many programs share an ELF section.
+const CROWD: usize = 16;
+
+/// Gives many programs of a kind sections of their own: loaders look through the records of a whole section for each of its
+/// programs, and copy them.
+fn spread(programs: &mut [ProgramPlan]) {
+    let mut crowds: HashMap<String, usize> = HashMap::new();
+    for program in programs {
+        // Others name a function already, or must not be followed by anything (`perf_event`).
+        if !matches!(
+            program.section.as_str(),
+            "kprobe" | "uprobe" | "tracepoint" | "raw_tp"
+        ) {
+            continue;
+        }
+        let before = crowds.entry(program.section.clone()).or_default();
+        if *before >= CROWD {
+            program.section = format!("{}/{}", program.section, *before / CROWD);
+        }
+        *before += 1;
+    }
 }
 
 fn program(index: usize, probe: &Probe) -> ProgramPlan {

@@ -46,3 +46,4 @@ pub mod usdt;
 pub mod view;
 pub mod visit;
 pub mod work;
+pub mod workers;

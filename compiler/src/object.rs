@@ -5,7 +5,7 @@
 //!
 //! | section | holds |
 //! |---|---|
-//! | `uprobe`, `tracepoint`, … | the functions of all programs of that section, a global symbol each |
+//! | `uprobe`, `uprobe/1`, `tracepoint`, … | the functions of the programs of that section, a global symbol each |
 //! | `.text` | the callbacks of all programs, a local symbol each |
 //! | `.maps` | a symbol for every kernel map; what they are is said in BTF |
 //! | `.bss` | the program memory, one symbol [`MEMORY`] |

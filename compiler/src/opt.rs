@@ -115,6 +115,10 @@ static PASSES: &[Pass] = &[
 /// How often the passes are repeated at most. Each is linear or nearly so; ordinary scripts need two to four rounds.
 const MAX_ROUNDS: usize = 10;
 
+/// How large a function is, in instructions and blocks, of which a round that makes it hardly smaller is the last: what is
+/// left to find is not worth going over all of it again.
+const LARGE: usize = 1 << 12;
+
 /// Makes `func` smaller and faster.
 pub fn optimise(mut func: Function, facts: &Facts) -> Function {
     let callbacks = std::mem::take(&mut func.callbacks);
@@ -130,9 +134,17 @@ fn run_passes(func: &mut Function, facts: &Facts) -> (Cfg, usize) {
     let mut cfg = Cfg::of(func);
     let mut ran = 0;
     let mut idle = 0;
+    let mut last_size = usize::MAX;
     for pass in PASSES.iter().cycle().take(MAX_ROUNDS * PASSES.len()) {
+        let size: usize = func.blocks.iter().map(|block| 1 + block.insts.len()).sum();
+        if ran % PASSES.len() == 0 {
+            if size > LARGE && size >= last_size - last_size / 64 {
+                break;
+            }
+            last_size = size;
+        }
         ran += 1;
-        work::count(func.blocks.iter().map(|block| 1 + block.insts.len()).sum());
+        work::count(size);
         if (pass.run)(func, &cfg, facts) {
             idle = 0;
             if pass.redirects {

@@ -163,7 +163,8 @@ pub enum ProgramKind {
 pub struct ProgramPlan {
     /// The ELF symbol: `p0_uprobe`.
     pub symbol: String,
-    /// The ELF section: `uprobe`, `tracepoint`, `perf_event`, `raw_tp`, `fentry/vfs_read`.
+    /// The ELF section: `uprobe`, `tracepoint`, `perf_event`, `raw_tp`, `fentry/vfs_read`; with a number where there are many
+    /// programs, `uprobe/3`.
     pub section: String,
     /// Its kind.
     pub kind: ProgramKind,

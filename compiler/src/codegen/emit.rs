@@ -52,7 +52,11 @@ pub(super) fn emit(function: &MachFunction, allocation: &Output, frame: &Frame) 
         .map(|block| {
             let mut emitter = Emitter {
                 frame,
-                chunk: Chunk::default(),
+                given: &function.given,
+                chunk: Chunk {
+                    cold: function.blocks[block].cold.map(regalloc2::Block::index),
+                    ..Chunk::default()
+                },
                 span: Span::default(),
             };
             emitter.block(function, allocation, block);
@@ -63,6 +67,8 @@ pub(super) fn emit(function: &MachFunction, allocation: &Output, frame: &Frame) 
 
 struct Emitter<'a> {
     frame: &'a Frame,
+    /// What calls are given besides their operands.
+    given: &'a [(Reg, MachOp)],
     chunk: Chunk,
     span: Span,
 }
@@ -130,19 +136,31 @@ impl Emitter<'_> {
         self.frame.spill(slot.index())
     }
 
+    /// What is made on the spot.
+    fn make(&mut self, op: MachOp, dst: Reg) {
+        match op {
+            MachOp::LoadImm(value) => self.load_imm(dst, value),
+            MachOp::FrameAddr(offset) => {
+                self.push(Insn::mov(dst, Reg::FP));
+                self.push(Insn::alu_imm(op::ALU64 | op::ADD, dst, i32::from(offset)));
+            }
+            MachOp::MemoryAddr(offset) => {
+                self.wide(dst, u64::from(offset), Some(RelocTarget::Memory(offset)));
+            }
+            MachOp::MapAddr(map) => self.map(dst, map),
+            MachOp::CallbackAddr(id) => self.wide(dst, 0, Some(RelocTarget::Callback(id.0))),
+            _ => unreachable!("nothing else is made on the spot"),
+        }
+    }
+
     fn inst(&mut self, inst: &MachInst, regs: &[Reg], succs: &[usize]) {
         match inst.op {
             MachOp::Start => {}
-            MachOp::LoadImm(value) => self.load_imm(regs[0], value),
-            MachOp::FrameAddr(offset) => {
-                self.push(Insn::mov(regs[0], Reg::FP));
-                self.push(Insn::alu_imm(op::ALU64 | op::ADD, regs[0], i32::from(offset)));
-            }
-            MachOp::MemoryAddr(offset) => {
-                self.wide(regs[0], u64::from(offset), Some(RelocTarget::Memory(offset)));
-            }
-            MachOp::MapAddr(map) => self.map(regs[0], map),
-            MachOp::CallbackAddr(id) => self.wide(regs[0], 0, Some(RelocTarget::Callback(id.0))),
+            MachOp::LoadImm(_)
+            | MachOp::FrameAddr(_)
+            | MachOp::MemoryAddr(_)
+            | MachOp::MapAddr(_)
+            | MachOp::CallbackAddr(_) => self.make(inst.op, regs[0]),
             MachOp::Move if regs[0] == regs[1] => {}
             MachOp::Move => self.push(Insn::mov(regs[1], regs[0])),
             MachOp::Move32 => self.push(Insn::alu_reg(op::ALU | op::MOV, regs[1], regs[0])),
@@ -183,7 +201,13 @@ impl Emitter<'_> {
                 self.map(regs[1], maps[0]);
             }
             MachOp::Element { mask, stride } => self.element(mask, stride, regs[0], regs[2]),
-            MachOp::Call { number, clamp } => self.call(number, clamp),
+            MachOp::Call { number, clamp, given } => {
+                let given = &self.given[given.first as usize..][..given.count as usize];
+                for &(reg, op) in given {
+                    self.make(op, reg);
+                }
+                self.call(number, clamp);
+            }
             MachOp::Jump => self.end(End::Jump(succs[0])),
             MachOp::Branch(compare) => self.end(End::Branch {
                 jump: jump(compare, regs, 0),

@@ -1,9 +1,10 @@
 //! From blocks of instructions to one sequence.
 //!
-//! In: a [`Chunk`] a block, in the order in which they are to stand; the first is the entry. Out: the whole code.
-//! Blocks that only jump on are passed over, those that nothing reaches are left out, jumps to what follows fall
-//! through. A jump says its distance in 16 bits, on every kernel; longer ones go by way of islands of jumps that are put
-//! between the blocks. Only forward jumps can be long: loops are functions of their own, and what is tried again is short.
+//! In: a [`Chunk`] a block, in the order of the script; the first is the entry. Out: the whole code. Blocks that only jump on
+//! are passed over, those that nothing reaches are left out, short cold stretches stand behind the rest, jumps to what
+//! follows fall through. A jump says its distance in 16 bits, on every kernel; longer ones go by way of islands of jumps
+//! that are put between the blocks. Only forward jumps can be long: loops are functions of their own, what is tried again
+//! is short, and cold stretches do not go far from where they lead back to.
 
 use super::CodegenError;
 use crate::bpf::{Insn, Reloc, op};
@@ -13,6 +14,12 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Islands are made for jumps that have come so far, in instructions, before any is too long.
 const FAR: usize = 1 << 14;
+
+/// How far behind its place a cold stretch stands at most, in instructions: its way back is a jump too.
+const NEAR: usize = 1 << 14;
+
+/// How long a cold stretch can be that is moved; a longer one is what the script is about.
+const SHORT: usize = 1 << 9;
 
 /// The code of a block.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +31,8 @@ pub(super) struct Chunk {
     pub(super) relocs: Vec<Reloc>,
     pub(super) end: End,
     pub(super) end_span: Span,
+    /// The first chunk of the cold stretch that it is in.
+    pub(super) cold: Option<usize>,
 }
 
 /// How a chunk ends; blocks by number.
@@ -54,7 +63,7 @@ pub(super) struct Code {
 
 pub(super) fn lay_out(mut chunks: Vec<Chunk>) -> Result<Code, CodegenError> {
     thread_jumps(&mut chunks);
-    let order = reachable(&chunks);
+    let order = ordered(&chunks, &reachable(&chunks));
     let mut code = Code::default();
     let mut jumps = Jumps::new(chunks.len());
     let mut falls_through = false;
@@ -296,6 +305,40 @@ fn reachable(chunks: &[Chunk]) -> Vec<usize> {
         }
     }
     (0..chunks.len()).filter(|&i| seen[i]).collect()
+}
+
+/// The reachable blocks in the order in which they are to stand.
+fn ordered(chunks: &[Chunk], reachable: &[usize]) -> Vec<usize> {
+    // Of each block, with what ends it.
+    let size = |index: usize| chunks[index].insns.len() + 2;
+    let mut stretches = vec![0; chunks.len()];
+    for &index in reachable {
+        if let Some(root) = chunks[index].cold {
+            stretches[root] += size(index);
+        }
+    }
+    let mut order = Vec::with_capacity(reachable.len());
+    // Cold blocks that have no place yet, their size, and that of what stands behind the first one's own place.
+    let (mut cold, mut cold_size, mut behind) = (Vec::new(), 0, 0);
+    for &index in reachable {
+        if cold_size + behind + size(index) > NEAR {
+            order.append(&mut cold);
+            (cold_size, behind) = (0, 0);
+        }
+        if chunks[index].cold.is_some_and(|root| stretches[root] <= SHORT) {
+            cold.push(index);
+            cold_size += size(index);
+        } else {
+            order.push(index);
+            behind += if cold.is_empty() { 0 } else { size(index) };
+        }
+    }
+    // In front of nothing but the end of the program, a jump back would be one too many.
+    let is_end = |&last: &usize| behind == size(last) && matches!(chunks[last].end, End::Exit);
+    let end = order.pop_if(|last| is_end(last));
+    order.append(&mut cold);
+    order.extend(end);
+    order
 }
 
 /// The same jump with the opposite condition; `JSET` has none.

@@ -3,7 +3,8 @@
 //! In: a verified function. Out: a [`MachFunction`] with an instruction for everything that has an effect or is needed
 //! for one, and a block of its own on every edge that leaves a branch and meets others.
 
-use super::machine::{Access, MachBlock, MachFunction, MachInst, MachOp, preg};
+use super::cold::Cold;
+use super::machine::{Access, Given, MachBlock, MachFunction, MachInst, MachOp, preg};
 use super::select::{Def, Selected, Selector, Source, Use};
 use super::{RESULT, argument};
 use crate::bpf::op;
@@ -19,10 +20,12 @@ pub(super) fn lower(func: &Function) -> MachFunction {
     let cfg = Cfg::of(func);
     let selector = Selector::of(func, &cfg);
     let needs = Needs::of(func, &cfg, &selector);
+    let cold = Cold::of(func, &cfg);
     let mut lowering = Lowering {
         func,
         selector: &selector,
         needs: &needs,
+        cold: &cold,
         numbering: Numbering::of(func, &cfg),
         out: MachFunction::default(),
         vregs: vec![None; func.values as usize],
@@ -31,6 +34,12 @@ pub(super) fn lower(func: &Function) -> MachFunction {
         span: Span::default(),
         made: Vec::new(),
     };
+    // The allocator keeps what lives at the ends of blocks as sets of numbers, in words that few should be different.
+    for value in (0..func.values).map(Value) {
+        if needs.across[value.0 as usize] {
+            lowering.vreg(value);
+        }
+    }
     for &block in &cfg.order {
         lowering.body(block);
         lowering.edges(block);
@@ -47,6 +56,12 @@ pub(super) fn lower(func: &Function) -> MachFunction {
 /// Which values are needed in registers.
 struct Needs {
     values: Vec<bool>,
+    /// Which of them are needed in other blocks than the one that defines them.
+    across: Vec<bool>,
+    /// The block that defines each value, by number.
+    homes: Vec<u32>,
+    /// The block whose needs are being looked at.
+    at: Block,
     ctx: bool,
     /// Which arguments of a callback, from 0.
     arguments: [bool; 5],
@@ -57,12 +72,16 @@ impl Needs {
     fn of(func: &Function, cfg: &Cfg, selector: &Selector<'_>) -> Self {
         let mut needs = Self {
             values: vec![false; func.values as usize],
+            across: vec![false; func.values as usize],
+            homes: homes(func, cfg),
+            at: func.entry,
             ctx: false,
             arguments: [false; 5],
         };
         let mut parameters = vec![None; func.values as usize];
         let mut pending = Vec::new();
         for &block in &cfg.order {
+            needs.at = block;
             let data = &func.blocks[block.0 as usize];
             for (i, param) in data.params.iter().enumerate() {
                 parameters[param.0 as usize] = Some((block, i));
@@ -84,9 +103,11 @@ impl Needs {
         }
         while let Some(value) = pending.pop() {
             if let Some(inst) = selector.definition(value) {
+                needs.at = Block(needs.homes[value.0 as usize]);
                 needs.selection(&selector.select(inst, true), &mut pending);
             } else if let Some((block, i)) = parameters[value.0 as usize] {
                 for &predecessor in cfg.predecessors(block) {
+                    needs.at = predecessor;
                     let terminator = func.blocks[predecessor.0 as usize].terminator.iter();
                     for target in terminator
                         .flat_map(Terminator::targets)
@@ -107,6 +128,9 @@ impl Needs {
     }
 
     fn source(&mut self, source: Source, pending: &mut Vec<Value>) {
+        if let Source::Value(value) = source {
+            self.across[value.0 as usize] |= self.homes[value.0 as usize] != self.at.0;
+        }
         match source {
             Source::Value(value) if !std::mem::replace(&mut self.values[value.0 as usize], true) => {
                 pending.push(value);
@@ -120,6 +144,22 @@ impl Needs {
     fn has(&self, value: Value) -> bool {
         self.values[value.0 as usize]
     }
+}
+
+/// The number of the block that defines each value.
+fn homes(func: &Function, cfg: &Cfg) -> Vec<u32> {
+    let mut homes = vec![0; func.values as usize];
+    for &block in &cfg.order {
+        let data = &func.blocks[block.0 as usize];
+        let results = data
+            .insts
+            .iter()
+            .filter_map(|inst| func.insts[inst.0 as usize].result);
+        for value in data.params.iter().copied().chain(results) {
+            homes[value.0 as usize] = block.0;
+        }
+    }
+    homes
 }
 
 /// The machine blocks' numbers: a body for every reachable block, followed by those of its edges that are critical.
@@ -170,6 +210,7 @@ struct Lowering<'a> {
     func: &'a Function,
     selector: &'a Selector<'a>,
     needs: &'a Needs,
+    cold: &'a Cold,
     numbering: Numbering,
     out: MachFunction,
     /// Per value, its register.
@@ -192,7 +233,8 @@ impl Lowering<'_> {
             .copied()
             .collect::<Vec<_>>();
         let params = params.into_iter().map(|p| self.vreg(p)).collect();
-        self.start_block(params);
+        let cold = self.cold.root(block).map(|root| self.numbering.body(root));
+        self.start_block(params, cold);
         if block == self.func.entry {
             self.start();
         }
@@ -275,10 +317,15 @@ impl Lowering<'_> {
 
     /// The blocks on the critical edges that leave `block`.
     fn edges(&mut self, block: Block) {
-        let terminator = self.func.blocks[block.0 as usize].terminator.iter();
-        for (i, target) in terminator.flat_map(Terminator::targets).enumerate() {
-            if self.numbering.edges[block.0 as usize][i].is_some() {
-                self.start_block(Vec::new());
+        let Some(terminator) = &self.func.blocks[block.0 as usize].terminator else {
+            return;
+        };
+        let cold = self.cold.root(block).map(|root| self.numbering.body(root));
+        let cold_side = self.cold.side(terminator);
+        for (i, target) in terminator.targets().enumerate() {
+            if let Some(edge) = self.numbering.edges[block.0 as usize][i] {
+                let own = (cold_side == Some(i)).then(|| regalloc2::Block::new(edge));
+                self.start_block(Vec::new(), cold.or(own));
                 self.jump(target);
             }
         }
@@ -341,6 +388,9 @@ impl Lowering<'_> {
                 access.offset = offset;
             }
         }
+        if let MachOp::Call { given, .. } = &mut selected.op {
+            *given = self.given(&mut selected.uses);
+        }
         let overwritten = match selected.def {
             Def::Reuse(i) => Some(i),
             _ => None,
@@ -368,6 +418,22 @@ impl Lowering<'_> {
         self.push(selected.op, &operands);
     }
 
+    /// Takes those arguments of a call that are made on the spot out of its operands.
+    fn given(&mut self, uses: &mut Vec<(Source, Use)>) -> Given {
+        let first = self.out.given.len();
+        uses.retain(|&(source, kind)| match (kind, made(source)) {
+            (Use::Fixed(reg), Some(op)) => {
+                self.out.given.push((reg, op));
+                false
+            }
+            _ => true,
+        });
+        Given {
+            first: first as u32,
+            count: (self.out.given.len() - first) as u32,
+        }
+    }
+
     fn operands(&mut self, uses: &[(Source, Use)], previous: Option<VReg>) -> Vec<Operand> {
         let uses: Vec<_> = uses
             .iter()
@@ -390,11 +456,7 @@ impl Lowering<'_> {
             Source::Previous => {
                 return previous.expect("a selection refers back only behind its first operation");
             }
-            Source::Const(c) => MachOp::LoadImm(c),
-            Source::Frame(offset) => MachOp::FrameAddr(offset),
-            Source::Memory(offset) => MachOp::MemoryAddr(offset),
-            Source::Map(map) => MachOp::MapAddr(map),
-            Source::Callback(id) => MachOp::CallbackAddr(id),
+            source => made(source).expect("whatever else there is can be made"),
         };
         if again && let Some((_, vreg)) = self.made.iter().find(|(s, _)| *s == source) {
             return *vreg;
@@ -435,9 +497,10 @@ impl Lowering<'_> {
         });
     }
 
-    fn start_block(&mut self, params: Vec<VReg>) {
+    fn start_block(&mut self, params: Vec<VReg>, cold: Option<regalloc2::Block>) {
         self.made.clear();
         self.out.blocks.push(MachBlock {
+            cold,
             first: self.out.insts.len(),
             end: 0,
             params,
@@ -454,6 +517,18 @@ impl Lowering<'_> {
         block.succs = succs;
         block.args = args;
     }
+}
+
+/// What makes a source on the spot, if that can be done.
+fn made(source: Source) -> Option<MachOp> {
+    Some(match source {
+        Source::Const(c) => MachOp::LoadImm(c),
+        Source::Frame(offset) => MachOp::FrameAddr(offset),
+        Source::Memory(offset) => MachOp::MemoryAddr(offset),
+        Source::Map(map) => MachOp::MapAddr(map),
+        Source::Callback(id) => MachOp::CallbackAddr(id),
+        Source::Value(_) | Source::Ctx | Source::Argument(_) | Source::Previous => return None,
+    })
 }
 
 fn operand((vreg, kind): (VReg, Use)) -> Operand {

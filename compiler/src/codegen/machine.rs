@@ -55,8 +55,13 @@ pub(super) enum MachOp {
     MapSelect([BpfMapId; 2]),
     /// `base, index → dst = index`: `base + (index & mask) * stride`.
     Element { mask: i32, stride: u32 },
-    /// `arguments in r1… → [r0]`: a helper by number, one argument clamped before.
-    Call { number: u32, clamp: Option<Clamp> },
+    /// `arguments in r1… → [r0]`: a helper by number, one argument clamped before. Those arguments that are made on the spot
+    /// are no operands: nothing else can be in their registers, which the call destroys.
+    Call {
+        number: u32,
+        clamp: Option<Clamp>,
+        given: Given,
+    },
     /// Goes on at the only successor.
     Jump,
     /// `a, [b] →`: goes on at the first successor if the comparison holds, else at the second.
@@ -88,6 +93,13 @@ pub(super) struct Compare {
 pub(super) struct Clamp {
     pub(super) reg: Reg,
     pub(super) max: i32,
+}
+
+/// The arguments of a call that are made on the spot, in [`MachFunction::given`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) first: u32,
+    pub(super) count: u32,
 }
 
 impl MachOp {
@@ -125,6 +137,8 @@ pub(super) struct MachBlock {
     pub(super) preds: Vec<Block>,
     /// What the jump at its end hands over.
     pub(super) args: Vec<VReg>,
+    /// The first block of the cold stretch ([`super::cold`]) that it is in.
+    pub(super) cold: Option<Block>,
 }
 
 /// A function.
@@ -135,6 +149,8 @@ pub(super) struct MachFunction {
     pub(super) operands: Vec<Operand>,
     pub(super) blocks: Vec<MachBlock>,
     pub(super) vregs: usize,
+    /// What calls are given besides their operands: the argument's register and what makes it.
+    pub(super) given: Vec<(Reg, MachOp)>,
 }
 
 pub(super) fn preg(reg: Reg) -> PReg {

@@ -4,7 +4,7 @@
 //! Folded on the way, so that nothing is left of them: constants that fit an immediate, offsets that fit an access,
 //! comparisons that only branches look at, extensions that a store or a 32-bit comparison makes anyway.
 
-use super::machine::{Access, Clamp, Compare, MachOp};
+use super::machine::{Access, Clamp, Compare, Given, MachOp};
 use super::{RESULT, argument};
 use crate::bpf::{Reg, op};
 use crate::helper::Helper;
@@ -344,6 +344,7 @@ impl<'a> Selector<'a> {
             op: MachOp::Call {
                 number: helper.row().number,
                 clamp,
+                given: Given::default(),
             },
             uses: args
                 .iter()

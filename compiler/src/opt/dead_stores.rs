@@ -8,7 +8,7 @@ use super::edit::as_call;
 use super::slots::{Kind, Slots};
 use crate::helper::{Arg, Helper};
 use crate::ir::cfg::{Cfg, Stretches, successors};
-use crate::ir::{Block, Function, Op};
+use crate::ir::{Block, Function, Inst, Op};
 use crate::work;
 use rustc_hash::FxHashMap;
 
@@ -143,6 +143,13 @@ struct Future {
 }
 
 fn remove(func: &mut Function, slots: &Slots, live: &Live<'_>, block: Block) -> bool {
+    let writes = |inst: &Inst| {
+        let mut accesses = slots.accesses(&func.insts[inst.0 as usize].op);
+        accesses.any(|access| access.kind != Kind::Read)
+    };
+    if !func.blocks[block.0 as usize].insts.iter().any(writes) {
+        return false;
+    }
     let mut insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
     let before = insts.len();
     let mut futures = FxHashMap::default();

@@ -23,14 +23,12 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
     let mut top: Vec<Inst> = Vec::new();
     let mut changed = false;
     for &block in &cfg.preorder {
-        let insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
-        let mut kept = Vec::with_capacity(insts.len());
-        for inst in insts {
+        let mut insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
+        insts.retain(|&inst| {
             let data = &mut func.insts[inst.0 as usize];
             data.op.map_operands(|v| replaced.get(v));
             let Some(result) = data.result.filter(|_| is_pure(&data.op)) else {
-                kept.push(inst);
-                continue;
+                return true;
             };
             let rootless = is_rootless(&data.op);
             let home = if rootless { func.entry } else { block };
@@ -39,18 +37,17 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
                 Some(&(at, leader)) if cfg.dominates(at, block) && !bounds.contains(result) => {
                     replaced.set(result, leader);
                     changed = true;
-                    continue;
+                    return false;
                 }
                 _ => leaders.insert(key, (home, result)),
             };
             if rootless {
                 changed |= block != func.entry;
                 top.push(inst);
-            } else {
-                kept.push(inst);
             }
-        }
-        func.blocks[block.0 as usize].insts = kept;
+            !rootless
+        });
+        func.blocks[block.0 as usize].insts = insts;
     }
     func.blocks[func.entry.0 as usize].insts.splice(0..0, top);
     replaced.apply(func);

@@ -11,7 +11,7 @@
 
 use super::Facts;
 use super::contents::{Content, Lookup, State, last_accesses};
-use super::edit::{Def, Substitution, as_call, constants, definitions};
+use super::edit::{Substitution, as_call, constants};
 use super::slots::{Access, Kind, Slots};
 use crate::helper::{Arg, Helper};
 use crate::ir::cfg::Cfg;
@@ -38,15 +38,10 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg, facts: &Facts) -> bool {
     for (place, &block) in cfg.order.iter().enumerate() {
         let mut state = cx.entry_state(func, cfg, block, &mut ends);
         state.retain_slots(|slot| last[slot.0 as usize] as usize >= place);
-        let insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
-        let mut kept = Vec::with_capacity(insts.len());
-        for inst in insts {
-            if cx.step(func, inst, &mut state) {
-                kept.push(inst);
-            }
-        }
+        let mut insts = std::mem::take(&mut func.blocks[block.0 as usize].insts);
+        insts.retain(|&inst| cx.step(func, inst, &mut state));
         let data = &mut func.blocks[block.0 as usize];
-        data.insts = kept;
+        data.insts = insts;
         if let Some(terminator) = &mut data.terminator {
             terminator.map_operands(|v| cx.replaced.get(v));
         }
@@ -90,30 +85,56 @@ impl Ends {
 }
 
 /// The predecessors of a block, each once: `handed` lists both edges of a branch to one block together.
-fn distinct_predecessors(cfg: &Cfg, block: Block) -> Vec<Block> {
-    let mut preds = cfg.predecessors(block).to_vec();
-    preds.dedup();
-    preds
+fn distinct_predecessors(cfg: &Cfg, block: Block) -> impl Iterator<Item = Block> + use<'_> {
+    let preds = cfg.predecessors(block);
+    let is_first = move |&i: &usize| i == 0 || preds[i - 1] != preds[i];
+    (0..preds.len()).filter(is_first).map(move |i| preds[i])
+}
+
+/// The maps that a value can be the pointer of.
+#[derive(Clone, Copy)]
+enum Maps {
+    /// It is no such pointer.
+    None,
+    /// One.
+    One([BpfMapId; 1]),
+    /// One of two.
+    Two([BpfMapId; 2]),
+}
+
+impl std::ops::Deref for Maps {
+    type Target = [BpfMapId];
+
+    fn deref(&self) -> &[BpfMapId] {
+        match self {
+            Self::None => &[],
+            Self::One(map) => map,
+            Self::Two(maps) => maps,
+        }
+    }
 }
 
 /// The maps that each value can be the pointer of, by value.
-fn maps(func: &Function) -> Vec<Vec<BpfMapId>> {
-    let of = |def: &Def| match def {
-        Def::Inst(_, inst) => match &func.insts[inst.0 as usize].op {
-            Op::MapPtr(map) => vec![*map],
-            Op::MapSelect { maps, .. } => maps.to_vec(),
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    };
-    definitions(func).iter().map(of).collect()
+fn maps(func: &Function) -> Vec<Maps> {
+    let mut all = vec![Maps::None; func.values as usize];
+    for data in &func.insts {
+        let maps = match &data.op {
+            Op::MapPtr(map) => Maps::One([*map]),
+            Op::MapSelect { maps, .. } => Maps::Two(*maps),
+            _ => continue,
+        };
+        if let Some(result) = data.result {
+            all[result.0 as usize] = maps;
+        }
+    }
+    all
 }
 
 struct Cx<'f> {
     facts: &'f Facts,
     slots: Slots,
     constants: Vec<Option<i64>>,
-    maps: Vec<Vec<BpfMapId>>,
+    maps: Vec<Maps>,
     replaced: Substitution,
     changed: bool,
 }
@@ -243,7 +264,7 @@ impl Cx<'_> {
         let &[map, key] = args else {
             return None;
         };
-        let &[map] = self.maps[map.0 as usize].as_slice() else {
+        let &[map] = &*self.maps[map.0 as usize] else {
             return None;
         };
         let facts = self
