@@ -6,13 +6,13 @@
 
 use super::CodegenError;
 use super::layout::{Chunk, End};
-use super::machine::{Access, Clamp, Compare, MachFunction, MachInst, MachOp};
+use super::machine::{Access, Clamp, Compare, MachFunction, MachInst, MachOp, preg};
 use crate::bpf::{Insn, Reg, Reloc, RelocTarget, op};
 use crate::ir::verify::FRAME;
 use crate::ir::{Function, Home};
 use crate::plan::BpfMapId;
 use crumbs_grammar::span::Span;
-use regalloc2::{Allocation, Edit, InstOrEdit, Output};
+use regalloc2::{Allocation, Edit, InstOrEdit, OperandKind, Output};
 
 /// The stack frame.
 pub(super) struct Frame {
@@ -48,6 +48,7 @@ impl Frame {
 }
 
 pub(super) fn emit(function: &MachFunction, allocation: &Output, frame: &Frame) -> Vec<Chunk> {
+    let saves_unset = saves_unset_victim(function, allocation);
     (0..function.blocks.len())
         .map(|block| {
             let mut emitter = Emitter {
@@ -59,10 +60,58 @@ pub(super) fn emit(function: &MachFunction, allocation: &Output, frame: &Frame) 
                 },
                 span: Span::default(),
             };
+            if block == 0 && saves_unset {
+                emitter.span = function.insts[function.blocks[0].first].span;
+                emitter.load_imm(VICTIM, 0);
+            }
             emitter.block(function, allocation, block);
             emitter.chunk
         })
         .collect()
+}
+
+/// Which register the allocator frees for a moment, by keeping its content on the stack, where it needs one for a move and
+/// there is none: the last of those that it likes least.
+const VICTIM: Reg = Reg(9);
+
+/// Whether [`VICTIM`] is kept somewhere before anything has been put into it: the kernel verifier refuses to read what
+/// nothing has written.
+fn saves_unset_victim(function: &MachFunction, allocation: &Output) -> bool {
+    let victim = Allocation::reg(preg(VICTIM));
+    let is_saved = |(_, Edit::Move { from, to }): &(_, Edit)| *from == victim && to.is_stack();
+    if !allocation.edits.iter().any(is_saved) {
+        return false;
+    }
+    // Whether it is set at the end of each block, where it is set at the start; and whether it is saved while it may not be.
+    let pass = |block: usize, mut is_set: bool, saved_unset: &mut bool| {
+        for item in allocation.block_insts_and_edits(function, regalloc2::Block::new(block)) {
+            match item {
+                InstOrEdit::Edit(Edit::Move { from, to }) => {
+                    *saved_unset |= !is_set && *from == victim;
+                    is_set |= *to == victim;
+                }
+                InstOrEdit::Inst(inst) => {
+                    let operands = regalloc2::Function::inst_operands(function, inst);
+                    let mut results = operands.iter().zip(allocation.inst_allocs(inst));
+                    is_set |= results.any(|(o, a)| o.kind() == OperandKind::Def && *a == victim);
+                }
+            }
+        }
+        is_set
+    };
+    let mut ends = vec![true; function.blocks.len()];
+    loop {
+        let (mut changed, mut saved_unset) = (false, false);
+        for (index, block) in function.blocks.iter().enumerate() {
+            let at_start = index > 0 && block.preds.iter().all(|pred| ends[pred.index()]);
+            let at_end = pass(index, at_start, &mut saved_unset);
+            changed |= at_end != ends[index];
+            ends[index] = at_end;
+        }
+        if !changed {
+            return saved_unset;
+        }
+    }
 }
 
 struct Emitter<'a> {
