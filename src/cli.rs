@@ -86,13 +86,14 @@ Examples:
     crumbs -l 'uprobe:libc:*read*'        crumbs -l -v 'tracepoint:syscalls:sys_enter_openat'
 
   What does a line become? (needs no root)
-    crumbs -d asm -e 'begin { printf(\"%d\\n\", 6 * 7); }'
+    crumbs explain -e 'uprobe:libc:write { @bytes = sum(arg2); }'
 
 In place of a script (a script of that name is given as ./NAME):
   crumbs run NAME          a script of the library around a command (-c), a process (-p) or all; its parameters behind --
   crumbs lib [search WORD | show NAME | export NAME]      what the library has
   crumbs list [PATTERN]    as -l                 crumbs doc [NAME]       what a word of the language means
   crumbs fmt SCRIPT        as --fmt              crumbs explain CODE     what an error such as E0111 is about
+                                                 crumbs explain SCRIPT   what each of its lines becomes
   crumbs doctor            what this machine lets you trace, and what to change where that is not all
 
 Exit status: 0, or the script's exit(code); 1 for a mistake in the script or its run; 2 for wrong usage.";
@@ -194,6 +195,10 @@ pub(crate) struct Args {
     #[arg(short = 'h', long)]
     pub(crate) help: bool,
 
+    /// Whether `explain` stood in front of a script.
+    #[arg(skip)]
+    pub(crate) explains: bool,
+
     /// Whether `run` named the script: a script of the library, or else a file.
     #[arg(skip)]
     pub(crate) is_run: bool,
@@ -231,10 +236,18 @@ impl Args {
 
     /// Takes over what the first word asks for, unless the script is given with -e or the word names one by a path.
     pub(crate) fn take_command(&mut self) -> Option<Command> {
+        let word = self.words.first()?.as_str();
+        // As the first word of all: behind a script it is a parameter.
+        let is_first = || std::env::args().nth(1).as_deref() == Some("explain");
+        let has_script = || self.program.is_some() || self.words.get(1).is_some_and(|word| names_file(word));
+        if word == "explain" && is_first() && has_script() {
+            self.explains = true;
+            self.words.remove(0);
+            return None;
+        }
         if self.program.is_some() {
             return None;
         }
-        let word = self.words.first()?.as_str();
         if self.help && word != "run" {
             return None;
         }
@@ -277,6 +290,11 @@ impl Args {
     pub(crate) fn output(&self) -> Option<&Path> {
         self.bpftrace.emit_elf.as_deref().or(self.output.as_deref())
     }
+}
+
+/// Whether a word is the name of a file that is there, or of standard input.
+fn names_file(word: &str) -> bool {
+    word == "-" || Path::new(word).exists()
 }
 
 /// Prints what the command line can be, and behind it `more`.

@@ -5,7 +5,7 @@ use crate::cli::{Args, StageName, Stop};
 use crate::library;
 use crate::parameters::{self, Parameters};
 use crate::report;
-use crumbs::stages;
+use crumbs::{explain, stages};
 use crumbs_compiler::config;
 use crumbs_compiler::driver::{self, Compiled};
 use crumbs_compiler::expand;
@@ -99,6 +99,8 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
 pub(crate) enum Outcome {
     /// The compiled script, its object, and the texts that both were made from.
     Compiled(Box<Compiled>, Vec<u8>, Sources),
+    /// The same with the page that explains it ([`explain::page`]).
+    Explained(String, Box<Compiled>, Vec<u8>),
     /// A stage was asked for and has been shown.
     Shown,
 }
@@ -164,6 +166,10 @@ pub(crate) fn compile(
             let object = refuse(&sources, driver::write_object(&compiled, &info))?;
             if stage == Some(StageName::Elf) {
                 return show(args, |out| out.write_all(&object));
+            }
+            if args.explains {
+                let page = explain::page(&script, &compiled, &sources);
+                return Ok(Outcome::Explained(page, Box::new(compiled), object));
             }
             Ok(Outcome::Compiled(Box::new(compiled), object, sources))
         }
@@ -241,7 +247,10 @@ fn refuse<T>(sources: &Sources, result: Result<T, Vec<Diagnostic>>) -> Result<T,
 }
 
 /// Writes a stage to standard output or the file of `-o`.
-fn show(args: &Args, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<Outcome, Stop> {
+pub(crate) fn show(
+    args: &Args,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<Outcome, Stop> {
     let mut out = output(args)?;
     match write(&mut out).and_then(|()| out.flush()) {
         Ok(()) => Ok(Outcome::Shown),

@@ -30,7 +30,9 @@ use std::process::{Command, Stdio};
 
 /// Level of the verifier's log for `-d verifier`: every instruction (`BPF_LOG_LEVEL1`) and statistics
 /// (`BPF_LOG_STATS`), kernel/bpf/verifier.c.
-const VERIFIER_LOG: u32 = 1 | 4;
+const VERIFIER_LOG: u32 = 1 | VERIFIER_STATISTICS;
+/// Only how much it walked (`BPF_LOG_STATS`).
+const VERIFIER_STATISTICS: u32 = 4;
 
 /// What is printed to standard output once every probe is attached, where the environment has a variable of this name: what
 /// test suites for bpftrace wait for.
@@ -42,7 +44,8 @@ const ATTACHED_HOOK: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 /// When it cannot be compiled or run, which has been reported.
 pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
     let source = compile::source(args)?;
-    let is_run = args.stage().is_none() && !args.dry_run && !args.bpftrace.is_compile_only();
+    let is_shown = args.stage().is_some() || args.explains || args.bpftrace.is_compile_only();
+    let is_run = !is_shown && !args.dry_run;
     if is_run && probe_kind::mentions_user_code(&source.text) {
         attach::warm_up();
     }
@@ -86,6 +89,10 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
     });
     let (compiled, object, sources) = match outcome? {
         Outcome::Compiled(compiled, object, sources) => (compiled, object, sources),
+        Outcome::Explained(page, compiled, object) => {
+            let page = page + &verifiers_view(&compiled.plan, &object);
+            return compile::show(args, |out| out.write_all(page.as_bytes())).map(|_| 0);
+        }
         Outcome::Shown => return Ok(0),
     };
     if args.verbose && is_run {
@@ -132,6 +139,29 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         report::error_in(&sources, &compiled.plan, &error);
         Stop::Failed
     })
+}
+
+/// What the kernel's verifier says of a script, where it may be asked.
+fn verifiers_view(plan: &Plan, object: &[u8]) -> String {
+    let mut view = "\nVERIFIER: what the kernel found when it walked through every path\n".to_owned();
+    let options = Options {
+        verifier_log: VERIFIER_STATISTICS,
+        ..Options::default()
+    };
+    match KernelBackend::load(plan, object, options) {
+        Ok(backend) => {
+            for (program, log) in plan.programs.iter().zip(backend.verifier_logs()) {
+                let said = log.lines().find(|line| line.starts_with("processed "));
+                view += &format!("  {}: {}\n", program.symbol, said.unwrap_or("accepted"));
+            }
+            view += "  every step of it: crumbs -d verifier …\n";
+        }
+        Err(LoadError::Refused(error)) => view += &format!("  not asked: {error}\n"),
+        Err(LoadError::Rejected(rejection)) => {
+            view += &format!("  {} was refused: {}\n", rejection.probe, rejection.reason);
+        }
+    }
+    view
 }
 
 /// Runs what `--test` or `--bench` asks for.

@@ -304,6 +304,43 @@ fn words_of_the_language_are_explained() {
 }
 
 #[test]
+fn what_a_script_became_is_explained() {
+    needs!(no_tracing());
+    let script =
+        "tracepoint:sched:sched_switch { $next = args.next_pid; @n[comm] = count(); printf(\"%d\", $next); }";
+    let outcome = Crumbs::new().args(&["explain", "-e", script]).run();
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""), "{outcome:?}");
+    for part in [
+        "PROBE 1 of 1: ",
+        "  at tracepoint:sched:sched_switch\n",
+        "  $next: int32\n",
+        "  -e:1 | tracepoint:sched:sched_switch { $next",
+        "; copies the thread's name\n",
+        "  @n[string[16]]: count_t\n",
+        "m0_n: BPF_MAP_TYPE_PERCPU_HASH, 16 bytes of key, 8 bytes of value for each CPU, at most 65536 elements\n",
+        "  printf(\"%d\", $next)\n    a record of 16 bytes at most: int32 at byte 8\n",
+        "  bpf_ringbuf_reserve (from 5.8, called in ",
+        "  p0_tracepoint: processed ",
+    ] {
+        assert!(outcome.stdout.contains(part), "no `{part}` in {}", outcome.stdout);
+    }
+    // Each place of several is named, up to five.
+    let wide = Crumbs::new()
+        .args(&["explain", "-e", "tracepoint:sched:sched_* { @ = count(); }"])
+        .run();
+    assert!(wide.stdout.contains(" more places\n"), "{}", wide.stdout);
+    // Mistakes are told as ever; behind a script the word is a parameter.
+    Crumbs::new()
+        .args(&["explain", "-e", "begin { print(pidd); }"])
+        .run()
+        .refuses(&["E0111"]);
+    Crumbs::script("begin { print(str($1)); }")
+        .arg("explain")
+        .run()
+        .prints("explain\n\n\n");
+}
+
+#[test]
 fn several_stages_are_shown_one_behind_the_other() {
     let run = |stages: &str| Crumbs::script("begin { @x = 1; }").args(&["-d", stages]).run();
     let both = run("ast,codegen").stdout;

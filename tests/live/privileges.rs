@@ -25,6 +25,23 @@ fn no_other_user() -> Option<String> {
     no_tracing().or(setpriv.err().map(|_| "setpriv is not installed".into()))
 }
 
+#[test]
+fn nobody_needs_a_privilege_to_learn() {
+    needs!(no_other_user());
+    let arguments = ["explain", "-e", "begin { printf(\"%d\\n\", 6 * 7); }"];
+    let output = as_nobody(readable_crumbs(), &[], &arguments);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        text.contains("PROBE 1 of 1: ") && text.contains("; gives a record to crumbs\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("VERIFIER") && text.contains("not asked: cannot "),
+        "{text}"
+    );
+}
+
 /// Kinds of probe that need no more than CAP_BPF and CAP_PERFMON, in scripts that end by themselves.
 fn two_capabilities_do(program: &str) -> Vec<String> {
     vec![
