@@ -112,11 +112,15 @@ pub fn check(
     let texts: Vec<_> = script.items.iter().filter_map(c_text).collect();
     let (declared, mistakes) = c::declarations(&options.includes, &texts, target);
     diagnostics.extend(mistakes);
-    let missing = match configured.settings.missing_probes {
-        MissingProbes::Error if options.dry_run => MissingProbes::Warn,
-        asked => asked,
-    };
-    let places = places::plan(script, target, options, missing);
+    let asked = configured.settings.missing_probes;
+    let mut places = places::plan(script, target, options, asked);
+    if options.dry_run && asked == MissingProbes::Error {
+        // What is missing is told as a warning, unless there is nothing else.
+        let lenient = places::plan(script, target, options, MissingProbes::Warn);
+        if !lenient.programs.is_empty() {
+            places = lenient;
+        }
+    }
     diagnostics.extend(places.diagnostics);
     let limits = [
         (

@@ -84,7 +84,7 @@ pub struct Attached {
 ///
 /// # Errors
 /// The first refusal, unless the script's setting `missing_probes` allows to go on without; then where nothing could be
-/// attached of what should be.
+/// attached of what should be, and nothing else runs either.
 pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result<Attached, Error> {
     let mut all = Attached::default();
     let mut timers = Vec::new();
@@ -131,14 +131,22 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
             }
         }
     }
+    let is_idle =
+        all.links.is_empty() && all.ticker.is_none() && !Late::is_wanted(plan) && !runs_by_itself(plan);
     match first_missing(&all.skipped) {
-        Some(first) if all.links.is_empty() && all.ticker.is_none() && !Late::is_wanted(plan) => Err(all
+        Some(first) if is_idle => Err(all
             .skipped
             .swap_remove(first)
             .missing()
             .unwrap_or_else(|| error("the script", "nothing could be attached", None))),
         _ => Ok(all),
     }
+}
+
+/// Whether the script has probes that are not attached, such as `begin`.
+fn runs_by_itself(plan: &Plan) -> bool {
+    let mut places = plan.programs.iter().flat_map(|program| &program.attach);
+    places.any(|attach| attach.occasion().is_run_by_session())
 }
 
 fn first_missing(skipped: &[Skipped]) -> Option<usize> {

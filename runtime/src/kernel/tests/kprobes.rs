@@ -84,6 +84,26 @@ fn functions_that_a_script_names_must_be_there() {
     }
 }
 
+/// As a script does that is for several kernels.
+#[test]
+fn what_is_missing_may_be_all_that_would_be_attached() {
+    if let Some(reason) = no_kprobes() {
+        return skip(&reason);
+    }
+    let (fd, _mapping) = memory(64);
+    for (begins, works) in [(false, false), (true, true)] {
+        let places = vec![place("crumbs_has_no_such_function", true)];
+        let mut plan = plan_of(vec![on(places, false)], ProgramKind::Kprobe, false);
+        plan.settings.missing_probes = MissingProbes::Ignore;
+        let program = loaded(&plan, 0, &counter(&fd, false));
+        if begins {
+            plan.programs[0].attach.push(Attach::Begin { cookie: 0 });
+        }
+        let attached = attach_all(&plan, &[program], None);
+        assert_eq!(attached.is_ok(), works, "{:?}", attached.err());
+    }
+}
+
 /// Each program notes how many ran before it for this process.
 fn notes_its_turn(memory: &OwnedFd, at: i16) -> Vec<u8> {
     let pid = i32::try_from(std::process::id()).unwrap();
