@@ -3,6 +3,7 @@
 use crate::bpftrace_options::{BpftraceOptions, DebugStage, Mode};
 use crate::library;
 use clap::{CommandFactory, Parser, ValueEnum};
+use crumbs_runtime::results::name;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Doctor,
     /// What the probe library has.
     Library(Vec<String>),
+    /// What these files of results give together.
+    Merge(Vec<String>),
 }
 
 /// How results are written.
@@ -53,6 +56,8 @@ pub(crate) enum OutputFormat {
     Text,
     /// One JSON object a line
     Json,
+    /// What `crumbs merge` joins, instead of what `end` blocks and maps print
+    Results,
 }
 
 /// Which processes are traced, beside the one that is named.
@@ -91,6 +96,7 @@ Examples:
 In place of a script (a script of that name is given as ./NAME):
   crumbs run NAME          a script of the library around a command (-c), a process (-p) or all; its parameters behind --
   crumbs lib [search WORD | show NAME | export NAME]      what the library has
+  crumbs merge FILE …      joins what `crumbs run … -o NAME.json` saved on several nodes, and prints it (or saves it: -o NAME.json)
   crumbs list [PATTERN]    as -l                 crumbs doc [NAME]       what a word of the language means
   crumbs fmt SCRIPT        as --fmt              crumbs explain CODE     what an error such as E0111 is about
                                                  crumbs explain SCRIPT   what each of its lines becomes
@@ -137,19 +143,14 @@ pub(crate) struct Args {
     #[arg(short = 'l', long, conflicts_with = "command")]
     pub(crate) list: bool,
 
-    /// Write results to this file instead of standard output
+    /// Write results to this file instead of standard output. With `crumbs run` and -f results, %h in the name is the host,
+    /// %p the process, %r the rank and %j the batch job
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// How results are written
-    #[arg(
-        short = 'f',
-        long,
-        value_name = "FORMAT",
-        default_value = "text",
-        overrides_with = "format"
-    )]
-    pub(crate) format: OutputFormat,
+    /// How results are written [default: text; results for `crumbs run … -o NAME.json`]
+    #[arg(short = 'f', long, value_name = "FORMAT", overrides_with = "format")]
+    pub(crate) format: Option<OutputFormat>,
 
     /// Do not say how many probes are attached
     #[arg(short = 'q', long)]
@@ -203,6 +204,10 @@ pub(crate) struct Args {
     #[arg(skip)]
     pub(crate) is_run: bool,
 
+    /// Whether files of results are joined.
+    #[arg(skip)]
+    pub(crate) is_merge: bool,
+
     #[command(flatten)]
     pub(crate) bpftrace: BpftraceOptions,
 }
@@ -253,6 +258,10 @@ impl Args {
         }
         match word {
             "run" => self.is_run = true,
+            "merge" => {
+                self.is_merge = true;
+                return Some(Command::Merge(self.words.split_off(1)));
+            }
             "lib" => return Some(Command::Library(self.words.split_off(1))),
             "list" => self.list = true,
             "fmt" => self.bpftrace.fmt = true,
@@ -286,9 +295,30 @@ impl Args {
         self.shown.or_else(|| self.bpftrace.stage())
     }
 
-    /// Where results go instead of standard output.
+    /// Where what is printed goes instead of standard output.
     pub(crate) fn output(&self) -> Option<&Path> {
-        self.bpftrace.emit_elf.as_deref().or(self.output.as_deref())
+        let printed = self
+            .output
+            .as_deref()
+            .filter(|_| self.format() != OutputFormat::Results);
+        self.bpftrace.emit_elf.as_deref().or(printed)
+    }
+
+    /// How results are written.
+    pub(crate) fn format(&self) -> OutputFormat {
+        if let Some(format) = self.format {
+            return format;
+        }
+        // Of bpftrace's command line a file name says nothing.
+        let named = |end| {
+            self.output
+                .as_deref()
+                .is_some_and(|path| name::ends_with(path, end))
+        };
+        match (self.is_run || self.is_merge) && named(".json") {
+            true => OutputFormat::Results,
+            false => OutputFormat::Text,
+        }
     }
 }
 

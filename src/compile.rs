@@ -5,6 +5,7 @@ use crate::cli::{Args, StageName, Stop};
 use crate::library;
 use crate::parameters::{self, Parameters};
 use crate::report;
+use crate::results;
 use crumbs::{explain, stages};
 use crumbs_compiler::config;
 use crumbs_compiler::driver::{self, Compiled};
@@ -14,6 +15,7 @@ use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::{COMMAND_LINE, Sources};
+use crumbs_runtime::results::{Script, name};
 use std::collections::HashSet;
 use std::io::{Read, Write};
 
@@ -97,8 +99,8 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
 /// What a stage left to do.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The compiled script, its object, and the texts that both were made from.
-    Compiled(Box<Compiled>, Vec<u8>, Sources),
+    /// The compiled script, its object, the texts that both were made from, and the script as results keep it.
+    Compiled(Box<Compiled>, Vec<u8>, Sources, Box<Script>),
     /// The same with the page that explains it ([`explain::page`]).
     Explained(String, Box<Compiled>, Vec<u8>),
     /// A stage was asked for and has been shown.
@@ -171,7 +173,13 @@ pub(crate) fn compile(
                 let page = explain::page(&script, &compiled, &sources);
                 return Ok(Outcome::Explained(page, Box::new(compiled), object));
             }
-            Ok(Outcome::Compiled(Box::new(compiled), object, sources))
+            let script = results::script(source, &sources, &options);
+            Ok(Outcome::Compiled(
+                Box::new(compiled),
+                object,
+                sources,
+                Box::new(script),
+            ))
         }
     }
 }
@@ -190,6 +198,7 @@ fn options(source: &Source, args: &Args, command_pid: Option<u32>) -> Result<Opt
         dry_run: args.dry_run,
         allow_unsafe: args.allow_unsafe,
         command_pid,
+        only_end: None,
         follow_tree: args.follows_tree()?,
         config: environment(),
         library: crumbs_probe_library::MODULES,
@@ -271,7 +280,14 @@ pub(crate) fn output(args: &Args) -> Result<Box<dyn Write>, Stop> {
     let Some(path) = args.output() else {
         return Ok(buffered(std::io::stdout(), args));
     };
-    match std::fs::File::create(path) {
+    let path = match args.is_run {
+        true => name::filled(path).map_err(|error| {
+            report::error(&error);
+            Stop::Failed
+        })?,
+        false => path.to_owned(),
+    };
+    match std::fs::File::create(&path) {
         Ok(file) => Ok(buffered(file, args)),
         Err(error) => {
             report::message(&format!("error: cannot write to `{}`: {error}", path.display()));

@@ -15,6 +15,7 @@ mod library;
 mod list;
 mod parameters;
 mod report;
+mod results;
 mod run;
 
 use clap::Parser;
@@ -56,6 +57,9 @@ fn run(args: &cli::Args, command: Option<&cli::Command>) -> Result<u8, cli::Stop
     }
     if let Some(cli::Command::Library(words)) = command {
         return library::write(words, args);
+    }
+    if let Some(cli::Command::Merge(files)) = command {
+        return results::merge(files, args);
     }
     if let Some(cli::Command::Doc(words)) = command {
         return doc::write(words, args);

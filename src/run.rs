@@ -3,7 +3,9 @@
 use crate::cli::{Args, OutputFormat, StageName, Stop};
 use crate::compile::{self, Outcome};
 use crate::report;
+use crate::results::Save;
 use crumbs::stages;
+use crumbs_compiler::driver::Compiled;
 use crumbs_compiler::plan::Plan;
 use crumbs_compiler::probe_kind;
 use crumbs_grammar::source::Sources;
@@ -14,6 +16,7 @@ use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::attach;
 use crumbs_runtime::kernel::load::LoadError;
 use crumbs_runtime::kernel::{KernelBackend, Options, probe};
+use crumbs_runtime::results::Script;
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::Output;
 use crumbs_runtime::show::json::JsonOutput;
@@ -56,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Stop> {
 
 fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Result<u8, Stop> {
     let follows_tree = args.follows_tree()?;
+    let save = if is_run { Save::prepare(args)? } else { None };
     let target_process = args
         .pid
         .filter(|_| is_run)
@@ -87,8 +91,8 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         report::message(&format!("error: cannot start a thread for the compiler: {error}"));
         Err(Stop::Failed)
     });
-    let (compiled, object, sources) = match outcome? {
-        Outcome::Compiled(compiled, object, sources) => (compiled, object, sources),
+    let (compiled, object, sources, script) = match outcome? {
+        Outcome::Compiled(compiled, object, sources, script) => (compiled, object, sources, script),
         Outcome::Explained(page, compiled, object) => {
             let page = page + &verifiers_view(&compiled.plan, &object);
             return compile::show(args, |out| out.write_all(page.as_bytes())).map(|_| 0);
@@ -98,30 +102,18 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
     if args.verbose && is_run {
         report::moved(&compiled.plan);
     }
+    let is_log_wanted = args.stage() == Some(StageName::Verifier);
     let options = Options {
-        verifier_log: if args.stage() == Some(StageName::Verifier) {
-            VERIFIER_LOG
-        } else {
-            0
-        },
+        verifier_log: if is_log_wanted { VERIFIER_LOG } else { 0 },
         // The programs themselves compare where several processes are followed.
-        pid: child
-            .as_ref()
-            .map(Child::pid)
-            .or(args.pid)
-            .filter(|_| !follows_tree),
+        pid: command_pid.or(args.pid).filter(|_| !follows_tree),
         catch_signals: is_run,
     };
     let mut backend = KernelBackend::load(&compiled.plan, &object, options)
         .map_err(|error| not_loaded(error, args, &compiled.plan, &sources))?;
-    if args.stage() == Some(StageName::Verifier) {
-        let mut out = compile::output(args)?;
+    if is_log_wanted {
         let logs = backend.verifier_logs().join("\n");
-        return out
-            .write_all(logs.as_bytes())
-            .and_then(|()| out.flush())
-            .map(|()| 0)
-            .map_err(|_| Stop::Failed);
+        return compile::show(args, |out| out.write_all(logs.as_bytes())).map(|_| 0);
     }
     if args.dry_run {
         return Ok(0);
@@ -129,7 +121,14 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
     if args.test || args.bench {
         return answer(&compiled.plan, &mut backend, args);
     }
-    let outcome = trace(&compiled.plan, &mut backend, args, child.as_mut(), target_process);
+    let save = save.map(|save| (save, *script));
+    let outcome = trace(
+        &compiled,
+        &mut backend,
+        args,
+        (child.as_mut(), target_process),
+        save,
+    );
     // Its programs are detached by now; a command that still runs has nothing left to be measured.
     if let Some(child) = &mut child {
         child.end();
@@ -178,8 +177,8 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
     let start = sys_time::boot_clock_ns();
     if args.bench {
         let measured = session::bench(plan, backend, &mut host, start).map_err(failed)?;
-        let write = match args.format {
-            OutputFormat::Text => session::write_benchmarks,
+        let write = match args.format() {
+            OutputFormat::Text | OutputFormat::Results => session::write_benchmarks,
             OutputFormat::Json => session::write_benchmarks_as_json,
         };
         return write(&mut report, &measured).map(|()| 0).map_err(|error| {
@@ -192,12 +191,13 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
 }
 
 fn trace(
-    plan: &Plan,
+    compiled: &Compiled,
     backend: &mut KernelBackend,
     args: &Args,
-    child: Option<&mut Child>,
-    target_process: Option<Watch>,
+    (child, target_process): (Option<&mut Child>, Option<Watch>),
+    save: Option<(Save, Script)>,
 ) -> Result<i32, Error> {
+    let plan = &compiled.plan;
     let results = compile::output(args).map_err(|_| Error {
         what: "write the results".into(),
         reason: "their file cannot be made".into(),
@@ -209,8 +209,10 @@ fn trace(
         to: results,
         reader_is_gone: &reader_is_gone,
     };
-    let mut output: Box<dyn Output> = match args.format {
-        OutputFormat::Text => Box::new(TextOutput::new(results, std::io::stderr(), args.quiet)),
+    let mut output: Box<dyn Output> = match args.format() {
+        OutputFormat::Text | OutputFormat::Results => {
+            Box::new(TextOutput::new(results, std::io::stderr(), args.quiet))
+        }
         OutputFormat::Json => Box::new(JsonOutput::new(results, std::io::stderr(), args.quiet)),
     };
     let watch = child.as_ref().map(|child| child.watch()).or(target_process);
@@ -222,7 +224,14 @@ fn trace(
         verbose: args.verbose,
         follows: args.pid.filter(|_| args.follows_tree().unwrap_or(false)),
     };
-    let outcome = session::run(plan, backend, &mut host, &mut *output, sys_time::boot_clock_ns());
+    let start = sys_time::boot_clock_ns();
+    let outcome = match save {
+        None => session::run(plan, backend, &mut host, &mut *output, start),
+        Some((save, script)) => {
+            let measured = session::measure(plan, backend, &mut host, &mut *output, start);
+            measured.and_then(|(code, measured)| save.write(compiled, measured, script).map(|()| code))
+        }
+    };
     if args.verbose {
         report::took("detached", backend.detaching());
     }

@@ -442,6 +442,16 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ),
     ("grammar/src/dump.rs", &["probe"], "a node of the syntax tree"),
     (
+        "compiler/src/aggregation/deviation.rs",
+        &["count", "sum"],
+        "parts of a saved state",
+    ),
+    (
+        "runtime/src/results/read.rs",
+        &["count", "end", "pid", "rank"],
+        "members of a file of results",
+    ),
+    (
         "runtime/src/host/list.rs",
         &[
             "tracepoint",

@@ -19,9 +19,11 @@ mod deviation;
 mod hist;
 mod numeric;
 mod percentiles;
+mod saved;
 mod series;
 
 pub use percentiles::{COUNT, at_share, quantiles};
+pub use saved::{Interval, Saved};
 
 /// Words in one chunk of a large keyed state: 64 bytes, the largest per-CPU value that the kernel's allocator does not
 /// refuse in bursts (measured on 6.12 to 7.2).
@@ -120,6 +122,20 @@ pub trait Aggregation: Sync {
     /// The config variable that says whether it may be used, where there is one.
     fn gate(&self) -> Option<&'static str> {
         None
+    }
+    /// The least and the greatest number of the bucket that a word of the state counts, where words are buckets in
+    /// ascending order; `None` for what has no bound.
+    fn bounds(&self, _ty: &AggType, _word: usize) -> (Option<i128>, Option<i128>) {
+        (None, None)
+    }
+    /// A merged state in terms that outlive this run and this version: all that is needed to merge it with others. Buckets
+    /// where nothing else is said.
+    fn save(&self, ty: &AggType, state: &[u64]) -> Saved {
+        saved::buckets(state, |word| self.bounds(ty, word))
+    }
+    /// The state that [`Aggregation::save`] gives this for; `None` where none does.
+    fn restore(&self, ty: &AggType, saved: &Saved) -> Option<Vec<u64>> {
+        saved::from_buckets(saved, self.words(ty), |word| self.bounds(ty, word))
     }
     /// How a program computes the number that is shown, for aggregations that show one.
     fn reduction(&self) -> Option<Reduction> {

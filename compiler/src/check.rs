@@ -97,10 +97,10 @@ pub fn check(
     let mut diagnostics = Vec::new();
     let mut configured = config::configure(script, options, &mut diagnostics);
     configured.settings.show_warnings = !options.no_warnings;
-    let mut has_probe = false;
-    for item in &script.items {
-        has_probe |= matches!(item, ast::Item::Probe(_));
-    }
+    let has_probe = script
+        .items
+        .iter()
+        .any(|item| matches!(item, ast::Item::Probe(_)));
     if !has_probe && diagnostics.iter().all(|d| d.severity != Severity::Error) {
         diagnostics.push(
             Diagnostic::error(&codes::EMPTY, Span::default(), "the script has no probe")
@@ -181,6 +181,8 @@ impl<'a> Cx<'a> {
     /// Reads the programs until nothing more is learnt: first by what is certain, then, for places that are computed
     /// from themselves, by what is likely.
     fn infer(&mut self, programs: &[Planned<'a>]) {
+        self.facts
+            .know(self.options.only_end.as_deref().unwrap_or_default());
         let mut readings = 0;
         for optimistic in [false, true] {
             if optimistic && !self.has_unknown() {

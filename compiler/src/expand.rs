@@ -10,6 +10,7 @@
 
 use crate::config;
 use crate::options::Options;
+use crate::probe_kind;
 use crate::target::Target;
 use crumbs_grammar::ast::{self, Item};
 use crumbs_grammar::diagnostic::Diagnostic;
@@ -63,6 +64,9 @@ pub fn expand(
             diagnostics: &mut diagnostics,
         },
     );
+    if options.only_end.is_some() {
+        only_end(&mut script);
+    }
     macros::expand(&mut script, &mut sources, &mut diagnostics);
     script
         .items
@@ -79,4 +83,15 @@ pub fn expand(
         sources,
         diagnostics,
     }
+}
+
+/// Leaves no probes but `end`.
+fn only_end(script: &mut ast::Script) {
+    script.items.retain_mut(|item| match item {
+        Item::Probe(probe) => {
+            probe.attach_points.retain(probe_kind::is_end);
+            !probe.attach_points.is_empty()
+        }
+        _ => true,
+    });
 }

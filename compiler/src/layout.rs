@@ -7,6 +7,7 @@
 //! share a cache line; every map has its own loss counters.
 
 use crate::hir::{ExprKind, Intrinsic, Map, Probe, Script, StmtKind};
+use crate::merging::{self, Merging};
 use crate::plan::{
     AfterPrint, Attach, BpfMap, BpfMapId, BpfMapKind, Event, EventKind, Generations, Loss, LossKind, MapId,
     MapPlan, MemoryPlan, Plan, ProgramKind, ProgramPlan, Refused, Rings, Scratch, Storage, Stripes,
@@ -80,6 +81,7 @@ pub fn layout(script: &Script, target: &dyn Target) -> Layout {
         bpf_maps: Vec::new(),
         words: MemoryPlan::WORDS,
         losses: losses(script),
+        merging: merging::rules(script),
         stripe: 0,
     };
     cx.stripe = 8 * cx.losses.len() as u32;
@@ -258,6 +260,7 @@ struct LayoutCx<'a> {
     /// End of the words so far.
     words: u32,
     losses: Vec<Loss>,
+    merging: Vec<Option<Merging>>,
     /// End of the stripe so far.
     stripe: u32,
 }
@@ -327,6 +330,7 @@ impl LayoutCx<'_> {
             length: map.measured.then(|| self.word(2)),
             declared: map.max_entries.is_some(),
             watched: self.is_watched(MapId(index as u32)),
+            merging: self.merging[index],
             span: map.span,
         }
     }

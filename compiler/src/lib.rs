@@ -28,6 +28,7 @@ pub mod hir;
 pub mod ir;
 pub mod layout;
 pub mod lower;
+pub mod merging;
 pub mod not_taken;
 pub mod object;
 pub mod opt;

@@ -1,5 +1,7 @@
 //! What the command line says about a compilation.
 
+use crate::merging::KnownMap;
+
 /// What is not in the script but decides what it means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -23,6 +25,8 @@ pub struct Options {
     pub command_pid: Option<u32>,
     /// Whether what the traced process or command starts is traced too (`--follow tree`).
     pub follow_tree: bool,
+    /// Where only the `end` blocks of the script count, because its others have run already: the maps that these have left.
+    pub only_end: Option<Vec<KnownMap>>,
     /// C headers that are included in front of the script (`--include`), in order.
     pub includes: Vec<String>,
     /// Config variables that are set from outside (environment, flags), which win over the script's: name in lower

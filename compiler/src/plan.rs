@@ -5,6 +5,7 @@
 
 use crate::aggregation::AggType;
 use crate::ctype::{Field, StructId};
+use crate::merging::Merging;
 use crate::target::Arch;
 use crate::types::Type;
 use crate::view::{MapView, Measure};
@@ -242,6 +243,8 @@ pub struct MapPlan {
     /// Whether its contents are aggregations that may be printed, and are kept, while programs change them: word 0 of a state
     /// then says whether one does ([`crate::aggregation::UNDER_WAY`]).
     pub watched: bool,
+    /// How its contents and those of other runs become one; `None` where nobody needs them once the run is over.
+    pub merging: Option<Merging>,
     /// Its first use.
     pub span: Span,
 }

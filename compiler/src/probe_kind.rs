@@ -9,7 +9,7 @@ use crate::plan::{Attach, ProgramKind, Site};
 use crate::target::{Feature, Target, TargetError};
 use crate::types::Space;
 use crate::usdt::Argument;
-use crumbs_grammar::ast::AttachPart;
+use crumbs_grammar::ast::{AttachPart, AttachPoint};
 use crumbs_grammar::diagnostic::{Code, Diagnostic};
 use crumbs_grammar::span::Span;
 use std::cell::RefCell;
@@ -74,6 +74,12 @@ pub fn by_name(name: &str) -> Option<&'static dyn ProbeKind> {
         }
     });
     found.or_else(|| call::part_by_name(name))
+}
+
+/// Whether an attach point is `end`.
+pub(crate) fn is_end(point: &AttachPoint) -> bool {
+    let kind = point.parts.first().and_then(|part| by_name(&part.text));
+    kind.is_some_and(|kind| kind.name() == once::END.name())
 }
 
 /// Whether a script may have probes on user code, as far as its text tells at a glance: it has a word of a kind of

@@ -88,6 +88,18 @@ impl Sources {
         )
     }
 
+    /// The files that the script imports, crumbs' own texts left out: their names and texts, in the order in which they were
+    /// added.
+    pub fn imported(&self) -> impl Iterator<Item = (&str, &str)> {
+        let files = self.pieces.iter().enumerate().skip(1);
+        files.filter_map(|(at, piece)| match &piece.from {
+            From::File { name } if !name.starts_with('<') => {
+                Some((name.as_str(), self.text.get(piece.start..self.end(at))?))
+            }
+            _ => None,
+        })
+    }
+
     /// Adds a use of a macro whose body is at `body`; gives where the copy of the body begins.
     pub fn add_use(&mut self, name: &str, body: Span, used: Span) -> Option<usize> {
         let copy = self.text.get(body.range())?.to_owned();

@@ -66,6 +66,7 @@ pub(crate) fn map(name: &str, key: Option<Type>, value: Type, storage: Storage) 
         length: None,
         declared: false,
         watched: false,
+        merging: None,
         span: Default::default(),
     }
 }

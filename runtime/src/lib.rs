@@ -6,6 +6,7 @@ pub mod child;
 mod fake;
 pub mod host;
 pub mod kernel;
+pub mod results;
 pub mod session;
 pub mod show;
 pub mod snapshot;

@@ -4,8 +4,9 @@
 //! programs, attaching, the loop over events, detaching, `end` programs, the last events, losses, maps. Whatever goes
 //! wrong in between, everything is detached before the error is returned.
 
+mod halves;
 mod inbox;
-mod losses;
+pub(crate) mod losses;
 mod rates;
 mod requests;
 #[cfg(test)]
@@ -19,9 +20,11 @@ use crate::snapshot::{Leave, Maps};
 use crate::symbols::Place;
 use crate::value::{Names, Value, decode, name_addresses};
 use crumbs_compiler::plan::{
-    AfterPrint, Attach, Event, EventKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion, Plan,
+    AfterPrint, Attach, Event, EventKind, LossKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion,
+    Plan,
 };
 use crumbs_compiler::view::MapView;
+pub use halves::{Measured, conclude, measure};
 use inbox::{Inbox, Record};
 use rates::Rates;
 pub use requests::{Benchmark, bench, test, write_benchmarks, write_benchmarks_as_json};
@@ -136,6 +139,8 @@ struct Session<'a> {
     /// Lost events that were reported, and when that was last looked at.
     reported: (u64, Option<Instant>),
     rates: Rates,
+    /// What was lost before the run began.
+    lost_before: Vec<(LossKind, u64)>,
 }
 
 impl<'a> Session<'a> {
@@ -150,6 +155,7 @@ impl<'a> Session<'a> {
             not_run: 0,
             reported: (0, None),
             rates: Rates::new(start),
+            lost_before: Vec::new(),
         }
     }
 
@@ -217,6 +223,20 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says what was lost.
+    fn report_losses(&mut self, totals: &[(LossKind, u64)]) -> Result<(), Error> {
+        for (kind, total) in totals {
+            if let Some(text) = losses::describe(self.plan, *kind, *total) {
+                self.output.warning(&text).map_err(unwritable)?;
+            }
+        }
+        if self.not_run > 0 {
+            let text = losses::not_run(self.not_run);
+            self.output.warning(&text).map_err(unwritable)?;
+        }
+        Ok(())
+    }
+
     /// Runs the programs of all iterators to their ends. Gives whether the run goes on.
     fn iterate<B: Backend>(&mut self, backend: &mut B, host: &mut dyn Host<B>) -> Result<bool, Error> {
         for program in programs(self.plan, |occasion| occasion == Occasion::Element) {
@@ -268,15 +288,9 @@ impl<'a> Session<'a> {
         if let Some(code) = self.exit_flag(backend) {
             self.code = code;
         }
-        for (kind, total) in losses::totals(self.plan, backend) {
-            if let Some(text) = losses::describe(self.plan, kind, total) {
-                self.output.warning(&text).map_err(unwritable)?;
-            }
-        }
-        if self.not_run > 0 {
-            let text = losses::not_run(self.not_run);
-            self.output.warning(&text).map_err(unwritable)?;
-        }
+        let mut lost = std::mem::take(&mut self.lost_before);
+        lost.extend(losses::totals(self.plan, backend));
+        self.report_losses(&lost)?;
         self.output.end().map_err(unwritable)?;
         if self.plan.settings.print_maps_on_exit {
             let maps = &self.plan.maps;

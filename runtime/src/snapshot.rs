@@ -22,6 +22,18 @@ use crumbs_compiler::plan::{BpfMapId, Generations, MapId, MapPlan, Plan, Storage
 use crumbs_compiler::types::Type;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What an element of a map holds, before it is said how that is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The merged words of an aggregation.
+    Words(Vec<u64>),
+    /// A value.
+    Value(Value),
+}
+
+/// The elements of a map: their keys, where it has any, and what they hold.
+pub type Elements = Vec<(Option<Value>, State)>;
+
 /// What a map is left as by [`Maps::read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
@@ -95,6 +107,25 @@ impl<'p> Maps<'p> {
     /// # Errors
     /// When the back end cannot read or change the map, or the plan has no such map.
     pub fn read(&mut self, backend: &mut dyn Backend, map: MapId, leave: Leave) -> Result<Vec<Entry>, Error> {
+        let states = self.states(backend, map, leave)?;
+        let ty = self.plan.maps.get(map.0 as usize).and_then(MapPlan::aggregation);
+        let shown = |state| match (state, ty) {
+            (State::Value(value), _) => Some(Content::Value(value)),
+            (State::Words(words), Some(ty)) => Some(content((self.aggregation)(ty), ty, &words)),
+            (State::Words(_), None) => None,
+        };
+        let entries = states.into_iter().filter_map(|(key, state)| {
+            let value = shown(state)?;
+            Some(Entry { key, value })
+        });
+        Ok(entries.collect())
+    }
+
+    /// As [`Maps::read`], with what elements hold and not what they show.
+    ///
+    /// # Errors
+    /// As [`Maps::read`].
+    pub fn states(&mut self, backend: &mut dyn Backend, map: MapId, leave: Leave) -> Result<Elements, Error> {
         let Some(plan) = self.plan.maps.get(map.0 as usize) else {
             return Err(Error {
                 what: format!("read map number {}", map.0),
@@ -160,6 +191,13 @@ impl<'p> Maps<'p> {
         Ok(entries)
     }
 
+    /// Notes that a map is as `zero` leaves it: elements that no event touched are shown.
+    pub(crate) fn mark_zeroed(&mut self, map: MapId) {
+        if let Some(zeroed) = self.zeroed.get_mut(map.0 as usize) {
+            *zeroed = true;
+        }
+    }
+
     /// What printing a map without key shows while it is not set: the number 0, the empty text. `None` for maps with keys
     /// and for histograms, which then have nothing to show.
     pub fn unset(&self, map: MapId) -> Option<Entry> {
@@ -183,7 +221,7 @@ impl<'p> Maps<'p> {
 
     /// A scalar in program memory. A set flag or a value other than 0 says that it is set: between the two exchanges
     /// a program may set both anew, and its flag is then taken with the old value.
-    fn words(&self, backend: &dyn Backend, plan: &MapPlan, offset: u32, leave: Leave) -> Vec<Entry> {
+    fn words(&self, backend: &dyn Backend, plan: &MapPlan, offset: u32, leave: Leave) -> Elements {
         let (value, flag) = match leave {
             Leave::AsIs => (backend.load(offset), backend.load(offset + 8)),
             Leave::Empty => (backend.swap(offset, 0), backend.swap(offset + 8, 0)),
@@ -195,10 +233,8 @@ impl<'p> Maps<'p> {
         if leave == Leave::Zeroed {
             backend.store(offset + 8, 1);
         }
-        vec![Entry {
-            key: None,
-            value: Content::Value(decode(&value.to_ne_bytes(), &plan.value, self.plan, true)),
-        }]
+        let value = decode(&value.to_ne_bytes(), &plan.value, self.plan, true);
+        vec![(None, State::Value(value))]
     }
 
     /// An aggregation without key: its state, `bytes` at `offset` of every stripe, read by `read` and merged.
@@ -209,7 +245,7 @@ impl<'p> Maps<'p> {
         (offset, bytes): (u32, u32),
         was_zeroed: bool,
         read: ReadWords<'_>,
-    ) -> Vec<Entry> {
+    ) -> Elements {
         let Some(ty) = plan.aggregation() else {
             return Vec::new();
         };
@@ -224,19 +260,14 @@ impl<'p> Maps<'p> {
         if !was_zeroed && !aggregation.is_touched(ty, &merged) {
             return Vec::new();
         }
-        vec![Entry {
-            key: None,
-            value: content(aggregation, ty, &merged),
-        }]
+        vec![(None, State::Words(merged))]
     }
 
     /// An element of a plain hash map.
-    fn element(&self, plan: &MapPlan, raw: &RawEntry) -> Entry {
+    fn element(&self, plan: &MapPlan, raw: &RawEntry) -> (Option<Value>, State) {
         let bytes = raw.values.first().map_or(&[][..], Vec::as_slice);
-        Entry {
-            key: self.key(plan, &raw.key),
-            value: Content::Value(decode(bytes, &plan.value, self.plan, true)),
-        }
+        let value = decode(bytes, &plan.value, self.plan, true);
+        (self.key(plan, &raw.key), State::Value(value))
     }
 
     fn key(&self, plan: &MapPlan, bytes: &[u8]) -> Option<Value> {
@@ -245,13 +276,7 @@ impl<'p> Maps<'p> {
 
     /// Elements of a keyed aggregation: per key, the states of all CPUs and of the overflow map. A chunked state is
     /// first put together, so that an aggregation only ever merges whole states.
-    fn merge(
-        &self,
-        plan: &MapPlan,
-        sources: &[Vec<RawEntry>],
-        chunked: bool,
-        was_zeroed: bool,
-    ) -> Vec<Entry> {
+    fn merge(&self, plan: &MapPlan, sources: &[Vec<RawEntry>], chunked: bool, was_zeroed: bool) -> Elements {
         let Some(ty) = plan.aggregation() else {
             return Vec::new();
         };
@@ -289,10 +314,7 @@ impl<'p> Maps<'p> {
             if !was_zeroed && !aggregation.is_touched(ty, &merged) {
                 continue;
             }
-            entries.push(Entry {
-                key: self.key(plan, key),
-                value: content(aggregation, ty, &merged),
-            });
+            entries.push((self.key(plan, key), State::Words(merged)));
         }
         entries
     }

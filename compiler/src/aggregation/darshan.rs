@@ -64,16 +64,18 @@ impl Aggregation for DarshanHist {
     fn is_histogram(&self) -> bool {
         true
     }
-    fn show(&self, _ty: &AggType, state: &[u64]) -> Shown {
+    fn bounds(&self, _ty: &AggType, word: usize) -> (Option<i128>, Option<i128>) {
         let greatest = |i: usize| i128::from(GREATEST[i]);
-        let bounds = |i: usize| match i {
+        match word {
             0 => (None, Some(-1)),
             1 => (Some(0), Some(greatest(0))),
             i if i <= GREATEST.len() => (Some(greatest(i - 2) + 1), Some(greatest(i - 1))),
             _ => (Some(greatest(GREATEST.len() - 1) + 1), None),
-        };
+        }
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         Shown::Hist {
-            buckets: populated(state, bounds),
+            buckets: populated(state, |word| self.bounds(ty, word)),
             scaled: true,
         }
     }

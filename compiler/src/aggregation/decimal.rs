@@ -71,14 +71,16 @@ impl Aggregation for DecimalHist {
     fn is_histogram(&self) -> bool {
         true
     }
-    fn show(&self, _ty: &AggType, state: &[u64]) -> Shown {
-        let bounds = |i: usize| match i as u32 {
+    fn bounds(&self, _ty: &AggType, word: usize) -> (Option<i128>, Option<i128>) {
+        match word as u32 {
             0 => (None, Some(-1)),
             1 => (Some(0), Some(0)),
             i => (Some(10i128.pow(i - 2)), Some(10i128.pow(i - 1) - 1)),
-        };
+        }
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         Shown::Hist {
-            buckets: populated(state, bounds),
+            buckets: populated(state, |word| self.bounds(ty, word)),
             scaled: true,
         }
     }

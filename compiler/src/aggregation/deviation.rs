@@ -1,5 +1,7 @@
 //! `stddev`: how far numbers spread around their average.
 
+use super::numeric::number;
+use super::saved::{Saved, word_of};
 use super::{AggType, Aggregation, Shown, Signature, UpdateCx};
 use crate::ir::{AtomicOp, BinOp, Value};
 
@@ -9,6 +11,9 @@ use crate::ir::{AtomicOp, BinOp, Value};
 /// 2^64, each of which takes less than 2^34 from one number, so that 2^30 events do not overflow.
 #[derive(Debug)]
 pub(super) struct Deviation;
+
+/// The words of the sum of squares in a saved state: what they count is 1, 2^32 and 2^64.
+const SQUARES: [&str; 3] = ["squares_1", "squares_2_32", "squares_2_64"];
 
 /// The low half of a word.
 const LOW: i64 = 0xffff_ffff;
@@ -81,6 +86,21 @@ impl Aggregation for Deviation {
         }
         let (count, mean) = (*count as f64, total / *count as f64);
         Shown::Int((squares / count - mean * mean).max(0.0).sqrt() as i128)
+    }
+    fn save(&self, ty: &AggType, state: &[u64]) -> Saved {
+        let mut fields = vec![("count", i128::from(state[0])), ("sum", number(ty, state[1]))];
+        let squares = SQUARES.iter().zip(&state[2..]);
+        fields.extend(squares.map(|(name, word)| (*name, i128::from(*word))));
+        Saved::Fields(fields)
+    }
+    fn restore(&self, ty: &AggType, saved: &Saved) -> Option<Vec<u64>> {
+        let [count, sum] = saved.numbers(["count", "sum"])?;
+        let squares = saved.numbers(SQUARES)?;
+        let mut state = vec![u64::try_from(count).ok()?, word_of(ty, sum)?];
+        for word in squares {
+            state.push(u64::try_from(word).ok()?);
+        }
+        Some(state)
     }
     fn is_indivisible(&self) -> bool {
         true

@@ -133,14 +133,16 @@ impl Aggregation for Hist {
     fn is_histogram(&self) -> bool {
         true
     }
-    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
+    fn bounds(&self, ty: &AggType, word: usize) -> (Option<i128>, Option<i128>) {
         let k = Self::bits(ty);
-        let bounds = |i: usize| match i as u32 {
+        match word as u32 {
             0 => (None, Some(-1)),
             i => (Some(Self::least(k, i)), Some(Self::least(k, i + 1) - 1)),
-        };
+        }
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         Shown::Hist {
-            buckets: populated(state, bounds),
+            buckets: populated(state, |word| self.bounds(ty, word)),
             scaled: true,
         }
     }
@@ -278,17 +280,20 @@ impl Aggregation for LinearHist {
     fn is_histogram(&self) -> bool {
         true
     }
-    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
+    fn bounds(&self, ty: &AggType, word: usize) -> (Option<i128>, Option<i128>) {
         let (min, _, step) = Self::params(ty);
         let inner = Self::inner(ty) as usize;
         let start = |i: usize| i128::from(min) + i128::from(step) * i as i128;
-        let bounds = |i: usize| match i {
+        match word {
             0 => (None, Some(i128::from(min) - 1)),
             i if i > inner => (Some(start(inner)), None),
             i => (Some(start(i - 1)), Some(start(i) - 1)),
-        };
+        }
+    }
+    fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
+        let (_, _, step) = Self::params(ty);
         Shown::Hist {
-            buckets: populated(state, bounds),
+            buckets: populated(state, |word| self.bounds(ty, word)),
             scaled: step % 1024 == 0,
         }
     }

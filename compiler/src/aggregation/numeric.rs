@@ -1,5 +1,6 @@
 //! `count`, `sum`, `min`, `max`, `avg`, `stats`.
 
+use super::saved::{Saved, word_of};
 use super::{AggType, Aggregation, Fold, Presentation, Reduction, Shown, ShownCx, Signature, UpdateCx};
 use crate::ir::{AtomicOp, BinOp, Cond, Op, Value, Width};
 
@@ -58,6 +59,13 @@ impl Aggregation for Count {
     fn show(&self, _ty: &AggType, state: &[u64]) -> Shown {
         Shown::Int(i128::from(state[0]))
     }
+    fn save(&self, _ty: &AggType, state: &[u64]) -> Saved {
+        Saved::Fields(vec![("count", i128::from(state[0]))])
+    }
+    fn restore(&self, _ty: &AggType, saved: &Saved) -> Option<Vec<u64>> {
+        let [count] = saved.numbers(["count"])?;
+        Some(vec![u64::try_from(count).ok()?])
+    }
     fn reduction(&self) -> Option<Reduction> {
         Some(Reduction {
             folds: &[Fold::Add],
@@ -101,6 +109,16 @@ impl Aggregation for Sum {
     }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         Shown::Int(number(ty, state[0]))
+    }
+    fn save(&self, ty: &AggType, state: &[u64]) -> Saved {
+        Saved::fields_if(state[1] != 0, vec![("sum", number(ty, state[0]))])
+    }
+    fn restore(&self, ty: &AggType, saved: &Saved) -> Option<Vec<u64>> {
+        if saved.is_empty() {
+            return Some(vec![0, 0]);
+        }
+        let [sum] = saved.numbers(["sum"])?;
+        Some(vec![word_of(ty, sum)?, 1])
     }
     fn reduction(&self) -> Option<Reduction> {
         Some(Reduction {
@@ -248,6 +266,18 @@ impl Aggregation for Extreme {
         };
         Shown::Int(number(ty, shown))
     }
+    fn save(&self, ty: &AggType, state: &[u64]) -> Saved {
+        let extreme = number(ty, state[0] ^ self.key(ty));
+        Saved::fields_if(state[0] != 0 || state[1] != 0, vec![(self.name(), extreme)])
+    }
+    fn restore(&self, ty: &AggType, saved: &Saved) -> Option<Vec<u64>> {
+        if saved.is_empty() {
+            return Some(vec![0, 0]);
+        }
+        let [extreme] = saved.numbers([self.name()])?;
+        let word = word_of(ty, extreme)? ^ self.key(ty);
+        Some(vec![word, u64::from(word == 0)])
+    }
     fn reduction(&self) -> Option<Reduction> {
         Some(Reduction {
             folds: &[Fold::Max, Fold::Max],
@@ -321,6 +351,16 @@ impl Aggregation for Mean {
             average,
             total,
         }
+    }
+    fn save(&self, ty: &AggType, state: &[u64]) -> Saved {
+        Saved::Fields(vec![
+            ("count", i128::from(state[0])),
+            ("sum", number(ty, state[1])),
+        ])
+    }
+    fn restore(&self, ty: &AggType, saved: &Saved) -> Option<Vec<u64>> {
+        let [count, sum] = saved.numbers(["count", "sum"])?;
+        Some(vec![u64::try_from(count).ok()?, word_of(ty, sum)?])
     }
     fn is_indivisible(&self) -> bool {
         true

@@ -81,6 +81,9 @@ impl Aggregation for Percentiles {
     fn lower(&self, ty: &AggType, cx: &mut dyn UpdateCx, value: Option<Value>) {
         Hist.lower(&histogram(ty), cx, value);
     }
+    fn bounds(&self, ty: &AggType, word: usize) -> (Option<i128>, Option<i128>) {
+        Hist.bounds(&histogram(ty), word)
+    }
     fn show(&self, ty: &AggType, state: &[u64]) -> Shown {
         match Hist.show(&histogram(ty), state) {
             Shown::Hist { buckets, .. } => Shown::Fields(quantiles(&buckets)),

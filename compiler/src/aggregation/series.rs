@@ -1,6 +1,7 @@
 //! `tseries`: what a number did over time.
 
 use super::numeric::{Extreme, number, raise};
+use super::saved::{Interval, Saved, word_of};
 use super::{AggType, Aggregation, Shown, Signature, UpdateCx};
 use crate::ir::{AtomicOp, BinOp, Block, Cond, Op, Value, Width};
 
@@ -63,6 +64,15 @@ impl Series {
         chosen
             .and_then(|chosen| CHOICES.get(chosen))
             .map_or(By::Last, |(_, by)| *by)
+    }
+
+    /// What the number of a slot is combined with by exclusive or.
+    fn encoding(ty: &AggType) -> u64 {
+        match Self::by(ty) {
+            By::Min => Extreme::MIN.key(ty),
+            By::Max => Extreme::MAX.key(ty),
+            By::Last | By::Avg | By::Sum => 0,
+        }
     }
 
     /// The number that a slot in use shows, and `None` while it has none.
@@ -198,7 +208,8 @@ impl Aggregation for Series {
             match interval_of(into[0]) {
                 Some(ours) if ours > theirs => {}
                 Some(ours) if ours == theirs => match Self::by(ty) {
-                    By::Last if from[2] < into[2] => {}
+                    // Of events at the same time the greater word, so that the order of merging does not matter.
+                    By::Last if (from[2], from[1]) < (into[2], into[1]) => {}
                     By::Last => into.copy_from_slice(from),
                     By::Sum | By::Avg => {
                         into[1] = into[1].wrapping_add(from[1]);
@@ -222,6 +233,38 @@ impl Aggregation for Series {
             signed: ty.signed,
             points,
         }
+    }
+    fn save(&self, ty: &AggType, state: &[u64]) -> Saved {
+        let key = Self::encoding(ty);
+        let slots = state.chunks_exact(SLOT as usize);
+        let mut intervals: Vec<Interval> = slots
+            .filter_map(|slot| {
+                Some(Interval {
+                    number: interval_of(slot[0])?,
+                    value: number(ty, slot[1] ^ key),
+                    more: slot[2],
+                })
+            })
+            .collect();
+        intervals.sort_by_key(|interval| interval.number);
+        Saved::Intervals(intervals)
+    }
+    fn restore(&self, ty: &AggType, saved: &Saved) -> Option<Vec<u64>> {
+        let Saved::Intervals(intervals) = saved else {
+            return None;
+        };
+        let key = Self::encoding(ty);
+        let mut state = vec![0; self.words(ty) as usize];
+        for interval in intervals {
+            let tag = interval.number.checked_mul(2)?.checked_add(2)?;
+            let slot = (interval.number % u64::from(Self::slots(ty))) as usize * SLOT as usize;
+            let slot = state.get_mut(slot..slot + 3)?;
+            if slot[0] != 0 {
+                return None;
+            }
+            slot.copy_from_slice(&[tag, word_of(ty, interval.value)? ^ key, interval.more]);
+        }
+        Some(state)
     }
     fn is_indivisible(&self) -> bool {
         true

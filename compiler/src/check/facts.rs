@@ -10,6 +10,7 @@
 //! signed type that holds both, and int64 where none does (uint64 with anything signed).
 
 use super::natural::Natural;
+use crate::merging::KnownMap;
 use crate::types::{IntType, Space, Type};
 use crumbs_grammar::span::Span;
 use std::collections::HashMap;
@@ -127,6 +128,24 @@ impl Facts {
             ..MapFact::default()
         });
         id
+    }
+
+    /// Learns what maps hold that other programs have filled.
+    pub(super) fn know(&mut self, maps: &[KnownMap]) {
+        let fact = |ty: &Type| Fact {
+            ty: Some(ty.clone()),
+            ..Fact::default()
+        };
+        for known in maps {
+            let id = self.map(&known.name, Span::default());
+            let map = &mut self.maps[id as usize];
+            map.key = match &known.key {
+                Some(key) => KeyFact::Keyed(fact(key)),
+                None => KeyFact::None(Span::default()),
+            };
+            map.value = fact(&known.value);
+            map.assigned = true;
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crumbs_grammar::span::Span;
 use crumbs_grammar::visit::{VisitMut, walk_item};
 
 /// What messages call the probes that are added.
-const NAME: &str = "--follow tree";
+const NAME: &str = "<--follow tree>";
 
 /// The probes that keep the map; the first one's predicate is the condition on all others.
 fn text(root: u32) -> String {

@@ -79,6 +79,10 @@ impl Importer<'_> {
 
     fn import(&mut self, import: &Import, known: &mut HashSet<String>) -> Vec<Item> {
         let mut out = Vec::new();
+        if self.options.only_end.is_some() {
+            // What the script imported is part of its text by now.
+            return out;
+        }
         match self.files(import) {
             Ok(files) => {
                 for file in files {

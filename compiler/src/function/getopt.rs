@@ -86,7 +86,8 @@ fn text(arg: &Arg) -> Option<String> {
 
 /// What is said of named parameters that were given and that the script does not have.
 pub(crate) fn unknown(script: &Script, options: &Options) -> Vec<Diagnostic> {
-    if options.named.is_empty() {
+    // Probes that are left out may have asked for them.
+    if options.named.is_empty() || options.only_end.is_some() {
         return Vec::new();
     }
     let declared = declared(script);

@@ -32,7 +32,7 @@ pub(super) fn events(totals: &[(LossKind, u64)]) -> u64 {
 }
 
 /// What to say of a total; nothing of none.
-pub(super) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String> {
+pub(crate) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String> {
     if total == 0 {
         return None;
     }

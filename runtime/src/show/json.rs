@@ -218,7 +218,8 @@ fn bucket(bucket: &Bucket) -> String {
     format!("{{{min}{max}\"count\": {}}}", integer(i128::from(bucket.count)))
 }
 
-fn integer(number: i128) -> String {
+/// An integer: a number where a double holds it exactly, else its decimal text.
+pub(crate) fn integer(number: i128) -> String {
     let is_exact = number as f64 as i128 == number;
     if is_exact {
         number.to_string()

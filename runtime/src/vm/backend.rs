@@ -3,11 +3,12 @@
 use super::context;
 use super::event::Event;
 use super::fault::Fault;
+use super::hash::UpdateFlag;
 use super::machine::{Machine, Program, Start, Store};
 use super::schedule::{self, Schedule};
 use crate::backend::{Backend, Error, RawEntry, Ring, Wake};
 use crumbs_compiler::bpf;
-use crumbs_compiler::plan::{Attach, BpfMapId, Plan};
+use crumbs_compiler::plan::{Attach, BpfMapId, Plan, Stripes};
 use crumbs_compiler::probe_value::{self, Role};
 use crumbs_compiler::target::{Target, TracepointFormat};
 use std::rc::Rc;
@@ -115,6 +116,11 @@ impl VmBackend {
         self.failure.as_ref()
     }
 
+    /// Sets the clock that programs see, ns.
+    pub fn set_clock(&mut self, now: u64) {
+        self.clock = now;
+    }
+
     /// The clock that programs see, ns: 0 until the first event. A session's start time.
     pub fn now(&self) -> u64 {
         self.clock
@@ -127,6 +133,26 @@ impl VmBackend {
     pub fn starve(&mut self, map: BpfMapId, starves: bool) -> Result<(), Error> {
         self.hash(map)?.starves = starves;
         Ok(())
+    }
+
+    /// The per-CPU part of the program memory.
+    pub fn stripes(&self) -> Stripes {
+        self.plan.memory.stripes
+    }
+
+    /// Stores an element of a map, for the first CPU where each has a value.
+    ///
+    /// # Errors
+    /// When the map is none that has elements, or is full.
+    pub fn put(&mut self, map: BpfMapId, key: &[u8], value: &[u8]) -> Result<(), Error> {
+        let hash = self.hash(map)?;
+        if key.len() != hash.key_size || value.len() != hash.value_size {
+            return Err(error("fill a map", "an element has another size".into()));
+        }
+        hash.update(key, value, UpdateFlag::Any, 0).map_err(|number| {
+            let reason = std::io::Error::from_raw_os_error(-number).to_string();
+            error("fill a map", reason)
+        })
     }
 
     /// Runs events at the same time, as lanes of a schedule: each event once, whatever its `repeat`.

@@ -189,6 +189,6 @@ mod tests {
         let mut code = vec![0xcc; 512];
         branch(&mut code, 100, &[0x81], BASE + 0x105);
         branch(&mut code, 200, &[0x90, 0x85], BASE + 0x105);
-        assert_eq!(found(&code, &[(BASE + 0x100, BASE + 0x109)]), []);
+        assert!(found(&code, &[(BASE + 0x100, BASE + 0x109)]).is_empty());
     }
 }
