@@ -344,7 +344,7 @@ fn macros(
         .iter()
         .filter(|(_, m)| is_constant(&m.params))
         .collect();
-    names.sort_by_key(|(_, used)| used.order);
+    names.sort_unstable_by_key(|(_, used)| used.order);
     let names: Vec<_> = names
         .into_iter()
         .map(|(name, used)| (name.clone(), used.clone()))

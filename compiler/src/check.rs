@@ -28,7 +28,7 @@ use crate::plan::MissingProbes;
 use crate::target::Target;
 use crate::types::Type;
 use crumbs_grammar::codes::TOO_MANY;
-use crumbs_grammar::diagnostic::{Diagnostic, Severity};
+use crumbs_grammar::diagnostic::{Diagnostic, Severity, sort_by_place};
 use crumbs_grammar::source::Sources;
 use crumbs_grammar::span::{Span, Spanned};
 use crumbs_grammar::{MAX_DIAGNOSTICS, ast};
@@ -336,13 +336,13 @@ fn ordered(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut known = HashSet::new();
     let no_place = |d: &Diagnostic| d.primary.span == Span::default();
     diagnostics.retain(|d| no_place(d) || known.insert((d.code.id, d.primary.span)));
-    diagnostics.sort_by_key(|d| d.primary.span.start);
+    sort_by_place(&mut diagnostics);
     if diagnostics.len() > MAX_DIAGNOSTICS {
         // Errors first: they are why nothing runs.
         diagnostics.sort_by_key(|d| d.severity == Severity::Warning);
         diagnostics.truncate(MAX_DIAGNOSTICS);
         let all_warnings = diagnostics.iter().all(|d| d.severity == Severity::Warning);
-        diagnostics.sort_by_key(|d| d.primary.span.start);
+        sort_by_place(&mut diagnostics);
         let last = diagnostics
             .last()
             .map_or(Span::default(), |last| last.primary.span);

@@ -207,7 +207,7 @@ fn mistakes() -> Vec<Entry> {
         .chain(codes::ALL)
         .copied()
         .collect();
-    mistakes.sort_by_key(|code| code.id);
+    mistakes.sort_unstable_by_key(|code| code.id);
     let entry = |code: &Code| Entry {
         chapter: Chapter::Errors,
         name: code.id,

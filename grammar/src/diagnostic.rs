@@ -101,3 +101,8 @@ impl Diagnostic {
         self
     }
 }
+
+/// Puts diagnostics in the order of the text, and leaves those of one place in theirs.
+pub fn sort_by_place(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span.start);
+}

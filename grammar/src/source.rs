@@ -7,7 +7,7 @@
 //! ([`Sources::position`]). Invariants: the script itself is the first piece; a macro's text is in a file, and its use in an
 //! earlier piece.
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{self, Diagnostic, Severity};
 use crate::span::Span;
 use std::collections::HashSet;
 
@@ -209,7 +209,7 @@ impl Sources {
                 no_place || known.insert((d.code.id, d.primary.span, d.severity == Severity::Error))
             })
             .collect();
-        settled.sort_by_key(|d| d.primary.span.start);
+        diagnostic::sort_by_place(&mut settled);
         settled
     }
 

@@ -295,7 +295,7 @@ impl<'a> Session<'a> {
         if self.plan.settings.print_maps_on_exit {
             let maps = &self.plan.maps;
             let mut order: Vec<usize> = (0..maps.len()).filter(|&map| !maps[map].is_internal()).collect();
-            order.sort_by(|&a, &b| self.plan.maps[a].name.cmp(&self.plan.maps[b].name));
+            order.sort_unstable_by(|&a, &b| self.plan.maps[a].name.cmp(&self.plan.maps[b].name));
             for map in order {
                 self.print_map(
                     (backend, host),

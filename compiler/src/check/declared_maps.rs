@@ -140,7 +140,7 @@ impl<'a> Cx<'a> {
             .iter()
             .filter(|(name, _)| !self.facts.maps.iter().any(|map| map.name == **name))
             .collect();
-        unused.sort_by_key(|(_, row)| row.span.start);
+        unused.sort_unstable_by_key(|(_, row)| row.span.start);
         for (name, row) in unused {
             let message = format!("`@{name}` is declared and never used");
             self.diagnostics

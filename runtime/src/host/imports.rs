@@ -35,7 +35,7 @@ pub(super) fn files(importer: &str, path: &str) -> Result<Vec<SourceFile>, Targe
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|e| e == EXTENSION) && path.is_file())
         .collect();
-    scripts.sort();
+    scripts.sort_unstable();
     if scripts.is_empty() {
         let help = format!("name a script, or a directory of scripts (`*.{EXTENSION}`)");
         return Err(unreadable(

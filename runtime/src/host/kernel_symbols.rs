@@ -104,7 +104,7 @@ pub(super) fn traceable(
         }
     };
     // Links find a function by its name alone: of several the first.
-    found.sort_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
+    found.sort_unstable_by(|a, b| (&a.1, &a.0).cmp(&(&b.1, &b.0)));
     let mut known = HashSet::new();
     found.retain(|(_, name)| known.insert(name.clone()));
     if found.is_empty() {

@@ -159,7 +159,7 @@ pub(crate) fn closest(spec: &str, files: impl Iterator<Item = PathBuf>) -> Vec<P
             Some((close, path))
         })
         .collect();
-    found.sort();
+    found.sort_unstable();
     let Some(best) = found.first().map(|(close, _)| *close) else {
         return Vec::new();
     };
@@ -229,7 +229,7 @@ pub(crate) fn mapped_by_any() -> Vec<PathBuf> {
             files.push(path);
         }
     }
-    files.sort();
+    files.sort_unstable();
     files
 }
 

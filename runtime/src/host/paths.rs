@@ -46,7 +46,7 @@ pub(crate) fn is_executable(path: &Path) -> bool {
 pub(crate) fn files_in(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten();
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
+    paths.sort_unstable();
     paths
 }
 
@@ -90,9 +90,9 @@ pub(crate) fn matching(pattern: &Path) -> Vec<PathBuf> {
         .filter(|path| path.is_file())
         .filter_map(|path| Some((resolve(path.clone()).ok()?, path.is_symlink(), path)))
         .collect();
-    found.sort();
+    found.sort_unstable();
     found.dedup_by(|next, known| next.0 == known.0);
     let mut found: Vec<PathBuf> = found.into_iter().map(|(_, _, path)| path).collect();
-    found.sort();
+    found.sort_unstable();
     found
 }
