@@ -24,7 +24,7 @@ packages() {
   local missing=()
   for pair in qemu-system-x86_64:qemu-system-x86 busybox:busybox-static cpio:cpio xz:xz-utils bpftool:bpftool gcc:gcc \
     readelf:binutils mpicc.openmpi:libopenmpi-dev mpirun.openmpi:openmpi-bin mpicc.mpich:libmpich-dev mpirun.mpich:mpich \
-    h5cc:libhdf5-dev h5pcc.openmpi:libhdf5-openmpi-dev; do
+    h5cc:libhdf5-dev h5pcc.openmpi:libhdf5-openmpi-dev nc-config:libnetcdf-dev; do
     PATH=$PATH:/usr/sbin command -v "${pair%%:*}" > /dev/null || missing+=("${pair#*:}")
   done
   [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)

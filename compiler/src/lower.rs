@@ -25,6 +25,7 @@ mod maps;
 mod memory;
 mod outside;
 mod read;
+mod scoped;
 mod shared;
 mod text;
 mod value;
@@ -121,6 +122,8 @@ pub struct BodyCx<'a> {
     symbol: String,
     /// The variables that functions share.
     captured: HashSet<VarId>,
+    /// The variables that are given a value before anything else is done with them, and are not seen afterwards.
+    assigned_first: HashSet<VarId>,
     /// The variables whose address is taken.
     addressed: HashSet<VarId>,
     /// The numbers of what functions share.
@@ -165,6 +168,7 @@ impl<'a> BodyCx<'a> {
             var_slots: HashMap::new(),
             symbol: name,
             captured: shared::captured(probe, target),
+            assigned_first: scoped::assigned_first(probe),
             addressed: reads::addressed(probe).into_iter().collect(),
             shared: HashMap::new(),
             shared_slots: HashMap::new(),

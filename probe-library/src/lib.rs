@@ -33,7 +33,8 @@ impl Script {
     }
 }
 
-/// The families of scripts, in the order in which an application's calls go through them, with what each is about.
+/// The families of scripts, in the order in which an application's calls go through them, with what each is about. (`system`,
+/// for processes, file systems, block devices, CPUs and the network, comes with its first script.)
 pub const FAMILIES: &[(&str, &str)] = &[
     ("io", "all layers at once"),
     ("hdf5", "HDF5: what the library stores and how"),

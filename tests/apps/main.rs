@@ -12,6 +12,7 @@ mod hdf5;
 mod json;
 mod mpi;
 mod mpiio;
+mod netcdf;
 mod posix;
 mod scripts;
 mod stdio;

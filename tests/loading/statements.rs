@@ -143,8 +143,9 @@ impl Gen<'_> {
             "n", "k", "it", "is", "s", "sk", "t", "c", "ck", "h", "hk", "stk", "lk", "hs", "avs",
         ];
         let map = *self.tape.pick(&maps);
-        match self.tape.below(8) {
+        match self.tape.below(9) {
             0 | 1 => format!("print(@{map});\n"),
+            7 => "table(\"key\", @k, \"bytes\", @k, 3);\n".to_owned(),
             2 => format!("clear(@{map});\n"),
             3 => format!("zero(@{map});\n"),
             4 => format!("print(@{map}, 3, 2);\n"),

@@ -4,6 +4,7 @@
 //! they are there. [`BodyCx::merge`] joins such ways.
 
 use super::{BodyCx, Cache, VarHome};
+use crate::hir::VarId;
 use crate::ir::{Block, Slot, Value, Width};
 
 /// What a callback tells whom its loop is in: words of [`super::shared::Shared::Flow`].
@@ -85,6 +86,11 @@ impl BodyCx<'_> {
         for i in 0..self.vars.len() {
             let homes = || edges.iter().map(|edge| edge.vars[i]);
             if homes().all(|home| home == self.vars[i]) {
+                continue;
+            }
+            if self.assigned_first.contains(&VarId(i as u32)) {
+                // Nothing reads it any more, unless it is given a value before.
+                self.vars[i] = VarHome::Zeros;
                 continue;
             }
             if let Some(slot) = homes().find(|home| matches!(home, VarHome::Slot(_))) {

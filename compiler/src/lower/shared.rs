@@ -164,7 +164,9 @@ impl BodyCx<'_> {
             let ty = &self.probe.vars[var.0 as usize].ty;
             self.vars[var.0 as usize] = if self.captured.contains(&var) {
                 let slot = self.shared_var(var);
-                self.zero_slot(slot, ty.slot_size());
+                if !self.assigned_first.contains(&var) {
+                    self.zero_slot(slot, ty.slot_size());
+                }
                 VarHome::Shared
             } else if self.addressed.contains(&var) {
                 // It lives in memory from the start.
