@@ -49,11 +49,24 @@ fn target() -> FixtureTarget {
     FixtureTarget::parse(&text).unwrap()
 }
 
+/// The recorded machine as if it were an AArch64 one, with the binaries that only such a machine has.
+fn target_aarch64() -> FixtureTarget {
+    let [here, there] =
+        ["target.txt", "target-aarch64.txt"].map(|name| fs::read_to_string(directory().join(name)).unwrap());
+    let text = here.replacen("arch x86_64", "arch aarch64", 1) + &there;
+    FixtureTarget::parse(&text).unwrap()
+}
+
 /// The machine of a case.
 fn target_of(case: &Case, recorded: &FixtureTarget) -> FixtureTarget {
-    let recorded = case.files().fold(recorded.clone(), |target, (name, text)| {
-        target.with_file(name, text)
-    });
+    let recorded = match case.section("arch").map(str::trim) {
+        None => recorded.clone(),
+        Some("aarch64") => target_aarch64(),
+        Some(other) => panic!("{}: no machine is recorded for {other}", case.name()),
+    };
+    let recorded = case
+        .files()
+        .fold(recorded, |target, (name, text)| target.with_file(name, text));
     match case.section("kernel") {
         None => recorded,
         Some(version) => {

@@ -9,6 +9,7 @@
 //! | `params` | its positional parameters, one a line |
 //! | `config` | `name=value` lines, as the environment would set them |
 //! | `file NAME` | a file beside the script, for imports |
+//! | `arch` | the architecture instead of the recorded one: `aarch64` |
 //! | `kernel` | the kernel version instead of the recorded one: `5.10` |
 //! | `events` | what happens on the simulated machine, as `crumbs_runtime::vm::event` describes it |
 //! | `asm` | what is to come out: the instructions under the script's lines |
@@ -130,8 +131,8 @@ impl File {
                         sections: vec![section],
                     }),
                     (
-                        "params" | "config" | "file" | "kernel" | "events" | "asm" | "output" | "stderr"
-                        | "exit" | "diagnostics",
+                        "arch" | "params" | "config" | "file" | "kernel" | "events" | "asm" | "output"
+                        | "stderr" | "exit" | "diagnostics",
                         Some(case),
                     ) => case.sections.push(section),
                     _ => return Err(format!("there is no section `{}` here", section.header)),

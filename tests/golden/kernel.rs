@@ -114,7 +114,8 @@ fn load_all() -> Result<Tally, String> {
     for (path, file) in files() {
         for case in &file.cases {
             // What is refused for the recorded machine is refused here too.
-            if case.section("kernel").is_some() || compile(case, &target_of(case, &recorded)).is_err() {
+            let is_elsewhere = ["kernel", "arch"].iter().any(|what| case.section(what).is_some());
+            if is_elsewhere || compile(case, &target_of(case, &recorded)).is_err() {
                 continue;
             }
             mixed.places = target_of(case, &recorded);

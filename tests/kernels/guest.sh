@@ -89,9 +89,9 @@ clones() {
   $crumbs -l 'kprobe:*.isra.0' | sed 's/^kprobe://; s/\.isra\.0$//' > /tmp/clones
   base=$(while read -r name; do grep -q " $name\$" /proc/kallsyms || { echo "$name"; break; }; done < /tmp/clones)
   [ -n "$base" ] || { echo 'this kernel has none'; return 1; }
-  for name in "$base.isra.0" "$base*"; do
-    $crumbs -e "kprobe:$name { @ = count(); } interval:ms:1 { exit(); }" > /tmp/out 2> /tmp/err ||
-      { echo "$name"; cat /tmp/out /tmp/err; return 1; }
+  for clone in "$base.isra.0" "$base*"; do
+    $crumbs -e "kprobe:$clone { @ = count(); } interval:ms:1 { exit(); }" > /tmp/out 2> /tmp/err ||
+      { echo "$clone"; cat /tmp/out /tmp/err; return 1; }
   done
   $crumbs -e "kprobe:$base { @ = count(); }" > /tmp/out 2> /tmp/err
   grep -q "the compiler made $base.isra.0" /tmp/err || { cat /tmp/out /tmp/err; return 1; }
@@ -132,7 +132,10 @@ check 'order of return probes' order kretprobe:vfs_read
 check 'order of return probes by wildcard' order 'kretprobe:vfs_rea*'
 check 'kprobe on a module' of_module kprobe:loop:lo_ioctl
 check 'kprobe on a module by wildcard' of_module 'kprobe:loop:lo_i*'
-check 'fentry on a module' of_module fentry:loop:lo_ioctl
+case $(uname -r) in
+  5.*) echo 'skipped fentry on a module: kernels before 5.11 do not describe the functions of modules' ;;
+  *) check 'fentry on a module' of_module fentry:loop:lo_ioctl ;;
+esac
 check 'functions that the compiler made' clones
 
 for test in "$@"; do
