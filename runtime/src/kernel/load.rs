@@ -23,6 +23,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// The ELF section, and for aya-obj the map, that holds the program memory.
 const MEMORY_SECTION: &str = ".bss";
 
+/// `BPF_COMPLEXITY_LIMIT_INSNS` of include/linux/bpf.h.
+const VERIFIER_STEPS: u32 = 1_000_000;
+
 /// What loading made.
 #[derive(Debug)]
 pub struct Loaded {
@@ -339,7 +342,17 @@ fn load_program(
             site: program.first_site(),
         }
         .into()),
-        Some(libc::ENOMEM | libc::E2BIG) => Err(Error {
+        Some(libc::E2BIG) => Err(Error {
+            what: format!("load {}", probe_name()),
+            reason: format!(
+                "the kernel's verifier takes at most {VERIFIER_STEPS} steps, too few for all ways through its {} instructions",
+                code.len() / 8
+            ),
+            help: Some("split the block in two with the same attach point: both run on every event".into()),
+            site: program.first_site(),
+        }
+        .into()),
+        Some(libc::ENOMEM) => Err(Error {
             what: format!("load {}", probe_name()),
             reason: format!("{error} ({} instructions)", code.len() / 8),
             help: Some("split the probe, or raise the limits of this process and its control group".into()),

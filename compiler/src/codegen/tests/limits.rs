@@ -198,3 +198,40 @@ fn large_functions() {
     // An addition and a jump each, and little else.
     assert!(program.insns.len() < 2 * DEPTH + 100, "{}", program.insns.len());
 }
+
+/// Lookups, each with a decision of its own where nothing is found. Only what is on the straight way counts.
+#[test]
+fn failures_are_not_on_the_way() {
+    const LOOKUPS: usize = 5000;
+    let mut b = builder();
+    let slot = b.slot(8);
+    let (zero, key) = (b.iconst(0), b.slot_addr(slot, 0));
+    b.store(key, 0, Width::B8, zero);
+    let x = argument(&mut b);
+    for _ in 0..LOOKUPS {
+        let [found, absent, other] = std::array::from_fn(|_| b.block());
+        let map = b.emit(Op::MapPtr(BpfMapId(1)));
+        let element = b.call(Helper::MapLookupElem, &[map, key]);
+        b.branch(Cond::Ne, element, zero, found, absent);
+        b.switch_to(absent);
+        b.branch(Cond::Eq, x, zero, found, other);
+        b.switch_to(other);
+        b.store(key, 0, Width::B8, x);
+        b.jump(found, &[]);
+        b.switch_to(found);
+    }
+    b.ret(zero);
+    let insns = compiled(b).unwrap().insns;
+    let first = insns.iter().position(|insn| *insn == Insn::call(1)).unwrap();
+    assert_eq!(
+        insns[first + 1].code & 0xf0,
+        op::JEQ,
+        "goes on where something is found"
+    );
+    assert!(
+        insns
+            .iter()
+            .any(|insn| insn.off < 0 && *insn == Insn::goto(insn.off)),
+        "and comes back"
+    );
+}
