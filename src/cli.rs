@@ -58,6 +58,8 @@ pub(crate) enum OutputFormat {
     Json,
     /// What `crumbs merge` joins, instead of what `end` blocks and maps print
     Results,
+    /// Records with name, ts and dur that are printed become events of a Chrome trace
+    Trace,
 }
 
 /// Which processes are traced, beside the one that is named.
@@ -143,12 +145,13 @@ pub(crate) struct Args {
     #[arg(short = 'l', long, conflicts_with = "command")]
     pub(crate) list: bool,
 
-    /// Write results to this file instead of standard output. With `crumbs run` and -f results, %h in the name is the host,
+    /// Write results to this file instead of standard output. With `crumbs run`, -f results and -f trace, %h in the name is the host,
     /// %p the process, %r the rank and %j the batch job
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// How results are written [default: text; results for `crumbs run … -o NAME.json`]
+    /// How results are written [default: text; trace for names that end in .pfw or .pfw.gz, results for
+    /// `crumbs run … -o NAME.json`]
     #[arg(short = 'f', long, value_name = "FORMAT", overrides_with = "format")]
     pub(crate) format: Option<OutputFormat>,
 
@@ -297,10 +300,8 @@ impl Args {
 
     /// Where what is printed goes instead of standard output.
     pub(crate) fn output(&self) -> Option<&Path> {
-        let printed = self
-            .output
-            .as_deref()
-            .filter(|_| self.format() != OutputFormat::Results);
+        let is_printed = !matches!(self.format(), OutputFormat::Results | OutputFormat::Trace);
+        let printed = self.output.as_deref().filter(|_| is_printed);
         self.bpftrace.emit_elf.as_deref().or(printed)
     }
 
@@ -315,8 +316,11 @@ impl Args {
                 .as_deref()
                 .is_some_and(|path| name::ends_with(path, end))
         };
-        match (self.is_run || self.is_merge) && named(".json") {
-            true => OutputFormat::Results,
+        if (self.is_run || self.is_merge) && named(".json") {
+            return OutputFormat::Results;
+        }
+        match named(".pfw") || named(".pfw.gz") {
+            true => OutputFormat::Trace,
             false => OutputFormat::Text,
         }
     }

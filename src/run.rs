@@ -16,11 +16,13 @@ use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::attach;
 use crumbs_runtime::kernel::load::LoadError;
 use crumbs_runtime::kernel::{KernelBackend, Options, probe};
-use crumbs_runtime::results::Script;
+use crumbs_runtime::results::file::NewFile;
+use crumbs_runtime::results::{Script, name};
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::Output;
 use crumbs_runtime::show::json::JsonOutput;
 use crumbs_runtime::show::text::TextOutput;
+use crumbs_runtime::show::trace::{Trace, TraceOutput};
 use crumbs_runtime::symbols::{Place, Symbols};
 use crumbs_runtime::sys_time;
 use crumbs_runtime::value::Names;
@@ -178,7 +180,7 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
     if args.bench {
         let measured = session::bench(plan, backend, &mut host, start).map_err(failed)?;
         let write = match args.format() {
-            OutputFormat::Text | OutputFormat::Results => session::write_benchmarks,
+            OutputFormat::Text | OutputFormat::Results | OutputFormat::Trace => session::write_benchmarks,
             OutputFormat::Json => session::write_benchmarks_as_json,
         };
         return write(&mut report, &measured).map(|()| 0).map_err(|error| {
@@ -209,11 +211,16 @@ fn trace(
         to: results,
         reader_is_gone: &reader_is_gone,
     };
+    let mut events = trace_file(args)?;
     let mut output: Box<dyn Output> = match args.format() {
-        OutputFormat::Text | OutputFormat::Results => {
-            Box::new(TextOutput::new(results, std::io::stderr(), args.quiet))
+        OutputFormat::Json => Box::new(JsonOutput::new(results, io::stderr(), args.quiet)),
+        _ => {
+            let text = TextOutput::new(results, io::stderr(), args.quiet);
+            match &mut events {
+                None => Box::new(text),
+                Some(events) => Box::new(TraceOutput::new(events, sys_time::booted_ns(), text)),
+            }
         }
-        OutputFormat::Json => Box::new(JsonOutput::new(results, std::io::stderr(), args.quiet)),
     };
     let watch = child.as_ref().map(|child| child.watch()).or(target_process);
     let mut host = Surroundings {
@@ -235,7 +242,40 @@ fn trace(
     if args.verbose {
         report::took("detached", backend.detaching());
     }
-    if reader_is_gone.get() { Ok(0) } else { outcome }
+    drop(output);
+    let outcome = if reader_is_gone.get() { Ok(0) } else { outcome };
+    if let Some(events) = events {
+        // Also what came before the run failed.
+        events.finish().map_err(untraced).and_then(NewFile::finish)?;
+    }
+    outcome
+}
+
+/// The file of a trace, where the command line asks for one.
+fn trace_file(args: &Args) -> Result<Option<Trace<NewFile>>, Error> {
+    if args.format() != OutputFormat::Trace {
+        return Ok(None);
+    }
+    let Some(path) = &args.output else {
+        return Err(Error {
+            what: "write a trace".into(),
+            reason: "it has no file".into(),
+            help: Some("name one: -o trace.%h.pfw.gz".into()),
+            site: None,
+        });
+    };
+    let file = NewFile::begin(&name::filled(path)?)?;
+    let compressed = name::ends_with(path, ".gz");
+    Trace::begin(file, compressed).map(Some).map_err(untraced)
+}
+
+fn untraced(error: io::Error) -> Error {
+    Error {
+        what: "write the trace".into(),
+        reason: error.to_string(),
+        help: None,
+        site: None,
+    }
 }
 
 /// Where results go. Notes when their reader, such as `head`, has had enough: that ends the run and is no failure.

@@ -2,7 +2,11 @@
 //!
 //! Runs are simulated: a script over every kind of map, random events, dealt out to several machines at random. Each machine's
 //! results go through the text of a file, and the files are joined in a random order and grouping.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests; a skipped one says why"
+)]
 
 use crumbs::{ends, stages};
 use crumbs_compiler::driver::{self, Compiled};
@@ -15,6 +19,9 @@ use crumbs_runtime::show::text::TextOutput;
 use crumbs_runtime::vm::event::Value;
 use crumbs_runtime::vm::{Event, VmBackend};
 use proptest::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 
 /// Every aggregation with and without keys, numbers that are added to, values that are the same wherever they are set, and an
@@ -258,4 +265,107 @@ fn values_that_differ_are_a_conflict_in_whatever_order() {
     let (text, _, conflicts) = printed(&left);
     assert_eq!(text, "\n\n@by[2]: 2\n@stable: 5\n");
     assert_eq!(conflicts, [("@by".to_owned(), 1), ("@first".to_owned(), 1)]);
+}
+
+/// Runs a command in a directory of its own; `None` where it cannot be had here, which is said.
+fn command(directory: &Path, program: &str, words: &[&str]) -> Option<String> {
+    let output = Command::new(program)
+        .args(words)
+        .current_dir(directory)
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_rmaps_base_oversubscribe", "1")
+        .output();
+    let Ok(output) = output else {
+        println!("skipped: {program} is not installed");
+        return None;
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains("CAP_") || errors.contains("needs root") {
+        println!("skipped: tracing needs root and BPF");
+        return None;
+    }
+    assert!(output.status.success(), "{program} {words:?}: {errors}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+fn directory(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("crumbs-merge-{}-{name}", std::process::id()));
+    fs::create_dir_all(&path).unwrap();
+    fs::canonicalize(path).unwrap()
+}
+
+const CRUMBS: &str = env!("CARGO_BIN_EXE_crumbs");
+
+#[test]
+fn processes_of_a_job_save_what_is_joined() {
+    let here = directory("job");
+    let under = format!("--under={}", here.display());
+    // Rank 0 writes 20 times 1000 bytes, rank 1 20 times 3000.
+    let app = "sh -c 'exec dd if=/dev/zero of=part$OMPI_COMM_WORLD_RANK bs=$((1000 + 2000 * OMPI_COMM_WORLD_RANK)) count=20 \
+               status=none'";
+    let words = [
+        "-n",
+        "2",
+        CRUMBS,
+        "run",
+        "posix/sizes",
+        "-q",
+        "-o",
+        "out.%r.json",
+        "-c",
+        app,
+        "--",
+        &under,
+    ];
+    if command(&here, "mpirun", &words).is_some() {
+        let text = command(&here, CRUMBS, &["merge", "out.0.json", "out.1.json"]).unwrap();
+        assert!(
+            text.contains("Reads: 0 calls, 0 bytes. Writes: 40 calls, 80000 bytes."),
+            "{text}"
+        );
+        assert!(text.contains("[512B, 1.00KiB)          20 |"), "{text}");
+        assert!(text.contains("[2.00KiB, 4.00KiB)       20 |"), "{text}");
+        command(
+            &here,
+            CRUMBS,
+            &["merge", "out.1.json", "out.0.json", "-o", "all.json"],
+        )
+        .unwrap();
+        assert_eq!(command(&here, CRUMBS, &["merge", "all.json"]).unwrap(), text);
+        // Around the launcher, all ranks are seen at once.
+        let job = format!("mpirun -n 2 {app}");
+        let whole = command(
+            &here,
+            CRUMBS,
+            &["run", "posix/sizes", "-q", "-c", &job, "--", &under],
+        )
+        .unwrap();
+        let tables = |text: &str| text.split_once("@write_sizes").unwrap().1.to_owned();
+        assert_eq!(tables(&whole), tables(&text));
+    }
+    fs::remove_dir_all(here).unwrap();
+}
+
+#[test]
+fn completed_calls_become_a_trace() {
+    let here = directory("trace");
+    let script = "ucall:libc:write /comm == \"dd\"/ { print((name = \"write\", cat = \"POSIX\", pid = pid, tid = tid, \
+                  ts = nsecs - duration, dur = duration, bytes = (int64)retval)); }";
+    let app = "dd if=/dev/zero of=data bs=700 count=50 status=none";
+    if command(
+        &here,
+        CRUMBS,
+        &["-q", "-e", script, "-o", "trace.%p.pfw.gz", "-c", app],
+    )
+    .is_some()
+    {
+        let read = "import glob, gzip, json\nlines = gzip.open(glob.glob('trace.*.pfw.gz')[0], 'rt').read().splitlines()\n\
+                    events = [json.loads(line) for line in lines[1:]]\n\
+                    print(lines[0], len(events), sum(e['args']['bytes'] for e in events), {e['ph'] + e['name'] for e in events})";
+        if let Some(text) = command(&here, "python3", &["-c", read]) {
+            assert_eq!(text, "[ 50 35000 {'Xwrite'}\n");
+        }
+    }
+    fs::remove_dir_all(here).unwrap();
 }

@@ -12,6 +12,7 @@ pub mod printf;
 pub mod series;
 pub mod table;
 pub mod text;
+pub mod trace;
 
 use crate::value::Value;
 use crumbs_compiler::aggregation::{Bucket, COUNT, Presentation, Shown, Suffix, at_share};

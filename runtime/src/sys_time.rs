@@ -21,6 +21,11 @@ pub fn wall_clock_ns() -> u64 {
     clock_ns(libc::CLOCK_REALTIME)
 }
 
+/// When the boot clock was 0, in nanoseconds since 1970, as the clocks are now.
+pub fn booted_ns() -> u64 {
+    wall_clock_ns().saturating_sub(boot_clock_ns())
+}
+
 fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,

@@ -229,7 +229,7 @@ pub(crate) fn integer(number: i128) -> String {
 }
 
 /// A value as JSON.
-fn json(value: &Value) -> String {
+pub(crate) fn json(value: &Value) -> String {
     match value {
         Value::Void | Value::Opaque(_) => "null".into(),
         Value::Int(number) | Value::Enum(number, _) => integer(i128::from(*number)),
