@@ -447,6 +447,11 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
         "parts of a saved state",
     ),
     (
+        "runtime/src/show/trace.rs",
+        &["cat", "pid", "tid"],
+        "members of a Chrome trace's events",
+    ),
+    (
         "runtime/src/results/read.rs",
         &["count", "end", "pid", "rank"],
         "members of a file of results",
