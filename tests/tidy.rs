@@ -305,6 +305,11 @@ fn feature_names() -> Vec<(&'static str, &'static str)> {
 const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("src/cli.rs", &["pid"], "an option of the command line"),
     (
+        "compiler/src/expand/stdlib.rs",
+        &["path", "system"],
+        "modules of bpftrace's library",
+    ),
+    (
         "runtime/src/vm/event/parse.rs",
         &[
             "pid", "tid", "uid", "gid", "comm", "cpu", "cgroup", "kstack", "ustack",

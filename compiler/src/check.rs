@@ -112,15 +112,7 @@ pub fn check(
     let texts: Vec<_> = script.items.iter().filter_map(c_text).collect();
     let (declared, mistakes) = c::declarations(&options.includes, &texts, target);
     diagnostics.extend(mistakes);
-    let asked = configured.settings.missing_probes;
-    let mut places = places::plan(script, target, options, asked);
-    if options.dry_run && asked == MissingProbes::Error {
-        // What is missing is told as a warning, unless there is nothing else.
-        let lenient = places::plan(script, target, options, MissingProbes::Warn);
-        if !lenient.programs.is_empty() {
-            places = lenient;
-        }
-    }
+    let places = places_of(script, target, options, configured.settings.missing_probes);
     diagnostics.extend(places.diagnostics);
     let limits = [
         (
@@ -175,6 +167,24 @@ pub fn check(
         .map(|(i, planned)| cx.build(i, planned))
         .collect();
     cx.finish(probes, has_probe)
+}
+
+/// The places of all attach points, where `asked` says what becomes of those that are missing.
+fn places_of<'a>(
+    script: &'a ast::Script,
+    target: &dyn Target,
+    options: &Options,
+    asked: MissingProbes,
+) -> places::Places<'a> {
+    let places = places::plan(script, target, options, asked);
+    if options.dry_run && asked == MissingProbes::Error {
+        // What is missing is told as a warning, unless there is nothing else.
+        let lenient = places::plan(script, target, options, MissingProbes::Warn);
+        if !lenient.programs.is_empty() {
+            return lenient;
+        }
+    }
+    places
 }
 
 impl<'a> Cx<'a> {

@@ -29,6 +29,7 @@ mod signals;
 mod stacks;
 mod support;
 mod symbols;
+mod told;
 mod user_code;
 mod versions;
 mod waiting;
