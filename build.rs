@@ -3,8 +3,6 @@
 //! In: what cargo says of the build, and the C library of this machine. Out: options for the linker. Linkers that do not know
 //! `-z` options pass over them.
 
-#![expect(clippy::print_stdout, reason = "how cargo is told")]
-
 use std::env;
 use std::process::Command;
 

@@ -103,7 +103,7 @@ pub(super) fn expand(
 /// The place of a function, or of all that match, in a library that the traced process may load later, where `library` is the
 /// short name of one or a pattern for such.
 fn late(kind: &dyn ProbeKind, on_return: bool, library: &AttachPart, function: &str) -> Option<Place> {
-    let is_name = !library.text.contains('/') && !(library.quoted && library.text.contains('*'));
+    let is_name = !(library.text.contains('/') || library.quoted && library.text.contains('*'));
     let library = library.text.as_str();
     let is_library = library.starts_with("lib") || library.contains(".so");
     let place = || Place {

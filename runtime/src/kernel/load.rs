@@ -331,49 +331,47 @@ fn load_program(
         Err(error) => error,
     };
     let probe_name = || super::probe_name(plan, program);
-    match error.raw_os_error() {
-        Some(libc::EPERM) if traced.is_some() => Err(trampoline::not_permitted(probe_name())
-            .about(program.first_site())
-            .into()),
-        Some(libc::EPERM) => Err(Error {
-            what: format!("load {}", probe_name()),
-            reason: "the kernel does not permit it".into(),
-            help: Some(help::bpf_privilege()),
-            site: program.first_site(),
-        }
-        .into()),
-        Some(libc::E2BIG) => Err(Error {
-            what: format!("load {}", probe_name()),
-            reason: format!(
-                "the kernel's verifier takes at most {VERIFIER_STEPS} steps, too few for all ways through its {} instructions",
-                code.len() / 8
-            ),
-            help: Some("split the block in two with the same attach point: both run on every event".into()),
-            site: program.first_site(),
-        }
-        .into()),
-        Some(libc::ENOMEM) => Err(Error {
-            what: format!("load {}", probe_name()),
-            reason: format!("{error} ({} instructions)", code.len() / 8),
-            help: Some("split the probe, or raise the limits of this process and its control group".into()),
-            site: program.first_site(),
-        }
-        .into()),
-        _ => {
-            // Level 1 shows the path to the failure; where the first attempt failed for a passing reason, this one
-            // may succeed.
-            match load_with_log(&spec, options.verifier_log.max(1)) {
-                (Ok(fd), _) => Ok((fd, None)),
-                (Err(error), log) => Err(LoadError::Rejected(Box::new(reject::explain(
-                    index,
-                    probe_name(),
-                    function,
-                    &error,
-                    log,
-                )))),
-            }
-        }
+    if let Some(refused) = refusal(probe_name(), &error, traced.is_some(), code.len() / 8) {
+        return Err(refused.about(program.first_site()).into());
     }
+    // Level 1 shows the path to the failure; where the first attempt failed for a passing reason, this one may succeed.
+    match load_with_log(&spec, options.verifier_log.max(1)) {
+        (Ok(fd), _) => Ok((fd, None)),
+        (Err(error), log) => Err(LoadError::Rejected(Box::new(reject::explain(
+            index,
+            probe_name(),
+            function,
+            &error,
+            log,
+        )))),
+    }
+}
+
+/// Why the kernel does not load a probe's program, where that is not for what its instructions do. `traced`: it is for one
+/// function of the kernel.
+fn refusal(probe: String, error: &io::Error, traced: bool, instructions: usize) -> Option<Error> {
+    let (reason, help) = match error.raw_os_error()? {
+        libc::EPERM if traced => return Some(trampoline::not_permitted(probe)),
+        libc::EPERM => ("the kernel does not permit it".into(), help::bpf_privilege()),
+        libc::E2BIG => (
+            format!(
+                "the kernel's verifier takes at most {VERIFIER_STEPS} steps, too few for all ways through its \
+                 {instructions} instructions"
+            ),
+            "split the block in two with the same attach point: both run on every event".into(),
+        ),
+        libc::ENOMEM => (
+            format!("{error} ({instructions} instructions)"),
+            "split the block in two, or raise the limits of this process and its control group".into(),
+        ),
+        _ => return None,
+    };
+    Some(Error {
+        what: format!("load {probe}"),
+        reason,
+        help: Some(help),
+        site: None,
+    })
 }
 
 /// Loads with a log, in a buffer that grows until it fits; the kernel takes at most 1 GB.

@@ -288,6 +288,9 @@ fn few_bytes_do_not_ask_for_much_work() {
     );
 }
 
+/// Makes results such that they cannot be joined with what they were.
+type Change = fn(&mut Results);
+
 #[test]
 fn what_does_not_belong_together_is_not_joined() {
     let other = |change: fn(&mut Results)| {
@@ -303,7 +306,7 @@ fn what_does_not_belong_together_is_not_joined() {
     };
     assert_eq!(other(|_| ()), Ok(()));
     assert_eq!(other(|o| o.script.name = "b".into()), Ok(()));
-    let changes: [(fn(&mut Results), &str); 9] = [
+    let changes: [(Change, &str); 9] = [
         (
             |o| o.runs[0].host = "node1".into(),
             "both hold the run of process 77 on node1",
