@@ -121,17 +121,21 @@ pub(crate) fn rejection(sources: &Sources, plan: &Plan, rejection: &Rejection, v
     } else {
         "the output of -v"
     };
+    let probe = plan.programs.get(rejection.program).map(|program| program.span);
+    let diagnostic = rejected(sources.text(), probe.unwrap_or_default(), rejection, output);
+    at_its_place(sources, diagnostic);
+}
+
+/// A program that was refused, at the statement that is to blame, or else at its probe.
+fn rejected(text: &str, probe: Span, rejection: &Rejection, output: &str) -> Diagnostic {
     let statement = rejection
         .position
-        .and_then(|(line, column)| rest_of_line(sources.text(), line, column));
-    let probe = plan.programs.get(rejection.program).map(|program| program.span);
-    let span = statement.or(probe).unwrap_or_default();
+        .and_then(|(line, column)| rest_of_line(text, line, column));
     let what = format!(
         "cannot load {}: the kernel's verifier refused it: {}",
         rejection.probe, rejection.reason
     );
-    let diagnostic = Diagnostic::error(&codes::REJECTED, span, what).help(rejection.help(output));
-    at_its_place(sources, diagnostic);
+    Diagnostic::error(&codes::REJECTED, statement.unwrap_or(probe), what).help(rejection.help(output))
 }
 
 /// What is behind a line and column of the text, both counted from 1, to the end of the line.
@@ -145,3 +149,7 @@ fn rest_of_line(text: &str, line: u32, column: u32) -> Option<Span> {
     let column = column.checked_sub(1)? as usize;
     (column < rest.len()).then(|| Span::new(before + column, before + rest.len()))
 }
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -130,7 +130,7 @@ fn the_command_inherits_input_and_environment() {
 fn commands_that_cannot_run() {
     needs!(no_tracing());
     for (command, reason) in [
-        ("/no/such/program", "No such file"),
+        ("/no/such/program", "there is no such file"),
         ("no-such-program", "command not found"),
         ("/etc/passwd", "not an executable file"),
         ("/", "not an executable file"),

@@ -76,8 +76,26 @@ impl Cx<'_> {
     fn natural_or_held(&mut self, of: &Expr) -> Option<Type> {
         match self.natural(of) {
             Some(ty) => Some(ty),
-            None => self.type_of(of),
+            // What is looked at once more must not do anything.
+            None if only_gives_a_value(of) => self.type_of(of),
+            None => None,
         }
+    }
+}
+
+/// Whether an expression, as far as it is written here, is made of what assigns nothing.
+fn only_gives_a_value(of: &Expr) -> bool {
+    match &of.kind {
+        ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_) | ExprKind::Bool(_) => true,
+        ExprKind::Var(_) | ExprKind::Ident(_) | ExprKind::Positional(_) | ExprKind::PositionalCount => true,
+        ExprKind::Unary(_, of) | ExprKind::Cast(_, of) => only_gives_a_value(of),
+        ExprKind::Field(of, _) | ExprKind::Arrow(of, _) | ExprKind::TupleIndex(of, _) => {
+            only_gives_a_value(of)
+        }
+        ExprKind::Index(of, by) => only_gives_a_value(of) && only_gives_a_value(by),
+        ExprKind::Tuple(members) => members.iter().all(only_gives_a_value),
+        ExprKind::Record(members) => members.iter().all(|(_, member)| only_gives_a_value(member)),
+        _ => false,
     }
 }
 
