@@ -3,7 +3,7 @@
 //!
 //! In: what a session has measured ([`Results::of`]), or the text of a file ([`Results::read`]). Out: a file
 //! ([`Results::write`]), the joined results of several ([`Results::merge`]), and maps that `end` blocks run on
-//! ([`restore`]).
+//! ([`restore`](mod@restore)).
 //!
 //! Invariants: merging is associative and commutative, and gives what one run would have measured that saw the events of all;
 //! a map's entries are sorted by key, no key is there twice; a file is checked as a whole before anything of it counts.

@@ -5,7 +5,7 @@ use crumbs_compiler::plan::{LossKind, MapId, Plan};
 /// Something that was lost.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lost {
-    /// Which kind: a name of [`KINDS`] or [`OF_MAPS`].
+    /// Which kind: a name of `KINDS` or `OF_MAPS`.
     pub kind: &'static str,
     /// The map that it is about, without `@`.
     pub map: Option<String>,

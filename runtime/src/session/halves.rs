@@ -17,10 +17,10 @@ pub struct Measured {
     pub losses: Vec<(LossKind, u64)>,
 }
 
-/// As [`run`], but for what comes last: `end` programs are not run and nothing is printed of the maps. Gives them instead.
+/// As [`super::run`], but for what comes last: `end` programs are not run and nothing is printed of the maps. Gives them instead.
 ///
 /// # Errors
-/// As [`run`], and when a map cannot be read.
+/// As [`super::run`], and when a map cannot be read.
 pub fn measure<B: Backend>(
     plan: &Plan,
     backend: &mut B,
@@ -37,12 +37,12 @@ pub fn measure<B: Backend>(
     Ok((session.code, measured))
 }
 
-/// What comes last in [`run`], and nothing before: the `end` programs run on what the maps of `backend` hold, losses are told
+/// What comes last in [`super::run`], and nothing before: the `end` programs run on what the maps of `backend` hold, losses are told
 /// and maps are printed. `zeroed`: the maps that `zero` was called on;
 /// `lost`: what had been lost before.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`super::run`].
 pub fn conclude<B: Backend>(
     plan: &Plan,
     backend: &mut B,
