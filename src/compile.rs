@@ -1,8 +1,8 @@
 //! From the command line to a compiled script, and the stages in between for `-d`.
 
-use crate::bpftrace_options::Buffering;
 use crate::cli::{Args, StageName, Stop};
 use crate::library;
+use crate::output;
 use crate::parameters::{self, Parameters};
 use crate::report;
 use crate::results;
@@ -15,7 +15,8 @@ use crumbs_compiler::options::Options;
 use crumbs_compiler::target::Target;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::{COMMAND_LINE, Sources};
-use crumbs_runtime::results::{Script, name};
+use crumbs_runtime::backend::Error;
+use crumbs_runtime::results::Script;
 use std::collections::HashSet;
 use std::io::{Read, Write};
 
@@ -60,13 +61,14 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
         ));
     };
     let failed = |error: &dyn std::fmt::Display| {
-        report::message(&format!("error: cannot read the script `{file}`: {error}"));
-        if !file.contains(['/', '.']) && file.contains(['{', '<', ':']) {
-            report::message(&format!(
-                "  = help: to run a script given on the command line, use -e: crumbs -e '{file}'"
-            ));
-        }
-        Stop::Failed
+        let is_script = !file.contains(['/', '.']) && file.contains(['{', '<', ':']);
+        let help = match is_script {
+            true => format!("to run a script given on the command line, use -e: crumbs -e '{file}'"),
+            false => {
+                "name a file of UTF-8 text, or `-` for standard input; -e takes the script itself".to_owned()
+            }
+        };
+        report::failed(Error::new(format!("read the script `{file}`"), error.to_string()).help(help))
     };
     if args.is_run
         && let Some(script) = library::script(file)?
@@ -255,67 +257,7 @@ fn refuse<T>(sources: &Sources, result: Result<T, Vec<Diagnostic>>) -> Result<T,
     })
 }
 
-/// Writes a stage to standard output or the file of `-o`.
-pub(crate) fn show(
-    args: &Args,
-    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
-) -> Result<Outcome, Stop> {
-    let mut out = output(args)?;
-    match write(&mut out).and_then(|()| out.flush()) {
-        Ok(()) => Ok(Outcome::Shown),
-        // A reader such as `head` has had enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Outcome::Shown),
-        Err(error) => {
-            report::message(&format!("error: cannot write the output: {error}"));
-            Err(Stop::Failed)
-        }
-    }
-}
-
-/// Where results go.
-///
-/// # Errors
-/// When the file of `-o` cannot be made, which has been reported.
-pub(crate) fn output(args: &Args) -> Result<Box<dyn Write>, Stop> {
-    let Some(path) = args.output() else {
-        return Ok(buffered(std::io::stdout(), args));
-    };
-    let path = match args.is_run {
-        true => name::filled(path).map_err(|error| {
-            report::error(&error);
-            Stop::Failed
-        })?,
-        false => path.to_owned(),
-    };
-    match std::fs::File::create(&path) {
-        Ok(file) => Ok(buffered(file, args)),
-        Err(error) => {
-            report::message(&format!("error: cannot write to `{}`: {error}", path.display()));
-            Err(Stop::Failed)
-        }
-    }
-}
-
-/// Results as often as -B says. Whatever it says, they are written out before the run waits for more.
-fn buffered(to: impl Write + 'static, args: &Args) -> Box<dyn Write> {
-    match args.bpftrace.buffering {
-        Some(Buffering::Line) => Box::new(std::io::LineWriter::new(to)),
-        Some(Buffering::None) => Box::new(Unbuffered(to)),
-        Some(Buffering::Full) | None => Box::new(std::io::BufWriter::new(to)),
-    }
-}
-
-/// Writes everything at once; standard output itself has a buffer.
-struct Unbuffered<W>(W);
-
-impl<W: Write> Write for Unbuffered<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.0.write(bytes)?;
-        self.0.flush()?;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
+/// Shows a stage.
+fn show(args: &Args, write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<Outcome, Stop> {
+    output::write(args, write).map(|_| Outcome::Shown)
 }

@@ -1,36 +1,28 @@
 //! `crumbs doc NAME` and `crumbs explain CODE`: what a word of the language or a code means.
 
 use crate::cli::{Args, Stop};
-use crate::{compile, report};
+use crate::{output, report};
 use crumbs_compiler::reference::{self, Chapter, Entry};
-use std::io::{self, ErrorKind, Write};
+use crumbs_runtime::backend::Error;
+use std::io::{self, Write};
 
 /// Writes what is known of the words, or which words there are.
 ///
 /// # Errors
 /// When one is not known or it cannot be written, which has been reported.
 pub(crate) fn write(words: &[String], args: &Args) -> Result<u8, Stop> {
-    let mut out = compile::output(args)?;
-    let written = if words.is_empty() {
-        contents(&mut out)
-    } else {
-        let mut shown = Ok(());
-        for word in words {
-            let found = reference::find(word);
-            if found.is_empty() {
-                return Err(unknown(word));
-            }
-            shown = shown.and_then(|()| found.iter().try_for_each(|entry| show(&mut out, entry)));
+    let mut found = Vec::new();
+    for word in words {
+        let entries = reference::find(word);
+        if entries.is_empty() {
+            return Err(unknown(word));
         }
-        shown
-    };
-    match written.and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            report::message(&format!("error: cannot write the output: {error}"));
-            Err(Stop::Failed)
-        }
-        _ => Ok(0),
+        found.extend(entries);
     }
+    output::write(args, |out| match words.is_empty() {
+        true => contents(out),
+        false => found.iter().try_for_each(|entry| show(out, entry)),
+    })
 }
 
 /// The names of each chapter.
@@ -80,13 +72,9 @@ fn show(out: &mut dyn Write, entry: &Entry) -> io::Result<()> {
 }
 
 fn unknown(word: &str) -> Stop {
-    report::message(&format!("error: the language has no `{word}`"));
-    let near = reference::near(word);
-    report::message(&match near.is_empty() {
-        true => {
-            "  = help: `crumbs doc` lists what there is; `crumbs list` lists what can be traced".to_owned()
-        }
-        false => format!("  = help: there is {}", near.join(", ")),
-    });
-    Stop::Failed
+    let all = "`crumbs doc` lists what there is; `crumbs list` lists what can be traced";
+    report::failed(
+        Error::new(format!("explain `{word}`"), "the language has no such word")
+            .help(report::there_is(&reference::near(word), all)),
+    )
 }

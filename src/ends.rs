@@ -75,10 +75,5 @@ fn compile_text(results: &Results, text: &str) -> Result<Compiled, Error> {
 }
 
 fn cannot(reason: String) -> Error {
-    Error {
-        what: "compile them".into(),
-        reason,
-        help: None,
-        site: None,
-    }
+    Error::new("compile them", reason)
 }

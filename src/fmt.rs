@@ -1,7 +1,7 @@
 //! `crumbs --fmt`: a script in its standard form.
 
 use crate::cli::{Args, Stop};
-use crate::{compile, report};
+use crate::{compile, output, report};
 use crumbs_grammar::format::format;
 use crumbs_grammar::source::Sources;
 use std::io::{self, Write};
@@ -21,13 +21,7 @@ pub(crate) fn write(args: &Args) -> Result<u8, Stop> {
         Some(path) => replace(path, &text),
         None => io::stdout().write_all(text.as_bytes()),
     };
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            report::message(&format!("error: cannot write the script: {error}"));
-            Err(Stop::Failed)
-        }
-        _ => Ok(0),
-    }
+    output::all(written)
 }
 
 /// Writes a file that is either as it was or complete, also where writing fails half way.

@@ -1,11 +1,10 @@
 //! `crumbs --info`: what this kernel and this build can do.
 
 use crate::cli::{Args, Stop};
-use crate::{compile, report};
+use crate::output;
 use crumbs_compiler::target::{FEATURES, Target};
 use crumbs_runtime::host::{HostOptions, HostTarget};
 use crumbs_runtime::kernel::inventory;
-use std::io::Write;
 
 /// Writes the table.
 ///
@@ -13,8 +12,7 @@ use std::io::Write;
 /// When it cannot be written, which has been reported.
 pub(crate) fn write(args: &Args) -> Result<u8, Stop> {
     let target = HostTarget::new(HostOptions::from_environment());
-    let mut out = compile::output(args)?;
-    let mut table = || -> std::io::Result<()> {
+    output::write(args, |out| {
         writeln!(out, "crumbs: {}", env!("CARGO_PKG_VERSION"))?;
         writeln!(out, "kernel: {} on {:?}", target.kernel(), target.arch())?;
         writeln!(out, "possible CPUs: {}", target.possible_cpus())?;
@@ -32,15 +30,8 @@ pub(crate) fn write(args: &Args) -> Result<u8, Stop> {
                 writeln!(out, "  {name}: {}", yes_or_no(has))?;
             }
         }
-        out.flush()
-    };
-    match table() {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            report::message(&format!("error: cannot write the output: {error}"));
-            Err(Stop::Failed)
-        }
-        _ => Ok(0),
-    }
+        Ok(())
+    })
 }
 
 fn yes_or_no(has: bool) -> &'static str {

@@ -1,11 +1,12 @@
 //! `crumbs lib`: the probe library; its names for `crumbs run` and for shells.
 
 use crate::cli::{Args, Stop};
-use crate::{compile, report};
+use crate::{output, report};
 use clap_complete::Shell;
 use crumbs_compiler::similar::similar;
 use crumbs_probe_library::{FAMILIES, SCRIPTS, Script, find, search};
-use std::io::{self, ErrorKind, Write};
+use crumbs_runtime::backend::Error;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// The script that `crumbs run` is to run: one of the library, or none where the word names a file.
@@ -27,37 +28,26 @@ pub(crate) fn script(word: &str) -> Result<Option<&'static Script>, Stop> {
 pub(crate) fn write(words: &[String], args: &Args) -> Result<u8, Stop> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        [] | ["list"] => written(args, list),
+        [] | ["list"] => output::write(args, list),
         ["search", word] => {
             let found = search(word);
             if found.is_empty() {
                 report::message(&format!("no script of the library is about `{word}`"));
                 return Err(Stop::Failed);
             }
-            written(args, |out| found.iter().try_for_each(|script| row(out, script)))
+            output::write(args, |out| found.iter().try_for_each(|script| row(out, script)))
         }
         ["show", name] => {
             let script = find(name).ok_or_else(|| unknown(name))?;
-            written(args, |out| writeln!(out, "{}: {}", script.name, script.header().markdown()))
+            output::write(args, |out| writeln!(out, "{}: {}", script.name, script.header().markdown()))
         }
         ["export", name] => {
             let script = find(name).ok_or_else(|| unknown(name))?;
-            written(args, |out| out.write_all(script.text.as_bytes()))
+            output::write(args, |out| out.write_all(script.text.as_bytes()))
         }
         _ => Err(Stop::Usage(
             "its forms: crumbs lib, crumbs lib search WORD, crumbs lib show NAME, crumbs lib export NAME [-o FILE]".into(),
         )),
-    }
-}
-
-fn written(args: &Args, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8, Stop> {
-    let mut out = compile::output(args)?;
-    match write(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            report::message(&format!("error: cannot write the output: {error}"));
-            Err(Stop::Failed)
-        }
-        _ => Ok(0),
     }
 }
 
@@ -87,7 +77,6 @@ fn row(out: &mut dyn Write, script: &Script) -> io::Result<()> {
 }
 
 fn unknown(name: &str) -> Stop {
-    report::message(&format!("error: the library has no script `{name}`"));
     // What follows the family is what people remember.
     let same = SCRIPTS
         .iter()
@@ -96,11 +85,10 @@ fn unknown(name: &str) -> Stop {
     if near.is_empty() {
         near = similar(name, SCRIPTS.iter().map(|script| script.name), 3);
     }
-    report::message(&match near.is_empty() {
-        true => "  = help: `crumbs lib` lists what there is".to_owned(),
-        false => format!("  = help: there is {}", near.join(", ")),
-    });
-    Stop::Failed
+    report::failed(
+        Error::new(format!("find `{name}`"), "the library has no such script")
+            .help(report::there_is(&near, "`crumbs lib` lists what there is")),
+    )
 }
 
 /// What completes the names of scripts behind `run`, `lib show` and `lib export`; nothing for shells that are told no more than

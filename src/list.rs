@@ -2,11 +2,12 @@
 
 use crate::cli::{Args, Stop};
 use crate::compile;
+use crate::output;
 use crate::report;
 use crumbs_compiler::probe_kind::iter;
 use crumbs_compiler::target::TargetError;
+use crumbs_runtime::backend::Error;
 use crumbs_runtime::host::{HostOptions, HostTarget};
-use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 /// Indentation of what stands below a name.
@@ -40,7 +41,7 @@ pub(crate) fn list(args: &Args) -> Result<u8, Stop> {
     if let Some((keyword, name)) = type_name(pattern) {
         let found = target.list_types(keyword, name, args.verbose);
         let found = found.map_err(|error| failed(pattern, error))?;
-        return write(args, |out| {
+        return output::write(args, |out| {
             found.iter().try_for_each(|text| writeln!(out, "{text}"))
         });
     }
@@ -65,7 +66,7 @@ fn type_name(pattern: &str) -> Option<(&str, &str)> {
 }
 
 fn show(args: &Args, target: &HostTarget, names: &[String]) -> Result<u8, Stop> {
-    write(args, |out| {
+    output::write(args, |out| {
         for name in names {
             writeln!(out, "{name}")?;
             for line in arguments(target, name, args.verbose) {
@@ -74,17 +75,6 @@ fn show(args: &Args, target: &HostTarget, names: &[String]) -> Result<u8, Stop> 
         }
         Ok(())
     })
-}
-
-fn write(args: &Args, lines: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8, Stop> {
-    let mut out = compile::output(args)?;
-    match lines(&mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            report::message(&format!("error: cannot write the list: {error}"));
-            Err(Stop::Failed)
-        }
-        _ => Ok(0),
-    }
 }
 
 /// What programs find at a place, a line each.
@@ -114,16 +104,17 @@ fn of_function(target: &HostTarget, binary: &str, function: &str) -> Vec<String>
 }
 
 fn failed(pattern: &str, error: TargetError) -> Stop {
-    match error {
+    report::failed(match error {
         TargetError::NotFound { similar, .. } => {
-            report::message(&format!("error: nothing that can be traced matches `{pattern}`"));
-            if !similar.is_empty() {
-                report::message(&format!("  = help: there is {}", similar.join(", ")));
-            }
+            let all = "`crumbs list` lists what there is, `crumbs list 'KIND:*'` what there is of a kind";
+            Error::new(
+                format!("list `{pattern}`"),
+                "nothing that can be traced matches it",
+            )
+            .help(report::there_is(&similar, all))
         }
         TargetError::Unreadable { what, reason, help } => {
-            report::message(&format!("error: cannot read {what}: {reason}\n  = help: {help}"));
+            Error::new(format!("read {what}"), reason).help(help)
         }
-    }
-    Stop::Failed
+    })
 }

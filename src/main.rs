@@ -13,6 +13,7 @@ mod fmt;
 mod info;
 mod library;
 mod list;
+mod output;
 mod parameters;
 mod report;
 mod results;

@@ -1,5 +1,6 @@
 //! What goes to standard error: diagnostics with the script's text, and errors of the machine.
 
+use crate::cli::Stop;
 use codespan_reporting::term::termcolor::{ColorChoice, StandardStream};
 use crumbs::render;
 use crumbs_compiler::codes;
@@ -35,11 +36,27 @@ pub(crate) fn message(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// The way out of what the machine refuses for a reason that nothing is known about.
+const UNKNOWN_WAY: &str = "`crumbs doctor` says what this machine and this user can do";
+
 /// Prints an error of the machine: what failed, why, and the way out.
 pub(crate) fn error(error: &Error) {
     message(&format!("error: {error}"));
-    if let Some(help) = &error.help {
-        message(&format!("  = help: {help}"));
+    let help = error.help.as_deref();
+    message(&format!("  = help: {}", help.unwrap_or(UNKNOWN_WAY)));
+}
+
+/// Prints an error of the machine, as [`error`] does, and is why the command ends.
+pub(crate) fn failed(failure: Error) -> Stop {
+    error(&failure);
+    Stop::Failed
+}
+
+/// The way out of naming what there is not: names that are alike, or `otherwise` where there are none.
+pub(crate) fn there_is(alike: &[String], otherwise: &str) -> String {
+    match alike {
+        [] => otherwise.to_owned(),
+        names => format!("there is {}", names.join(", ")),
     }
 }
 

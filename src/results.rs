@@ -4,14 +4,14 @@
 //! that saw the events of all: its `end` blocks run in the user-space VM.
 
 use crate::cli::{Args, OutputFormat, Stop};
-use crate::compile::{self, Source};
-use crate::report;
+use crate::compile::Source;
+use crate::{output, report};
 use crumbs::{ends, stages};
 use crumbs_compiler::driver::Compiled;
 use crumbs_compiler::options::Options;
 use crumbs_grammar::source::Sources;
 use crumbs_runtime::backend::Error;
-use crumbs_runtime::results::file::NewFile;
+use crumbs_runtime::results::file::{NewFile, ONE_FILE_EACH};
 use crumbs_runtime::results::{self, MOST_BYTES, Results, Run, Script, name};
 use crumbs_runtime::session::{self, Host, Measured};
 use crumbs_runtime::show::Output;
@@ -41,7 +41,7 @@ impl Save {
         }
         let run = Run::here();
         let file = args.output.as_deref().map(|path| begin(path, &run)).transpose();
-        let file = file.map_err(failed)?;
+        let file = file.map_err(report::failed)?;
         Ok(Some(Self { file, run }))
     }
 
@@ -69,25 +69,17 @@ fn begin(path: &Path, run: &Run) -> Result<NewFile, Error> {
     if let Ok(before) = read(&path)
         && let Some(other) = before.runs.iter().find(|other| other.is_beside(run))
     {
-        return Err(Error {
-            what: format!("write to `{}`", path.display()),
-            reason: format!("it holds the results of process {} of the same job", other.pid),
-            help: Some("give each process a file of its own: %p, %r and %h in a name tell them apart".into()),
-            site: None,
-        });
+        return Err(Error::new(
+            format!("write to `{}`", path.display()),
+            format!("it holds the results of process {} of the same job", other.pid),
+        )
+        .help(ONE_FILE_EACH.to_owned()));
     }
     Ok(file)
 }
 
 fn write(results: &Results, file: Option<NewFile>) -> Result<(), Error> {
-    let cannot = |what: String| {
-        |error: io::Error| Error {
-            what,
-            reason: error.to_string(),
-            help: None,
-            site: None,
-        }
-    };
+    let cannot = |what: String| |error: io::Error| Error::io(what, &error);
     match file {
         None => {
             let mut out = io::BufWriter::new(io::stdout());
@@ -136,29 +128,20 @@ pub(crate) fn merge(files: &[String], args: &Args) -> Result<u8, Stop> {
     for file in others {
         let results = read(Path::new(file)).map_err(|reason| unreadable(file, &reason))?;
         merged.merge(results).map_err(|refusal| {
-            failed(Error {
-                what: format!("join `{file}` to `{first}`"),
-                reason: refusal.reason,
-                help: Some(refusal.help.to_owned()),
-                site: None,
-            })
+            report::failed(
+                Error::new(format!("join `{file}` to `{first}`"), refusal.reason)
+                    .help(refusal.help.to_owned()),
+            )
         })?;
     }
     if args.format() == OutputFormat::Results {
         let file = args.output.as_deref().map(NewFile::begin).transpose();
         let written = file.and_then(|file| write(&merged, file));
-        return written.map(|()| 0).map_err(failed);
+        return written.map(|()| 0).map_err(report::failed);
     }
     let compiled = |how: fn(&Results) -> Result<Compiled, Error>| {
         let outcome = stages::on_large_stack(|| how(&merged));
-        outcome.unwrap_or_else(|error| {
-            Err(Error {
-                what: "start a thread for the compiler".into(),
-                reason: error.to_string(),
-                help: None,
-                site: None,
-            })
-        })
+        outcome.unwrap_or_else(|error| Err(Error::io("start a thread for the compiler", &error)))
     };
     match compiled(ends::compile).and_then(|compiled| print(&merged, &compiled, args)) {
         Ok(code) => Ok(code),
@@ -167,19 +150,16 @@ pub(crate) fn merge(files: &[String], args: &Args) -> Result<u8, Stop> {
                 "warning: the script's `end` blocks do not run here, and the maps are printed as they are: {error}"
             ));
             let plain = compiled(ends::compile_maps).and_then(|compiled| print(&merged, &compiled, args));
-            plain.map_err(failed)
+            plain.map_err(report::failed)
         }
     }
 }
 
 fn unreadable(file: &str, reason: &str) -> Stop {
-    report::message(&format!("error: cannot read the results in `{file}`: {reason}"));
-    Stop::Failed
-}
-
-fn failed(error: Error) -> Stop {
-    report::error(&error);
-    Stop::Failed
+    report::failed(
+        Error::new(format!("read the results in `{file}`"), reason)
+            .help("name files that `-o NAME.json` of a run, or a merge, has written".to_owned()),
+    )
 }
 
 /// Runs `end` blocks on the results and prints what a run prints last; gives its exit code.
@@ -195,12 +175,7 @@ fn print(results: &Results, compiled: &Compiled, args: &Args) -> Result<u8, Erro
     let mut host = Joined {
         ran: restored.backend.now(),
     };
-    let to = compile::output(args).map_err(|_| Error {
-        what: "write the results".into(),
-        reason: "their file cannot be made".into(),
-        help: None,
-        site: None,
-    })?;
+    let to = output::open(args)?;
     let mut output: Box<dyn Output> = match args.format() {
         OutputFormat::Json => Box::new(JsonOutput::new(to, io::stderr(), args.quiet)),
         _ => Box::new(TextOutput::new(to, io::stderr(), args.quiet)),

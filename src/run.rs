@@ -2,8 +2,8 @@
 
 use crate::cli::{Args, OutputFormat, StageName, Stop};
 use crate::compile::{self, Outcome};
-use crate::report;
 use crate::results::Save;
+use crate::{output, report};
 use crumbs::stages;
 use crumbs_compiler::driver::Compiled;
 use crumbs_compiler::plan::Plan;
@@ -67,9 +67,9 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         .filter(|_| is_run)
         .map(child::watch_process)
         .transpose()
-        .map_err(failed)?;
+        .map_err(report::failed)?;
     let mut child = match &args.command {
-        Some(command) if is_run => Some(Child::spawn(command).map_err(failed)?),
+        Some(command) if is_run => Some(Child::spawn(command).map_err(report::failed)?),
         _ => None,
     };
     if !follows_tree && (target_process.is_some() || child.is_some()) {
@@ -90,14 +90,16 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         compile::compile(source, args, command_pid, &target)
     });
     let outcome = compiled.unwrap_or_else(|error| {
-        report::message(&format!("error: cannot start a thread for the compiler: {error}"));
-        Err(Stop::Failed)
+        Err(report::failed(Error::io(
+            "start a thread for the compiler",
+            &error,
+        )))
     });
     let (compiled, object, sources, script) = match outcome? {
         Outcome::Compiled(compiled, object, sources, script) => (compiled, object, sources, script),
         Outcome::Explained(page, compiled, object) => {
             let page = page + &verifiers_view(&compiled.plan, &object);
-            return compile::show(args, |out| out.write_all(page.as_bytes())).map(|_| 0);
+            return output::write(args, |out| out.write_all(page.as_bytes()));
         }
         Outcome::Shown => return Ok(0),
     };
@@ -115,7 +117,7 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         .map_err(|error| not_loaded(error, args, &compiled.plan, &sources))?;
     if is_log_wanted {
         let logs = backend.verifier_logs().join("\n");
-        return compile::show(args, |out| out.write_all(logs.as_bytes())).map(|_| 0);
+        return output::write(args, |out| out.write_all(logs.as_bytes()));
     }
     if args.dry_run {
         return Ok(0);
@@ -167,7 +169,7 @@ fn verifiers_view(plan: &Plan, object: &[u8]) -> String {
 
 /// Runs what `--test` or `--bench` asks for.
 fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, Stop> {
-    let mut report = compile::output(args)?;
+    let mut report = output::open(args).map_err(report::failed)?;
     let mut host = Surroundings {
         child: None,
         watch: None,
@@ -178,17 +180,14 @@ fn answer(plan: &Plan, backend: &mut KernelBackend, args: &Args) -> Result<u8, S
     };
     let start = sys_time::boot_clock_ns();
     if args.bench {
-        let measured = session::bench(plan, backend, &mut host, start).map_err(failed)?;
+        let measured = session::bench(plan, backend, &mut host, start).map_err(report::failed)?;
         let write = match args.format() {
             OutputFormat::Text | OutputFormat::Results | OutputFormat::Trace => session::write_benchmarks,
             OutputFormat::Json => session::write_benchmarks_as_json,
         };
-        return write(&mut report, &measured).map(|()| 0).map_err(|error| {
-            report::message(&format!("error: cannot write the results: {error}"));
-            Stop::Failed
-        });
+        return output::all(write(&mut report, &measured));
     }
-    let passed = session::test(plan, backend, &mut host, &mut report, start).map_err(failed)?;
+    let passed = session::test(plan, backend, &mut host, &mut report, start).map_err(report::failed)?;
     Ok(u8::from(!passed))
 }
 
@@ -200,12 +199,7 @@ fn trace(
     save: Option<(Save, Script)>,
 ) -> Result<i32, Error> {
     let plan = &compiled.plan;
-    let results = compile::output(args).map_err(|_| Error {
-        what: "write the results".into(),
-        reason: "their file cannot be made".into(),
-        help: None,
-        site: None,
-    })?;
+    let results = output::open(args)?;
     let reader_is_gone = Cell::new(false);
     let results = Results {
         to: results,
@@ -257,12 +251,9 @@ fn trace_file(args: &Args) -> Result<Option<Trace<NewFile>>, Error> {
         return Ok(None);
     }
     let Some(path) = &args.output else {
-        return Err(Error {
-            what: "write a trace".into(),
-            reason: "it has no file".into(),
-            help: Some("name one: -o trace.%h.pfw.gz".into()),
-            site: None,
-        });
+        return Err(
+            Error::new("write a trace", "it has no file").help("name one: -o trace.%h.pfw.gz".to_owned())
+        );
     };
     let file = NewFile::begin(&name::filled(path)?)?;
     let compressed = name::ends_with(path, ".gz");
@@ -270,12 +261,7 @@ fn trace_file(args: &Args) -> Result<Option<Trace<NewFile>>, Error> {
 }
 
 fn untraced(error: io::Error) -> Error {
-    Error {
-        what: "write the trace".into(),
-        reason: error.to_string(),
-        help: None,
-        site: None,
-    }
+    Error::io("write the trace", &error)
 }
 
 /// Where results go. Notes when their reader, such as `head`, has had enough: that ends the run and is no failure.
@@ -393,19 +379,11 @@ fn announce(fd: i32) -> Result<(), Error> {
         .write(true)
         .open(format!("/proc/self/fd/{fd}"))
         .and_then(|mut file| file.write_all(b"attached\n"));
-    written.map_err(|error| Error {
-        what: format!("write to file descriptor {fd}"),
-        reason: error.to_string(),
-        help: Some(format!(
+    written.map_err(|error| {
+        Error::new(format!("write to file descriptor {fd}"), error.to_string()).help(format!(
             "open it for crumbs, for example: crumbs --ready-fd {fd} … {fd}>ready"
-        )),
-        site: None,
+        ))
     })
-}
-
-fn failed(error: Error) -> Stop {
-    report::error(&error);
-    Stop::Failed
 }
 
 fn not_loaded(error: LoadError, args: &Args, plan: &Plan, sources: &Sources) -> Stop {

@@ -5,6 +5,7 @@
 
 use crumbs_compiler::plan::{BpfMapId, OwnSignal};
 use std::fmt;
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 /// Something the machine refused.
@@ -21,12 +22,50 @@ pub struct Error {
 }
 
 impl Error {
+    /// `what` was tried and failed for `reason`; no way out is known, and no place of the script.
+    pub fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            reason: reason.into(),
+            help: None,
+            site: None,
+        }
+    }
+
+    /// `what` was tried, and a system call refused.
+    pub fn io(what: impl Into<String>, error: &io::Error) -> Self {
+        Self::new(what, error.to_string()).help(way_out(error))
+    }
+
+    /// The same error with a way out, if there is one.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
+        self.help = help.into();
+        self
+    }
+
     /// The same error, about a place of the script where it names none yet.
     #[must_use]
     pub fn about(mut self, site: Option<u32>) -> Self {
         self.site = self.site.or(site);
         self
     }
+}
+
+/// What to do about a refusal by the system, where that does not depend on what was tried.
+fn way_out(error: &io::Error) -> Option<String> {
+    let way = match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "do it as a user who may, or elsewhere: `crumbs doctor` says what this one may trace"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room on that file system, or name a file on another (-o)"
+        }
+        ErrorKind::NotFound | ErrorKind::NotADirectory => "name a place that there is",
+        ErrorKind::OutOfMemory => "end what needs memory, or trace less at once",
+        _ => return None,
+    };
+    Some(way.to_owned())
 }
 
 impl fmt::Display for Error {

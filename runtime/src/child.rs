@@ -130,18 +130,12 @@ fn is_zombie(pid: u32) -> bool {
 /// # Errors
 /// When there is none of that number, it has ended, or the number is a thread's.
 pub fn watch_process(pid: u32) -> Result<Watch, Error> {
-    let refuse = |reason: String, help: Option<String>| {
-        Err(Error {
-            what: format!("trace process {pid}"),
-            reason,
-            help,
-            site: None,
-        })
-    };
+    let refuse =
+        |reason: String, help: String| Err(Error::new(format!("trace process {pid}"), reason).help(help));
     if pid == 0 || !process::exists(pid) {
         return refuse(
             "there is no such process".into(),
-            Some("-p takes the number that `ps` shows; -c starts a command".into()),
+            "-p takes the number that `ps` shows; -c starts a command".into(),
         );
     }
     let leader = std::fs::read_to_string(format!("/proc/{pid}/status"))
@@ -154,12 +148,15 @@ pub fn watch_process(pid: u32) -> Result<Watch, Error> {
     if let Some(leader) = leader.filter(|leader| *leader != pid) {
         return refuse(
             format!("{pid} is a thread of process {leader}"),
-            Some(format!("use -p {leader}, and compare `tid` in the script")),
+            format!("use -p {leader}, and compare `tid` in the script"),
         );
     }
     let watch = Watch::new(pid);
     if watch.ended() {
-        return refuse("it has already ended".into(), None);
+        return refuse(
+            "it has already ended".into(),
+            "name one that still runs; -c starts a command and traces it from its beginning".into(),
+        );
     }
     Ok(watch)
 }
@@ -179,18 +176,18 @@ impl Child {
     /// # Errors
     /// When it cannot be split, there is no such program, or it cannot be forked.
     pub fn spawn(command: &str) -> Result<Self, Error> {
-        let refuse = |reason: String, help: Option<String>| Error {
-            what: format!("run `{command}`"),
-            reason,
-            help,
-            site: None,
-        };
+        let refuse =
+            |reason: String, help: Option<String>| Error::new(format!("run `{command}`"), reason).help(help);
         let words = words(command)
             .map_err(|reason| refuse(reason, Some("quotes and backslashes work as in a shell".into())))?;
-        let name = words
-            .first()
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| refuse("it is empty".into(), None))?;
+        let name = words.first().filter(|name| !name.is_empty()).ok_or_else(|| {
+            refuse(
+                "it is empty".into(),
+                Some(
+                    "-c takes a program and its arguments: -c 'dd if=/dev/zero of=/dev/null count=1'".into(),
+                ),
+            )
+        })?;
         let identity = Identity::of_sudo_caller();
         let environment = environment(identity.as_ref());
         let program = find_program(name, &environment).map_err(|reason| {
@@ -232,12 +229,9 @@ impl Child {
     /// # Errors
     /// When the program cannot be executed.
     pub fn release(&mut self) -> Result<(), Error> {
-        self.process.release().map_err(|error| Error {
-            what: format!("run `{}`", self.command),
-            reason: error.to_string(),
-            help: None,
-            site: None,
-        })
+        self.process
+            .release()
+            .map_err(|error| Error::io(format!("run `{}`", self.command), &error))
     }
 
     /// Its exit status, if it has ended.

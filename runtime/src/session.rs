@@ -687,10 +687,5 @@ fn probes(plan: &Plan) -> usize {
 }
 
 fn unwritable(error: io::Error) -> Error {
-    Error {
-        what: "write the output".into(),
-        reason: error.to_string(),
-        help: None,
-        site: None,
-    }
+    Error::io("write the output", &error)
 }

@@ -127,12 +127,10 @@ impl<'p> Maps<'p> {
     /// As [`Maps::read`].
     pub fn states(&mut self, backend: &mut dyn Backend, map: MapId, leave: Leave) -> Result<Elements, Error> {
         let Some(plan) = self.plan.maps.get(map.0 as usize) else {
-            return Err(Error {
-                what: format!("read map number {}", map.0),
-                reason: "the script has no such map".into(),
-                help: None,
-                site: None,
-            });
+            return Err(Error::new(
+                format!("read map number {}", map.0),
+                "the script has no such map",
+            ));
         };
         let was_zeroed = self.zeroed[map.0 as usize];
         let changes = plan.watched && self.programs_run && leave == Leave::AsIs;

@@ -116,7 +116,7 @@ fn dry_run_warns_of_what_this_machine_lacks() {
     Crumbs::script(script)
         .over(&program(), "ids")
         .run()
-        .refuses(&["no_symbol_of_any_kernel", "no_such_function"]);
+        .refuses_each(2, &["no_symbol_of_any_kernel", "no_such_function"]);
 }
 
 #[test]

@@ -208,19 +208,30 @@ impl Outcome {
         self.prints(&format!("\n\n{expected}"));
     }
 
-    /// Asserts a failure of the user's doing: status 1, nothing on standard output, a message with every one of `parts`.
+    /// Asserts one mistake of the user's: as [`Outcome::refuses_each`].
     #[track_caller]
     pub(crate) fn refuses(&self, parts: &[&str]) {
+        self.refuses_each(1, parts);
+    }
+
+    /// Asserts so many mistakes: status 1, nothing on standard output, a diagnostic with a way out for each, and every one of
+    /// `parts` among them.
+    #[track_caller]
+    pub(crate) fn refuses_each(&self, mistakes: usize, parts: &[&str]) {
         assert_eq!(self.status, 1, "status; {self:?}");
         assert_eq!(self.stdout, "", "standard output; {self:?}");
         for part in parts {
             assert!(self.stderr.contains(part), "`{part}` is not in: {}", self.stderr);
         }
-        assert!(
-            self.stderr.contains("error"),
-            "no error is named: {}",
+        let is_error = |line: &&str| line.starts_with("error");
+        assert_eq!(
+            self.stderr.lines().filter(is_error).count(),
+            mistakes,
+            "one diagnostic for one mistake: {}",
             self.stderr
         );
+        let ways_out = self.stderr.matches("= help: ").count();
+        assert!(ways_out >= mistakes, "no way out: {}", self.stderr);
         for never in ["panicked", "RUST_BACKTRACE", "verifier refused"] {
             assert!(!self.stderr.contains(never), "{}", self.stderr);
         }

@@ -107,25 +107,16 @@ fn raise_memory_limit() -> Result<(), Error> {
     if probe::kernel_version() >= (KernelVersion { major: 5, minor: 11 }) {
         return Ok(());
     }
-    process::unlimit_locked_memory().map_err(|error| Error {
-        what: "raise the limit of locked memory (RLIMIT_MEMLOCK)".into(),
-        reason: error.to_string(),
-        help: Some(format!(
+    process::unlimit_locked_memory().map_err(|error| Error::new("raise the limit of locked memory (RLIMIT_MEMLOCK)", error.to_string()).help(format!(
             "kernel {} counts BPF maps as locked memory: run as root, grant CAP_SYS_RESOURCE, or raise the limit \
              with `ulimit -l unlimited`",
             probe::kernel_version()
-        )),
-        site: None,
-    })
+        )))
 }
 
 fn broken_object(error: &dyn std::error::Error) -> Error {
-    Error {
-        what: "read the compiled object".into(),
-        reason: error.to_string(),
-        help: Some("this is a fault of crumbs: please report it with the script".into()),
-        site: None,
-    }
+    Error::new("read the compiled object", error.to_string())
+        .help("this is a fault of crumbs: please report it with the script".to_owned())
 }
 
 fn create_map(spec: &BpfMap) -> Result<KernelMap, Error> {
@@ -146,16 +137,15 @@ fn create_map(spec: &BpfMap) -> Result<KernelMap, Error> {
 }
 
 fn map_error(name: &str, entries: u32, error: &io::Error) -> Error {
-    Error {
-        what: format!("create map `{name}` of {entries} entries"),
-        reason: error.to_string(),
-        help: match error.raw_os_error() {
-            Some(libc::EPERM) => Some(help::bpf_privilege()),
-            Some(libc::ENOMEM | libc::E2BIG) => Some("lower its capacity (`max_map_keys`)".into()),
-            _ => None,
-        },
-        site: None,
-    }
+    Error::new(
+        format!("create map `{name}` of {entries} entries"),
+        error.to_string(),
+    )
+    .help(match error.raw_os_error() {
+        Some(libc::EPERM) => Some(help::bpf_privilege()),
+        Some(libc::ENOMEM | libc::E2BIG) => Some("lower its capacity (`max_map_keys`)".into()),
+        _ => None,
+    })
 }
 
 fn create_memory(size: u32) -> Result<Option<Memory>, Error> {
@@ -366,12 +356,7 @@ fn refusal(probe: String, error: &io::Error, traced: bool, instructions: usize) 
         ),
         _ => return None,
     };
-    Some(Error {
-        what: format!("load {probe}"),
-        reason,
-        help: Some(help),
-        site: None,
-    })
+    Some(Error::new(format!("load {probe}"), reason).help(help))
 }
 
 /// Loads with a log, in a buffer that grows until it fits; the kernel takes at most 1 GB.

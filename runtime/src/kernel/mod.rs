@@ -90,16 +90,16 @@ impl KernelBackend {
     /// When the machine refuses something: [`LoadError::Rejected`] for the verifier.
     pub fn load(plan: &Plan, elf: &[u8], options: Options) -> Result<Self, LoadError> {
         let loaded = load::load(plan, elf, &options)?;
-        let epoll = Epoll::new().map_err(|error| machine("create a poll set", &error))?;
+        let epoll = Epoll::new().map_err(|error| Error::io("create a poll set", &error))?;
         let signals = options
             .catch_signals
             .then(|| Signals::catch(has_signal(plan)))
             .transpose()
-            .map_err(|error| machine("catch signals", &error))?;
+            .map_err(|error| Error::io("catch signals", &error))?;
         if let Some(signals) = &signals {
             epoll
                 .add(signals.as_fd(), TOKEN_SIGNAL)
-                .map_err(|error| machine("wait for signals", &error))?;
+                .map_err(|error| Error::io("wait for signals", &error))?;
         }
         let rings = open_rings(plan, &loaded, &epoll)?;
         let quiescer = needs_quiescing(plan).then(|| Quiescer::new(plan)).transpose()?;
@@ -130,7 +130,7 @@ impl KernelBackend {
         for descriptor in late.iter().flat_map(Late::descriptors) {
             self.epoll
                 .add(descriptor, TOKEN_LATE)
-                .map_err(|error| machine("wait for libraries", &error))?;
+                .map_err(|error| Error::io("wait for libraries", &error))?;
         }
         let begin = Instant::now();
         let attached = attach::attach_all(&self.plan, &self.loaded.programs, self.options.pid)?;
@@ -162,7 +162,7 @@ impl KernelBackend {
         if let Some(fd) = target.as_fd() {
             self.epoll
                 .add(fd, TOKEN_TARGET)
-                .map_err(|error| machine("wait for the process", &error))?;
+                .map_err(|error| Error::io("wait for the process", &error))?;
         }
         self.target = Some(target);
         Ok(())
@@ -224,15 +224,13 @@ impl KernelBackend {
                 .bpf_maps
                 .get(id.0 as usize)
                 .map_or("?", |map| map.symbol.as_str());
-            Error {
-                what: format!("{verb} map `{symbol}`"),
-                reason: match error.raw_os_error() {
+            Error::new(
+                format!("{verb} map `{symbol}`"),
+                match error.raw_os_error() {
                     Some(libc::E2BIG) => "it is full".into(),
                     _ => error.to_string(),
                 },
-                help: None,
-                site: None,
-            }
+            )
         })
     }
 
@@ -292,17 +290,8 @@ fn open_rings(plan: &Plan, loaded: &Loaded, epoll: &Epoll) -> Result<Option<[Rin
         epoll.add(map.fd.as_fd(), TOKEN_RING)?;
         RingReader::new(map.fd.as_fd(), map.spec.max_entries)
     };
-    let open = |id| open(id).map_err(|error| machine("map the ring buffer", &error));
+    let open = |id| open(id).map_err(|error| Error::io("map the ring buffer", &error));
     Ok(Some([open(rings.main)?, open(rings.control)?]))
-}
-
-fn machine(what: &str, error: &io::Error) -> Error {
-    Error {
-        what: what.into(),
-        reason: error.to_string(),
-        help: None,
-        site: None,
-    }
 }
 
 /// What a program is called in messages: its first probe.
@@ -366,7 +355,7 @@ impl Backend for KernelBackend {
                 .programs
                 .get(program)
                 .map_or_else(String::new, |plan| probe_name(&self.plan, plan));
-            machine(&format!("run {probe}"), &error)
+            Error::io(&format!("run {probe}"), &error)
         };
         let fd = self
             .loaded
@@ -378,7 +367,7 @@ impl Backend for KernelBackend {
 
     /// By the kernel's own statistics, so that system calls do not count.
     fn run_often(&mut self, program: usize, times: u64) -> Result<Duration, Error> {
-        let failed = |error: io::Error| machine("time a program", &error);
+        let failed = |error: io::Error| Error::io("time a program", &error);
         let _timed = bpf::enable_stats().map_err(failed)?;
         let fd = self.loaded.programs.get(program);
         let fd = fd
@@ -399,7 +388,7 @@ impl Backend for KernelBackend {
         };
         iteration
             .step()
-            .map_err(|error| machine("go through a list of the kernel", &error))
+            .map_err(|error| Error::io("go through a list of the kernel", &error))
     }
 
     fn skipped(&mut self) -> Vec<Skipped> {

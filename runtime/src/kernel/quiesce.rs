@@ -52,11 +52,11 @@ impl Quiescer {
     /// # Errors
     /// When the kernel refuses the maps.
     pub fn new(plan: &Plan) -> Result<Self, Error> {
-        let rcu = RcuWait::new().map_err(|error| Error {
-            what: "create the map that waiting for programs needs".into(),
-            reason: error.to_string(),
-            help: None,
-            site: None,
+        let rcu = RcuWait::new().map_err(|error| {
+            Error::new(
+                "create the map that waiting for programs needs",
+                error.to_string(),
+            )
         })?;
         let mut sleepable = Vec::new();
         for program in plan.programs.iter().filter(|program| program.sleepable) {

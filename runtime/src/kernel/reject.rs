@@ -32,12 +32,11 @@ impl Rejection {
             .position
             .map(|(line, _)| format!(" (line {line} of the script)"))
             .unwrap_or_default();
-        Error {
-            what: format!("load {}{place}", self.probe),
-            help: Some(self.help("the output of -v")),
-            reason: format!("the kernel's verifier refused it: {}", self.reason),
-            site: None,
-        }
+        Error::new(
+            format!("load {}{place}", self.probe),
+            format!("the kernel's verifier refused it: {}", self.reason),
+        )
+        .help(self.help("the output of -v"))
     }
 
     /// What to do about it; `output` is what a report should come with.

@@ -33,12 +33,8 @@ pub(super) fn function(program: &ProgramPlan, probe: String) -> Result<Option<Fu
         Some(Attach::Iterator { id, .. }) => (*id, ""),
         _ => return Ok(None),
     };
-    let refused = |reason: String, help: Option<String>| Error {
-        what: format!("load {probe}"),
-        reason,
-        help,
-        site: None,
-    };
+    let refused =
+        |reason: String, help: Option<String>| Error::new(format!("load {probe}"), reason).help(help);
     let module = match module {
         "" => None,
         name => {
@@ -58,13 +54,8 @@ pub(super) fn function(program: &ProgramPlan, probe: String) -> Result<Option<Fu
 
 /// Why such a program may not be loaded.
 pub(super) fn not_permitted(probe: String) -> Error {
-    Error {
-        what: format!("load {probe}"),
-        reason: "the kernel does not permit it".into(),
-        help: Some(format!(
+    Error::new(format!("load {probe}"), "the kernel does not permit it").help(format!(
             "{}; some machines forbid trampolines on functions of the kernel to everyone: use a kprobe or a tracepoint",
             help::bpf_privilege()
-        )),
-        site: None,
-    }
+        ))
 }

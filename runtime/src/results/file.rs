@@ -35,13 +35,12 @@ fn identity(metadata: &Metadata) -> Identity {
     (m.dev(), m.ino(), m.mtime(), m.mtime_nsec(), m.len())
 }
 
+/// The way out where processes would write to one file.
+pub const ONE_FILE_EACH: &str =
+    "give each process a file of its own: %p, %r and %h in a name tell them apart";
+
 fn failed(path: &Path, error: impl std::fmt::Display) -> Error {
-    Error {
-        what: format!("write to `{}`", path.display()),
-        reason: error.to_string(),
-        help: None,
-        site: None,
-    }
+    Error::new(format!("write to `{}`", path.display()), error.to_string())
 }
 
 impl NewFile {
@@ -65,14 +64,11 @@ impl NewFile {
         name.push(".unfinished");
         let draft = path.with_file_name(name);
         let file = locked(&draft).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Error {
-                what: format!("write to `{}`", path.display()),
-                reason: "another process is writing it".into(),
-                help: Some(
-                    "give each process a file of its own: %p, %r and %h in a name tell them apart".into(),
-                ),
-                site: None,
-            },
+            io::ErrorKind::WouldBlock => Error::new(
+                format!("write to `{}`", path.display()),
+                "another process is writing it",
+            )
+            .help(ONE_FILE_EACH.to_owned()),
             _ => failed(path, error),
         })?;
         Ok(Self {
@@ -99,14 +95,11 @@ impl NewFile {
             .sync_data()
             .map_err(|error| failed(&self.path, error))?;
         if fs::metadata(&self.path).ok().as_ref().map(identity) != draft.before {
-            return Err(Error {
-                what: format!("write to `{}`", self.path.display()),
-                reason: "another process has written it meanwhile".into(),
-                help: Some(
-                    "give each process a file of its own: %p, %r and %h in a name tell them apart".into(),
-                ),
-                site: None,
-            });
+            return Err(Error::new(
+                format!("write to `{}`", self.path.display()),
+                "another process has written it meanwhile",
+            )
+            .help(ONE_FILE_EACH.to_owned()));
         }
         fs::rename(&draft.path, &self.path).map_err(|error| failed(&self.path, error))?;
         self.draft = None;

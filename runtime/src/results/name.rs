@@ -46,11 +46,12 @@ pub fn filled(name: &Path) -> Result<PathBuf, Error> {
 }
 
 fn filled_with(name: &Path, value: &mut dyn FnMut(u8) -> Option<String>) -> Result<PathBuf, Error> {
-    let fail = |what: &[u8], reason: String, help: &str| Error {
-        what: format!("write to `{}`", name.display()),
-        reason: format!("`%{}` in the name {reason}", String::from_utf8_lossy(what)),
-        help: Some(help.to_owned()),
-        site: None,
+    let fail = |what: &[u8], reason: String, help: &str| {
+        Error::new(
+            format!("write to `{}`", name.display()),
+            format!("`%{}` in the name {reason}", String::from_utf8_lossy(what)),
+        )
+        .help(help.to_owned())
     };
     let mut out = Vec::new();
     let mut rest = name.as_os_str().as_bytes();

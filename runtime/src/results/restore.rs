@@ -83,11 +83,11 @@ pub fn restore(
         if conflicts > 0 && !plan.events.iter().any(|event| clears(&event.kind)) {
             restored.conflicts.push((map.display_name(), conflicts));
         }
-        restored.fill(id, map, saved).ok_or_else(|| Error {
-            what: format!("restore {}", map.display_name()),
-            reason: "the script's `end` blocks have it in another form".into(),
-            help: None,
-            site: None,
+        restored.fill(id, map, saved).ok_or_else(|| {
+            Error::new(
+                format!("restore {}", map.display_name()),
+                "the script's `end` blocks have it in another form",
+            )
         })?;
     }
     let longest = results

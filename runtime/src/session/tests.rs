@@ -28,12 +28,7 @@ impl Host<Fake> for Notes {
     fn attach(&mut self, _: &mut Fake) -> Result<(), Error> {
         self.calls.borrow_mut().push("attach");
         if self.refuse {
-            return Err(Error {
-                what: "attach interval:s:1".into(),
-                reason: "no".into(),
-                help: None,
-                site: None,
-            });
+            return Err(Error::new("attach interval:s:1", "no"));
         }
         Ok(())
     }

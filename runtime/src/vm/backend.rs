@@ -181,14 +181,15 @@ impl VmBackend {
 
     /// Finds what an event fires and builds the contexts.
     fn prepare(&self, event: &Event) -> Result<Delivery, Error> {
-        let fail = |reason: String, help: Option<String>| Error {
-            what: match event.line {
-                0 => format!("deliver `{}`", event.probe),
-                line => format!("deliver `{}` (line {line} of the events)", event.probe),
-            },
-            reason,
-            help,
-            site: None,
+        let fail = |reason: String, help: Option<String>| {
+            Error::new(
+                match event.line {
+                    0 => format!("deliver `{}`", event.probe),
+                    line => format!("deliver `{}` (line {line} of the events)", event.probe),
+                },
+                reason,
+            )
+            .help(help)
         };
         if event.cpu >= self.cpus {
             return Err(fail(
@@ -473,12 +474,7 @@ fn is_short_for(short: &str, full: &str) -> bool {
 }
 
 fn error(what: &str, reason: String) -> Error {
-    Error {
-        what: what.into(),
-        reason,
-        help: None,
-        site: None,
-    }
+    Error::new(what, reason)
 }
 
 fn fault_in(plan: &Plan, program: usize, verb: &str, fault: &Fault) -> Error {
@@ -486,10 +482,6 @@ fn fault_in(plan: &Plan, program: usize, verb: &str, fault: &Fault) -> Error {
         .programs
         .get(program)
         .map_or("?", |program| program.symbol.as_str());
-    Error {
-        what: format!("{verb} program {symbol}"),
-        reason: fault.to_string(),
-        help: Some("this is a defect of crumbs; please report it with the script".into()),
-        site: None,
-    }
+    Error::new(format!("{verb} program {symbol}"), fault.to_string())
+        .help("this is a defect of crumbs; please report it with the script".to_owned())
 }

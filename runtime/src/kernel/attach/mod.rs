@@ -279,12 +279,7 @@ pub(super) fn site_name<'a>(plan: &'a Plan, program: &'a ProgramPlan, attach: &A
 }
 
 fn error(probe: &str, reason: impl Into<String>, help: Option<String>) -> Error {
-    Error {
-        what: format!("attach {probe}"),
-        reason: reason.into(),
-        help,
-        site: None,
-    }
+    Error::new(format!("attach {probe}"), reason.into()).help(help)
 }
 
 /// The error of a process filter whose process is gone.
