@@ -288,6 +288,20 @@ pub static ALL: &[Variable] = &[
         stability,
         "whether `tseries` may be used: enable, warn or error"
     ),
+    Variable {
+        name: SERIES_CLOCK,
+        doc: "a map without keys whose number `tseries` takes for the time, in nanoseconds, in place of the clock's; for tests \
+              whose output is the same each time",
+        default: "none",
+        set: |to, value| {
+            to.config.series_clock = match value.strip_prefix('@') {
+                Some(name) => Some(name.to_owned()),
+                None if value == "none" => None,
+                None => return Err("a map, such as `@ts`, or `none`"),
+            };
+            Ok(())
+        },
+    },
     no_effect!(
         "unstable_dw_ustack",
         "warn",
@@ -337,6 +351,8 @@ pub static ALL: &[Variable] = &[
 
 /// Whether series over time may be used.
 pub const UNSTABLE_SERIES: &str = "unstable_tseries";
+/// What `tseries` takes for the time.
+pub const SERIES_CLOCK: &str = "dummy_ts_map";
 /// Whether types can be asked for their names.
 pub const UNSTABLE_TYPEINFO: &str = "unstable_typeinfo";
 /// How many places a script may be attached to.

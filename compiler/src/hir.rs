@@ -54,6 +54,8 @@ pub struct Config {
     pub max_strlen: u32,
     /// Size of the main ring buffer in bytes, a power of two and a multiple of the page size.
     pub ring_bytes: u32,
+    /// The map without keys whose integer `tseries` takes for the time, in place of the clock's; its name without `@`.
+    pub series_clock: Option<String>,
 }
 
 impl Default for Config {
@@ -62,6 +64,7 @@ impl Default for Config {
             max_map_keys: 1 << 16,
             max_strlen: 1024,
             ring_bytes: 1 << 18,
+            series_clock: None,
         }
     }
 }

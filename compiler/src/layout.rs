@@ -55,6 +55,13 @@ impl Layout {
             .expect("every kind of loss has a counter")
     }
 
+    /// What `tseries` takes for the time in place of the clock's, if anything, and its type.
+    pub fn series_clock<'a>(&'a self, config: &crate::hir::Config) -> Option<(MapId, &'a Type)> {
+        let name = config.series_clock.as_ref()?;
+        let index = self.plan.maps.iter().position(|map| map.name == *name)?;
+        Some((MapId(u32::try_from(index).ok()?), &self.plan.maps[index].value))
+    }
+
     /// Reserves the scratch slots in a copy of the plan, once it is known how many bytes of scratch a program needs,
     /// claim word included; none if that is 0.
     pub fn reserve_scratch(&self, plan: &mut Plan, bytes: u32) {

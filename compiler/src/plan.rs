@@ -538,6 +538,8 @@ pub enum EventKind {
         place: String,
         /// The format.
         format: crate::format::Format,
+        /// The uses of macros that the call was expanded from, innermost first.
+        uses: Vec<MacroUse>,
     },
     /// A helper of the kernel failed where the script asked it for something (`-k`).
     HelperFailed(HelperFailure),
@@ -601,6 +603,15 @@ pub struct HelperFailure {
     pub line: usize,
     /// The first column, from 1.
     pub column: usize,
+    /// The line of the script, and a line that marks the place in it.
+    pub source: String,
+}
+
+/// Where a script uses a macro.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MacroUse {
+    /// File, line and columns, as bpftrace writes them: `stdin:1:9-20`.
+    pub place: String,
     /// The line of the script, and a line that marks the place in it.
     pub source: String,
 }

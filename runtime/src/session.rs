@@ -19,6 +19,7 @@ use crate::show::{self, Content, Entry, Output, printf};
 use crate::snapshot::{Leave, Maps};
 use crate::symbols::Place;
 use crate::value::{Names, Value, decode, name_addresses};
+use crate::words;
 use crumbs_compiler::plan::{
     AfterPrint, Attach, Event, EventKind, LossKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion,
     Plan,
@@ -434,10 +435,15 @@ impl<'a> Session<'a> {
                 level: MessageLevel::Warning,
                 ..
             } if !self.plan.settings.show_warnings => Ok(()),
-            EventKind::Message { level, place, format } => self
-                .output
-                .message(*level, place, &printf::fill(format, &args))
-                .map_err(unwritable),
+            EventKind::Message {
+                level,
+                place,
+                format,
+                uses,
+            } => {
+                let text = printf::fill(format, &args);
+                show::write_expanded(&mut *self.output, *level, (place, &text), uses).map_err(unwritable)
+            }
             EventKind::HelperFailed(failure) => self.output.helper_failed(failure).map_err(unwritable),
             EventKind::Unwatch => {
                 backend.unwatch(args.first().and_then(Value::bits).unwrap_or_default());
@@ -504,8 +510,8 @@ impl<'a> Session<'a> {
             Ok(_) => self.output.cat(&text),
             Err(error) => {
                 let path = String::from_utf8_lossy(path);
-                let text = format!("cannot print the file `{path}`: {error}");
-                self.output.warning(&text)
+                let text = format!("failed to open file '{path}' ({})", words::reason(&error));
+                self.output.error(&text)
             }
         }
         .map_err(unwritable)

@@ -16,7 +16,7 @@ pub mod trace;
 
 use crate::value::Value;
 use crumbs_compiler::aggregation::{Bucket, COUNT, Presentation, Shown, Suffix, at_share};
-use crumbs_compiler::plan::{HelperFailure, MessageLevel};
+use crumbs_compiler::plan::{HelperFailure, MacroUse, MessageLevel};
 use crumbs_compiler::view::{MapView, Measure, Quantile};
 use std::cmp::Ordering;
 use std::io;
@@ -54,6 +54,8 @@ pub trait Output {
     fn lost_events(&mut self, count: u64) -> io::Result<()>;
     /// Something the user should know of, one sentence or two, without a final newline.
     fn warning(&mut self, text: &str) -> io::Result<()>;
+    /// Something that the script asked for and that could not be done, as [`Output::warning`].
+    fn error(&mut self, text: &str) -> io::Result<()>;
     /// The probes are gone; the maps follow.
     fn end(&mut self) -> io::Result<()>;
     /// Everything so far must be visible now: the run is about to wait.
@@ -70,6 +72,23 @@ fn write_message(out: &mut dyn io::Write, level: MessageLevel, place: &str, text
     line.extend_from_slice(text);
     line.push(b'\n');
     out.write_all(&line)
+}
+
+/// Writes a script's message, which is its place and its text, and the uses of macros that it was expanded from.
+///
+/// # Errors
+/// Those of the output.
+pub fn write_expanded(
+    output: &mut dyn Output,
+    level: MessageLevel,
+    (place, text): (&str, &[u8]),
+    uses: &[MacroUse],
+) -> io::Result<()> {
+    output.message(level, place, text)?;
+    uses.iter().try_for_each(|used| {
+        let text = format!("expanded from\n{}", used.source);
+        output.message(level, &used.place, text.as_bytes())
+    })
 }
 
 /// An element of a map.

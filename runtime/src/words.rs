@@ -25,6 +25,13 @@ pub(crate) fn words(shown: &Shown, number: u64, arch: Arch) -> String {
     }
 }
 
+/// Why the system refused something, without the number of the error.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let end = text.find(" (os error").unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
 /// A user's name; each is looked up once, because the directory service of a cluster may be slow.
 fn known_user(uid: u64) -> Option<String> {
     static KNOWN: Mutex<Option<HashMap<u32, Option<String>>>> = Mutex::new(None);

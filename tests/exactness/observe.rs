@@ -251,6 +251,9 @@ impl Output for Report {
         self.warnings.push(text.to_owned());
         Ok(())
     }
+    fn error(&mut self, text: &str) -> io::Result<()> {
+        self.warning(text)
+    }
     fn end(&mut self) -> io::Result<()> {
         self.ended = true;
         Ok(())

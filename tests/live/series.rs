@@ -60,3 +60,33 @@ fn every_event_is_in_one_interval() {
         assert_eq!(numbers.iter().sum::<u64>(), 100, "{outcome:?}");
     }
 }
+
+/// The numbers behind a chart, line by line; `-` where there is none.
+fn numbers(text: &str, map: &str) -> Vec<String> {
+    let (_, chart) = text
+        .split_once(&format!("@{map}:\n"))
+        .unwrap_or_else(|| panic!("no @{map} in {text}"));
+    let (chart, _) = chart.split_once(" v___").expect("the lower edge");
+    // The scale and the upper edge come first, and the lower edge begins behind the last number.
+    let (chart, _) = chart.rsplit_once('\n').expect("lines of numbers");
+    let lines = chart.lines().skip(2);
+    let behind = lines.filter_map(|line| line.rsplit_once(' '));
+    behind.map(|(_, number)| number.to_owned()).collect()
+}
+
+#[test]
+fn a_map_is_the_clock() {
+    needs!(no_tracing());
+    let outcome = evaluate(
+        "config = { dummy_ts_map = \"@clock\" } begin { @clock = 10s; \
+         for ($i : 0..6) { @last = tseries($i * $i, 1s, 4); @sum = tseries($i, 2s, 4, \"sum\"); @clock += 1s; } \
+         @clock += 2s; @gap = tseries(1, 1s, 4); @clock += 2s; @gap = tseries(2, 1s, 4); \
+         @clock = 0; @first = tseries(7, 1s, 4); @clock += 1s; @first = tseries(8, 1s, 4); }",
+    );
+    let text = &outcome.stdout;
+    assert_eq!(numbers(text, "last"), ["4", "9", "16", "25"], "{outcome:?}");
+    assert_eq!(numbers(text, "sum"), ["1", "5", "9"], "{outcome:?}");
+    assert_eq!(numbers(text, "gap"), ["1", "-", "2"], "{outcome:?}");
+    // At time 0 nothing has happened yet.
+    assert_eq!(numbers(text, "first"), ["0", "8"], "{outcome:?}");
+}

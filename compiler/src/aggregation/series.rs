@@ -78,6 +78,8 @@ impl Series {
     /// The number that a slot in use shows, and `None` while it has none.
     fn shown(ty: &AggType, slot: &[u64]) -> Option<i128> {
         match Self::by(ty) {
+            // Only a script's own clock shows 0, and bpftrace then sees no event later than none.
+            By::Last if slot[2] == 0 => Some(0),
             By::Last | By::Sum => Some(number(ty, slot[1])),
             By::Avg if slot[2] == 0 => None,
             By::Avg => Some(number(ty, slot[1]) / i128::from(slot[2])),

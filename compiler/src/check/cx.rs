@@ -465,6 +465,11 @@ impl Cx<'_> {
         if let (prelude::FILE, Some((_, used))) = (self.sources.file(whole).0, uses.last()) {
             whole = *used;
         }
+        self.place_in_file(whole)
+    }
+
+    /// The same of text that is in a file.
+    pub(super) fn place_in_file(&self, whole: Span) -> String {
         let first = self.sources.position(whole);
         let end = self.sources.position(Span {
             start: whole.end,

@@ -4,8 +4,9 @@
 //! element that is not there gives 0 and deleting one does nothing, so both are told only where the script asks for that.
 
 use super::cx::Cx;
+use crate::expand::prelude;
 use crate::hir::{Expr, ExprKind, Stmt, StmtKind, UnaryOp};
-use crate::plan::{Event, EventId, EventKind, HelperFailure, RECORD_HEADER};
+use crate::plan::{Event, EventId, EventKind, HelperFailure, MacroUse, RECORD_HEADER};
 use crate::types::Type;
 use crate::visit;
 use crumbs_grammar::source::COMMAND_LINE;
@@ -24,12 +25,6 @@ impl Cx<'_> {
     fn failure(&self, helper: &'static str, message: &str, result: i64, span: Span) -> EventKind {
         let (whole, _) = self.sources.origin(span);
         let position = self.sources.position(whole);
-        let text = self.sources.text();
-        let start = text[..whole.start as usize].rfind('\n').map_or(0, |at| at + 1);
-        let line = text[start..].lines().next().unwrap_or_default();
-        let marked = (whole.end - whole.start).max(1) as usize;
-        let blanks = whole.start as usize - start;
-        let marked = marked.min(line.len().saturating_sub(blanks).max(1));
         EventKind::HelperFailed(HelperFailure {
             helper,
             result,
@@ -41,8 +36,34 @@ impl Cx<'_> {
             },
             line: position.line,
             column: position.column,
-            source: format!("{line}\n{}{}", " ".repeat(blanks), "~".repeat(marked)),
+            source: self.marked(whole),
         })
+    }
+
+    /// The line that a place of a file is in, and a line that marks the place in it.
+    fn marked(&self, whole: Span) -> String {
+        let text = self.sources.text();
+        let start = text[..whole.start as usize].rfind('\n').map_or(0, |at| at + 1);
+        let line = text[start..].lines().next().unwrap_or_default();
+        let marked = (whole.end - whole.start).max(1) as usize;
+        let blanks = whole.start as usize - start;
+        let marked = marked.min(line.len().saturating_sub(blanks).max(1));
+        format!("{line}\n{}{}", " ".repeat(blanks), "~".repeat(marked))
+    }
+
+    /// The uses of macros that `span` was expanded from, innermost first. Of what the compiler brings along the user knows
+    /// the last use only, and [`Cx::place`] is that.
+    pub fn macro_uses(&self, span: Span) -> Vec<MacroUse> {
+        let (whole, uses) = self.sources.origin(span);
+        if self.sources.file(whole).0 == prelude::FILE {
+            return Vec::new();
+        }
+        uses.iter()
+            .map(|(_, used)| MacroUse {
+                place: self.place_in_file(*used),
+                source: self.marked(*used),
+            })
+            .collect()
     }
 
     /// An element of a map as a value, told where it is not there.

@@ -65,6 +65,11 @@ fn debugf(cx: &mut Cx<'_>, call: &Call<'_>) -> Option<Expr> {
 
 fn message(cx: &mut Cx<'_>, call: &Call<'_>, level: MessageLevel) -> Option<Expr> {
     let (format, values) = printf::formatted(cx, call)?;
-    let place = cx.place(call.span);
-    cx.emit(EventKind::Message { level, place, format }, values, call.span)
+    let message = EventKind::Message {
+        level,
+        place: cx.place(call.span),
+        format,
+        uses: cx.macro_uses(call.span),
+    };
+    cx.emit(message, values, call.span)
 }

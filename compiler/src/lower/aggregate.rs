@@ -328,6 +328,9 @@ impl UpdateCx for StateCx<'_, '_> {
     }
 
     fn tai(&mut self) -> Value {
+        if let Some((map, ty)) = self.cx.layout.series_clock(&self.cx.script.config) {
+            return self.cx.map_scalar(map, None, ty);
+        }
         self.cx.require(Feature::TaiClock);
         self.cx.ir.call(Helper::KtimeGetTaiNs, &[])
     }

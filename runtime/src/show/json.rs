@@ -164,6 +164,10 @@ impl<W: Write, D: Write> Output for JsonOutput<W, D> {
         writeln!(self.diagnostics, "WARNING: {text}")
     }
 
+    fn error(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.diagnostics, "ERROR: {text}")
+    }
+
     fn end(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -104,6 +104,10 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
         writeln!(self.diagnostics, "WARNING: {text}")
     }
 
+    fn error(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.diagnostics, "ERROR: {text}")
+    }
+
     fn end(&mut self) -> io::Result<()> {
         self.results.write_all(b"\n\n")
     }

@@ -256,6 +256,10 @@ impl<W: Write, O: Output> Output for TraceOutput<'_, W, O> {
         self.others.warning(text)
     }
 
+    fn error(&mut self, text: &str) -> io::Result<()> {
+        self.others.error(text)
+    }
+
     fn end(&mut self) -> io::Result<()> {
         self.others.end()
     }

@@ -17,10 +17,14 @@ impl Evaluator<'_> {
                     let text = printf::fill(format, &values);
                     self.output.printf(&text).expect("memory can be written");
                 }
-                EventKind::Message { level, place, format } => {
+                EventKind::Message {
+                    level,
+                    place,
+                    format,
+                    uses,
+                } => {
                     let text = printf::fill(format, &values);
-                    self.output
-                        .message(*level, place, &text)
+                    show::write_expanded(&mut *self.output, *level, (place, &text), uses)
                         .expect("memory can be written");
                 }
                 EventKind::Print => self.output.value(&values[0]).expect("memory can be written"),
