@@ -12,6 +12,7 @@ mod early;
 mod fmt;
 mod info;
 mod library;
+mod linked;
 mod list;
 mod output;
 mod parameters;

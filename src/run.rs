@@ -3,7 +3,7 @@
 use crate::cli::{Args, OutputFormat, StageName, Stop};
 use crate::compile::{self, Outcome};
 use crate::results::Save;
-use crate::{output, report};
+use crate::{linked, output, report};
 use crumbs::stages;
 use crumbs_compiler::driver::Compiled;
 use crumbs_compiler::plan::Plan;
@@ -105,6 +105,9 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
     };
     if args.verbose && is_run {
         report::moved(&compiled.plan);
+    }
+    if is_run && let Some(command) = &args.command {
+        linked::warn(command, &compiled.plan);
     }
     let is_log_wanted = args.stage() == Some(StageName::Verifier);
     let options = Options {

@@ -37,6 +37,7 @@ use facts::{Facts, KeyFact};
 use places::Planned;
 use std::collections::{HashMap, HashSet};
 
+mod absent;
 mod aggregates;
 mod arguments;
 mod blocks;
@@ -124,7 +125,7 @@ pub fn check(
         (
             config::MAX_PROGRAMS,
             configured.max_programs,
-            places.programs.len(),
+            places.programs.iter().filter(|planned| !planned.skipped).count(),
             "programs",
         ),
     ];
@@ -164,6 +165,7 @@ pub fn check(
         .programs
         .iter()
         .enumerate()
+        .filter(|(_, planned)| !planned.skipped)
         .map(|(i, planned)| cx.build(i, planned))
         .collect();
     cx.finish(probes, has_probe)
@@ -180,7 +182,7 @@ fn places_of<'a>(
     if options.dry_run && asked == MissingProbes::Error {
         // What is missing is told as a warning, unless there is nothing else.
         let lenient = places::plan(script, target, options, MissingProbes::Warn);
-        if !lenient.programs.is_empty() {
+        if lenient.programs.iter().any(|planned| !planned.skipped) {
             return lenient;
         }
     }
@@ -194,15 +196,19 @@ impl<'a> Cx<'a> {
         self.facts
             .know(self.options.only_end.as_deref().unwrap_or_default());
         let mut readings = 0;
-        for optimistic in [false, true] {
-            if optimistic && !self.has_unknown() {
-                break;
+        // What is left out is asked only for what nothing else tells.
+        for (optimistic, with_skipped) in [(false, false), (false, true), (true, true)] {
+            let tells_more = optimistic || programs.iter().any(|planned| planned.skipped);
+            if with_skipped && !(tells_more && self.has_unknown()) {
+                continue;
             }
             self.stage = Stage::Infer { optimistic };
             loop {
                 self.facts.grew = false;
                 for (index, planned) in programs.iter().enumerate() {
-                    self.build(index, planned);
+                    if with_skipped || !planned.skipped {
+                        self.build(index, planned);
+                    }
                 }
                 readings += 1;
                 let is_enough = readings >= MAX_READINGS && readings * self.sources.text().len() >= MIN_READ;

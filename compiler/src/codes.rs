@@ -265,6 +265,10 @@ codes! {
         "A probe on some functions of the kernel can stop the machine: what the processor does when idle, read-copy-update, and \
          at their return also locks. Wildcards leave them out; a probe can name them.",
         "kprobe:*s* { @ = count(); }";
+    ABSENT = "W0210", "some of what a script looks at is not there",
+        "With `missing_probes = summary`, as scripts of the library have it, a script does without libraries and functions that \
+         this machine lacks: another version of a library has others. What it would count of them is missing from what it prints.",
+        "config = { missing_probes = summary } begin { } uprobe:libc:zzz { @ = count(); }";
     BAD_LOOP = "E0320", "a loop cannot be made",
         "Loops are `for $i : a..b`, `for ($kv : @map)` over a map with keys, `while (condition)` and `unroll(n)` with a literal \
          from 1 to 100. Seven can stand in each other.",

@@ -165,14 +165,16 @@ pub static ALL: &[Variable] = &[
     },
     Variable {
         name: "missing_probes",
-        doc: "what becomes of attach points that match nothing: error, warn or ignore",
+        doc: "what becomes of attach points that match nothing: error, warn (of each), ignore, or summary: one warning of \
+              probes of which no attach point is there",
         default: "error",
         set: |to, value| {
             to.settings.missing_probes = match value {
                 "error" => MissingProbes::Error,
                 "warn" => MissingProbes::Warn,
                 "ignore" => MissingProbes::Ignore,
-                _ => return Err("error, warn or ignore"),
+                "summary" => MissingProbes::Summary,
+                _ => return Err("error, warn, ignore or summary"),
             };
             Ok(())
         },

@@ -127,6 +127,8 @@ pub enum MissingProbes {
     Warn,
     /// They are skipped.
     Ignore,
+    /// They are skipped. What that leaves out altogether is told in one warning.
+    Summary,
 }
 
 impl Default for Settings {

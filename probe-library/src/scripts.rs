@@ -63,4 +63,5 @@ pub static MODULES: &[(&str, &str)] = modules![
     "posix-paths",
     "stdio",
     "stdio-data",
+    "unused",
 ];

@@ -86,6 +86,15 @@ pub enum Skipped {
         /// Why.
         reason: Error,
     },
+    /// A function of a library that no traced process has loaded.
+    NotLoaded {
+        /// The library.
+        library: String,
+        /// Whether its program is attached somewhere else: the library was one of several that it can do with.
+        replaced: bool,
+        /// Why, in words.
+        reason: Error,
+    },
     /// A place that a wildcard means and the kernel refuses.
     Refused {
         /// The index of its [`crumbs_compiler::plan::Site`].
@@ -100,14 +109,14 @@ impl Skipped {
     pub fn places(&self) -> usize {
         match self {
             Self::Missing { places, .. } => *places,
-            Self::Refused { .. } => 1,
+            Self::NotLoaded { .. } | Self::Refused { .. } => 1,
         }
     }
 
     /// Why what must be there is not.
     pub fn missing(self) -> Option<Error> {
         match self {
-            Self::Missing { reason, .. } => Some(reason),
+            Self::Missing { reason, .. } | Self::NotLoaded { reason, .. } => Some(reason),
             Self::Refused { .. } => None,
         }
     }

@@ -30,6 +30,7 @@ mod usdt;
 
 use crate::kernel::attach::warm_up;
 use crate::kernel::{kfunc, probe};
+pub use attaching::is_static;
 pub(crate) use attaching::{clones, functions_of_library, mapped_by, module_functions, seen_from_here};
 use crumbs_compiler::ctype::{EnumType, Field, KernelFunction, StructId};
 use crumbs_compiler::plan::ProgramKind;

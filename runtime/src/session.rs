@@ -261,7 +261,14 @@ impl<'a> Session<'a> {
     fn report_skipped<B: Backend>(&mut self, backend: &mut B) -> Result<usize, Error> {
         let all = backend.skipped();
         let places = all.iter().map(Skipped::places).sum();
-        if self.plan.settings.missing_probes == MissingProbes::Ignore {
+        let missing_probes = self.plan.settings.missing_probes;
+        if missing_probes == MissingProbes::Ignore {
+            return Ok(places);
+        }
+        if missing_probes == MissingProbes::Summary {
+            if let Some(text) = losses::not_loaded(&all) {
+                self.output.warning(&text).map_err(unwritable)?;
+            }
             return Ok(places);
         }
         let refused = losses::refused(&all);

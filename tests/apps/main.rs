@@ -8,6 +8,7 @@
     reason = "tests; a skipped one says why"
 )]
 
+mod bad_input;
 mod hdf5;
 mod json;
 mod mpi;

@@ -8,6 +8,7 @@
 //! the value is the index of the first site of that name. A program with one name has it as a constant; one with
 //! several reads the attach cookie, which then is that index rather than the place's own site.
 
+use super::absent::{Absent, Missing};
 use super::uses::Uses;
 use crate::codes;
 use crate::not_taken;
@@ -43,6 +44,8 @@ pub(super) struct Planned<'a> {
     pub func: Naming,
     /// What `probe` is.
     pub probe_name: Naming,
+    /// Whether it is left out because nothing that it names is there. Its text still says of which types its maps are.
+    pub skipped: bool,
 }
 
 impl Planned<'_> {
@@ -86,6 +89,7 @@ pub(super) fn plan<'a>(
         target,
         options,
         missing,
+        absent: Absent::default(),
         sites: Sites::default(),
         out: Places {
             programs: Vec::new(),
@@ -98,6 +102,7 @@ pub(super) fn plan<'a>(
             cx.probe(probe);
         }
     }
+    cx.out.diagnostics.extend(cx.absent.diagnostic());
     cx.out.sites = cx.sites.table;
     cx.out
 }
@@ -107,6 +112,7 @@ struct PlaceCx<'a, 't> {
     target: &'t dyn Target,
     options: &'t Options,
     missing: MissingProbes,
+    absent: Absent,
     sites: Sites,
     out: Places<'a>,
 }
@@ -165,8 +171,9 @@ impl<'a> PlaceCx<'a, '_> {
         let mut first_kind = None;
         let mut failed = false;
         let said = self.out.diagnostics.len();
+        let mut missing = Vec::new();
         for point in &probe.attach_points {
-            match self.point(point, &uses) {
+            match self.point(point, &uses, &mut missing) {
                 Ok(places) => {
                     for (kind, mut place) in places {
                         place.site.span = point.span;
@@ -181,7 +188,7 @@ impl<'a> PlaceCx<'a, '_> {
                 }
             }
         }
-        if groups.is_empty() && failed {
+        if groups.is_empty() {
             self.out.programs.push(Planned {
                 probe,
                 kind: first_kind,
@@ -191,9 +198,15 @@ impl<'a> PlaceCx<'a, '_> {
                 signature: None,
                 func: Naming::Constant(0),
                 probe_name: Naming::Constant(0),
+                skipped: !failed,
             });
-        }
-        if !groups.is_empty() {
+            if self.missing == MissingProbes::Summary && !failed {
+                self.absent.add(
+                    missing,
+                    probe.attach_points.first().map_or(probe.span, |point| point.span),
+                );
+            }
+        } else {
             self.skip_alternatives(said);
         }
         for group in groups {
@@ -224,7 +237,7 @@ impl<'a> PlaceCx<'a, '_> {
     }
 
     /// The places of one attach point.
-    fn point(&mut self, point: &ast::AttachPoint, uses: &Uses) -> Expanded {
+    fn point(&mut self, point: &ast::AttachPoint, uses: &Uses, missing: &mut Vec<Missing>) -> Expanded {
         if let Some(diagnostic) = missing_parameter(point, &self.options.params) {
             self.out.diagnostics.push(diagnostic);
             return Err((None, false));
@@ -249,7 +262,10 @@ impl<'a> PlaceCx<'a, '_> {
         self.out.diagnostics.append(&mut point.warnings.take());
         places
             .map(|places| places.into_iter().map(|place| (kind, place)).collect())
-            .map_err(|failure| (Some(kind), self.failed(failure)))
+            .map_err(|failure| {
+                missing.push(Missing::of(kind, &point, &failure));
+                (Some(kind), self.failed(failure))
+            })
     }
 
     /// The places of an attach point whose kind is a wildcard: of every kind that matches and has such places.
@@ -280,7 +296,8 @@ impl<'a> PlaceCx<'a, '_> {
             diagnostic.code = &codes::MISSING_PROBE;
             diagnostic.severity = Severity::Warning;
         }
-        if !(skipped && self.missing == MissingProbes::Ignore) {
+        let is_told = !matches!(self.missing, MissingProbes::Ignore | MissingProbes::Summary);
+        if !skipped || is_told {
             self.out.diagnostics.push(diagnostic);
         }
         skipped
@@ -354,6 +371,7 @@ impl<'a> PlaceCx<'a, '_> {
                 signature: group.signature.clone(),
                 func,
                 probe_name,
+                skipped: false,
             });
         }
     }

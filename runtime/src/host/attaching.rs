@@ -10,11 +10,6 @@ use std::path::{Path, PathBuf};
 /// The functions of the file at `path` that are called `name`, or match it where it is a pattern, one for each place; if the short
 /// name or pattern `library` can mean that file. Empty where it is no library of this machine.
 pub(crate) fn functions_of_library(path: &Path, library: &str, name: &str) -> Vec<Function> {
-    let arch = if cfg!(target_arch = "aarch64") {
-        Arch::Aarch64
-    } else {
-        Arch::X86_64
-    };
     let pattern = Glob::new(library);
     let is_meant = match pattern.is_literal() {
         true => library_name::closeness(library, file_name(path)).is_some(),
@@ -23,7 +18,7 @@ pub(crate) fn functions_of_library(path: &Path, library: &str, name: &str) -> Ve
     let image = path
         .to_str()
         .filter(|_| is_meant)
-        .map(|path| Image::open(path, arch));
+        .map(|path| Image::open(path, own_arch()));
     let Some(Ok(image)) = image else {
         return Vec::new();
     };
@@ -36,6 +31,20 @@ pub(crate) fn functions_of_library(path: &Path, library: &str, name: &str) -> Ve
     found.sort_by(|a, b| (a.offset, &a.name).cmp(&(b.offset, &b.name)));
     found.dedup_by_key(|function| function.offset);
     found
+}
+
+/// Whether a file is a program that is linked statically, so that it loads no library.
+pub fn is_static(program: &Path) -> bool {
+    let image = program.to_str().map(|path| Image::open(path, own_arch()));
+    matches!(image, Some(Ok(image)) if !image.has_interpreter())
+}
+
+fn own_arch() -> Arch {
+    if cfg!(target_arch = "aarch64") {
+        Arch::Aarch64
+    } else {
+        Arch::X86_64
+    }
 }
 
 /// The addresses of functions of kernel modules, for those of `wanted` (module and name) that are there and not hidden.

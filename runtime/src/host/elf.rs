@@ -410,6 +410,12 @@ impl Image {
         })
     }
 
+    /// Whether it needs a dynamic loader (`PT_INTERP`), as programs do that are not linked statically.
+    pub(crate) fn has_interpreter(&self) -> bool {
+        let mut kinds = self.segments.iter().map(|segment| segment.p_type);
+        kinds.any(|kind| kind == program_header::PT_INTERP)
+    }
+
     /// The dynamic section; empty for a static program.
     pub(crate) fn dynamic(&self) -> Result<Dynamic, TargetError> {
         let Some(segment) = self

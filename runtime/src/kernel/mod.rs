@@ -196,7 +196,7 @@ impl KernelBackend {
                 let site = self.plan.sites.get(*cookie as usize)?;
                 Some((site.probe.as_str(), reason.as_str()))
             }
-            Skipped::Missing { .. } => None,
+            Skipped::Missing { .. } | Skipped::NotLoaded { .. } => None,
         })
     }
 
@@ -455,7 +455,7 @@ impl Backend for KernelBackend {
         let begin = Instant::now();
         drop(self.ticker.take());
         self.skipped
-            .extend(self.late.take().iter().flat_map(Late::missed));
+            .extend(self.late.take().iter().flat_map(|late| late.missed(&self.plan)));
         self.iterators.clear();
         attach::close_all(std::mem::take(&mut self.links));
         if let Some(quiescer) = &mut self.quiescer {

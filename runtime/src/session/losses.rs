@@ -4,7 +4,7 @@ use crate::backend::{Backend, Skipped};
 use crate::snapshot::stripe_offsets;
 use crumbs_compiler::plan::{Generations, LossKind, MapPlan, Plan, Storage, UNREADABLE};
 use crumbs_compiler::types::Type;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Size of a page that ring buffer sizes are given in, bytes.
 const PAGE: u32 = 4096;
@@ -47,7 +47,7 @@ pub(crate) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
                 || ("is full".to_owned(), "…".to_owned()),
                 |keys| {
                     (
-                        format!("is full at {keys} keys"),
+                        format!("is full at {keys} keys, and lacks those that came later"),
                         (u64::from(keys) * 4).to_string(),
                     )
                 },
@@ -61,7 +61,9 @@ pub(crate) fn describe(plan: &Plan, kind: LossKind, total: u64) -> Option<String
                     };
                     format!("let {} = {kind}({keys})", name(id))
                 }
-                _ => format!("config = {{ max_map_keys = {keys} }}"),
+                _ => format!(
+                    "config = {{ max_map_keys = {keys} }}, or CRUMBS_MAX_MAP_KEYS={keys} in the environment"
+                ),
             };
             format!(
                 "{total} update{s} of {} {were} lost: the map {full}. Give it more room: {more}",
@@ -130,6 +132,27 @@ pub(super) fn refused(skipped: &[Skipped]) -> Option<String> {
     };
     Some(format!(
         "{total} function{s} that a wildcard matches {are} not traced: {reasons}. `-v` names them"
+    ))
+}
+
+/// What to say, in one, of libraries that no traced process has loaded and that no other stood for; nothing of none.
+pub(super) fn not_loaded(skipped: &[Skipped]) -> Option<String> {
+    let libraries = skipped.iter().filter_map(|skipped| match skipped {
+        Skipped::NotLoaded {
+            library,
+            replaced: false,
+            ..
+        } => Some(library.as_str()),
+        _ => None,
+    });
+    let libraries: BTreeSet<&str> = libraries.collect();
+    if libraries.is_empty() {
+        return None;
+    }
+    let names = libraries.into_iter().collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "not installed, and not loaded by any traced process: {names}. What a program calls of a library that is linked \
+         into it statically is not seen"
     ))
 }
 

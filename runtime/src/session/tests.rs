@@ -427,8 +427,8 @@ fn losses_are_named_with_what_to_do() {
             "Attached 1 probe",
             // The second time within a second is left to the total.
             "Lost 3 events",
-            "WARNING: 2 updates of @s were lost: the map is full at 4096 keys. Give it more room: config = { \
-             max_map_keys = 16384 }",
+            "WARNING: 2 updates of @s were lost: the map is full at 4096 keys, and lacks those that came later. Give it more \
+             room: config = { max_map_keys = 16384 }, or CRUMBS_MAX_MAP_KEYS=16384 in the environment",
             "WARNING: 4 updates of @c were lost: other programs were changing the same value, or the map, at that \
              moment. Spread it, for example with cpu or tid as a key",
             "WARNING: Total lost event count: 6. The ring buffer (16 pages) was full; give it more room: config = { \

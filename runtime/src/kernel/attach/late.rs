@@ -135,9 +135,23 @@ impl Late {
     }
 
     /// What never appeared.
-    pub(in crate::kernel) fn missed(&self) -> impl Iterator<Item = Skipped> {
-        self.wanted.iter().filter(|wanted| !wanted.found).map(|wanted| Skipped::Missing {
-            places: 1,
+    pub(in crate::kernel) fn missed(&self, plan: &Plan) -> impl Iterator<Item = Skipped> {
+        let is_elsewhere = |program: usize| {
+            let at_once = plan
+                .programs
+                .get(program)
+                .into_iter()
+                .flat_map(|program| &program.attach);
+            let mut later = self.wanted.iter().filter(|wanted| wanted.program == program);
+            later.any(|wanted| wanted.found)
+                || at_once
+                    .into_iter()
+                    .any(|attach| !matches!(attach, Attach::Late { .. }))
+        };
+        let missed = self.wanted.iter().filter(|wanted| !wanted.found);
+        missed.map(move |wanted| Skipped::NotLoaded {
+            library: wanted.library.clone(),
+            replaced: is_elsewhere(wanted.program),
             reason: error(
                 &wanted.probe,
                 format!(
