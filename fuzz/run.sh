@@ -6,7 +6,7 @@
 # Inputs that it finds interesting stay in fuzz/target/corpus; one that breaks the target is in fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "$0")"
-target=${1:?which target: script, declarations, tracepoint, binary}; shift
+target=${1:?which target? see README.md}; shift
 host=$(rustc -vV | sed -n 's/^host: //p')
 coverage="-Cpasses=sancov-module"
 for option in level=4 inline-8bit-counters pc-table trace-compares; do

@@ -1,17 +1,23 @@
 //! What reads input that nobody checked before, each as a function of bytes that panics where something is wrong. The fuzz
 //! targets below `fuzz_targets` run them on what libFuzzer makes up; `tests/fuzz` on `corpus` and on damaged copies of it.
 
-use crumbs::stages;
+mod sections;
+
+use crumbs::{ends, stages};
 use crumbs_compiler::c;
 use crumbs_compiler::driver;
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{Arch, Binary, Target};
 use crumbs_compiler::types::Type;
+use crumbs_compiler::usdt;
 use crumbs_grammar::span::{Span, Spanned};
-use crumbs_runtime::host::{HostOptions, HostTarget};
+use crumbs_runtime::host::origins::Origins;
+use crumbs_runtime::host::{HostOptions, HostTarget, unchecked};
+use crumbs_runtime::results::{self, Results};
+use crumbs_runtime::symbols::spaces::Spaces;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A reader of bytes.
 pub struct Reader {
@@ -20,7 +26,7 @@ pub struct Reader {
 }
 
 /// Every reader.
-pub const READERS: [Reader; 4] = [
+pub const READERS: [Reader; 11] = [
     Reader {
         name: "script",
         read: script,
@@ -36,6 +42,34 @@ pub const READERS: [Reader; 4] = [
     Reader {
         name: "binary",
         read: binary,
+    },
+    Reader {
+        name: "dwarf",
+        read: dwarf,
+    },
+    Reader {
+        name: "usdt",
+        read: static_probes,
+    },
+    Reader {
+        name: "links",
+        read: links,
+    },
+    Reader {
+        name: "btf",
+        read: btf,
+    },
+    Reader {
+        name: "maps",
+        read: maps,
+    },
+    Reader {
+        name: "loader_cache",
+        read: loader_cache,
+    },
+    Reader {
+        name: "results",
+        read: saved_results,
     },
 ];
 
@@ -140,10 +174,15 @@ fn tracepoint(bytes: &[u8]) {
 fn binary(bytes: &[u8]) {
     let scratch = Scratch::new("binary");
     let path = scratch.write("file", bytes);
+    ask(&path.display().to_string(), HostOptions::default());
+}
+
+/// Everything that the compiler may ask of a program.
+fn ask(path: &str, options: HostOptions) {
     let binary = Binary {
-        path: path.display().to_string(),
+        path: path.to_owned(),
     };
-    let host = HostTarget::new(HostOptions::default());
+    let host = HostTarget::new(options);
     let functions = host.functions(&binary).unwrap_or_default();
     for function in functions.iter().take(20) {
         let _ = host.functions_named(&binary, &function.name);
@@ -153,7 +192,7 @@ fn binary(bytes: &[u8]) {
     }
     let _ = host.usdt_probes(&binary);
     let _ = host.binary_symbol(&binary, "main");
-    for place in [0, 0x40, 0x1000, u64::MAX] {
+    for place in [0, 0x40, 0x1000, 0x1129, u64::MAX] {
         let _ = host.file_offset(&binary, place);
         let _ = host.virtual_address(&binary, place);
         let _ = host.signature(&binary, place);
@@ -163,7 +202,129 @@ fn binary(bytes: &[u8]) {
             let _ = host.struct_fields(of.id);
         }
     }
+    let mut origins = Origins::new(host.arch(), Vec::new());
+    for place in [0x40, 0x1129, 0x1140] {
+        let _ = origins.of(Path::new(path), place);
+    }
     for line in [1, 4, 7, u64::MAX] {
         let _ = host.source_line(&binary, "thing.c", line, None);
+    }
+}
+
+/// Debug information: types, lines, functions and what was put into others.
+fn dwarf(bytes: &[u8]) {
+    let scratch = Scratch::new("dwarf");
+    let path = scratch.write("file", &sections::elf(bytes, sections::DWARF));
+    ask(&path.display().to_string(), HostOptions::default());
+}
+
+/// Notes of static probes, and the text of their arguments on each processor.
+fn static_probes(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        for argument in usdt::arguments(&text, arch) {
+            assert!(
+                matches!(argument.bytes, 1 | 2 | 4 | 8)
+                    || matches!(argument.source, usdt::Source::Unknown(_))
+            );
+        }
+        let _ = usdt::register(&text, arch);
+    }
+    let scratch = Scratch::new("usdt");
+    let path = scratch.write("file", &sections::elf(bytes, sections::USDT));
+    let binary = Binary {
+        path: path.display().to_string(),
+    };
+    let _ = HostTarget::new(HostOptions::default()).usdt_probes(&binary);
+}
+
+/// What leads from a program to files with its debug information: build ids, names, compressed symbols.
+fn links(bytes: &[u8]) {
+    let scratch = Scratch::new("links");
+    let path = scratch.write("file", &sections::elf(bytes, sections::LINKS));
+    let options = HostOptions {
+        debug_directories: vec![scratch.0.clone()],
+        ..HostOptions::default()
+    };
+    ask(&path.display().to_string(), options);
+}
+
+/// The kernel's description of its types, and a module's that continues it: 4 bytes say where that begins.
+fn btf(bytes: &[u8]) {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
+        return;
+    };
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let (kernel, module) = rest.split_at(length.min(rest.len()));
+    let scratch = Scratch::new("btf");
+    scratch.write("vmlinux", kernel);
+    scratch.write("module", module);
+    let host = HostTarget::new(HostOptions {
+        kernel_types: Some(scratch.0.clone()),
+        ..HostOptions::default()
+    });
+    for keyword in ["struct", "union", "enum", ""] {
+        for name in ["thing", "other", "part"] {
+            if let Ok(Type::Struct(of)) = host.kernel_type(keyword, name) {
+                let _ = host.struct_fields(of.id);
+            }
+        }
+        let _ = host.list_types(keyword, "*", true);
+    }
+    let _ = host.kernel_constant("CONSTANT");
+    for (module, name) in host
+        .described_functions("*", "*")
+        .unwrap_or_default()
+        .iter()
+        .take(20)
+    {
+        let _ = host.kernel_functions(Some(module), name);
+        let _ = host.list_parameters(module, name, true);
+    }
+}
+
+/// `/proc/PID/maps`, in whose paths a process writes what it likes.
+fn maps(bytes: &[u8]) {
+    for file in unchecked::mapped_files(bytes) {
+        assert!(file.is_absolute(), "{file:?}");
+    }
+    let mut spaces = Spaces::default();
+    spaces.read(1, &String::from_utf8_lossy(bytes));
+    for address in [0, 0x5555_5555_5000, u64::MAX] {
+        if let Some((mapping, _)) = spaces.find(1, address) {
+            assert!((mapping.start..mapping.end).contains(&address), "{mapping:?}");
+        }
+    }
+}
+
+/// The dynamic loader's cache.
+fn loader_cache(bytes: &[u8]) {
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        for (name, path) in unchecked::cached_libraries(bytes, arch) {
+            assert!(!name.is_empty() && !path.is_empty());
+        }
+    }
+}
+
+/// Saved results: read, written, joined with themselves, and printed.
+fn saved_results(bytes: &[u8]) {
+    let Ok(mut read) = Results::read(bytes) else {
+        return;
+    };
+    let mut written = Vec::new();
+    read.write(&mut written).expect("memory can be written to");
+    let again = Results::read(&written).expect("what was written can be read");
+    let mut twice = Vec::new();
+    again.write(&mut twice).expect("memory can be written to");
+    assert!(
+        written == twice,
+        "writing twice changes {}",
+        String::from_utf8_lossy(&written)
+    );
+    // Runs of one process cannot be joined; where that is no reason, the shapes are the same.
+    let _ = read.merge(again);
+    let compiled = ends::compile(&read).or_else(|_| ends::compile_maps(&read));
+    if let (Ok(compiled), Ok(target)) = (compiled, ends::target()) {
+        let _ = results::restore(&read, &compiled.plan, &compiled.programs, &target);
     }
 }

@@ -16,8 +16,10 @@ use crumbs_compiler::target::Target;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::source::{COMMAND_LINE, Sources};
 use crumbs_runtime::backend::Error;
+use crumbs_runtime::host::MOST_BYTES;
 use crumbs_runtime::results::Script;
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::{Read, Write};
 
 /// A script as it was given.
@@ -81,11 +83,17 @@ pub(crate) fn source(args: &Args) -> Result<Source, Stop> {
     }
     let mut bytes = Vec::new();
     let read = if file == "-" {
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| ())
+        std::io::stdin()
+            .lock()
+            .take(MOST_BYTES + 1)
+            .read_to_end(&mut bytes)
     } else {
-        std::fs::read(file).map(|content| bytes = content)
+        File::open(file).and_then(|script| script.take(MOST_BYTES + 1).read_to_end(&mut bytes))
     };
     read.map_err(|error| failed(&error))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(failed(&format!("it has more than {} MiB", MOST_BYTES >> 20)));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         failed(&format!("it is no text: byte {at} is not valid UTF-8"))

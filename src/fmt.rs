@@ -28,7 +28,9 @@ pub(crate) fn write(args: &Args) -> Result<u8, Stop> {
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
-    let written = std::fs::write(&name, text).and_then(|()| {
+    // A new file: nobody can have put a link in its place.
+    let draft = std::fs::File::create_new(&name)?;
+    let written = (&draft).write_all(text.as_bytes()).and_then(|()| {
         // What may be run stays so.
         if let Ok(known) = std::fs::metadata(path) {
             std::fs::set_permissions(&name, known.permissions())?;

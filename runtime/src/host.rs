@@ -21,12 +21,15 @@ mod list;
 mod list_user;
 pub mod origins;
 mod paths;
+pub(crate) mod reach;
 mod refusal;
 #[cfg(test)]
 mod scratch;
 mod stripped;
 mod tracefs;
+pub mod unchecked;
 mod usdt;
+mod xz;
 
 use crate::kernel::attach::warm_up;
 use crate::kernel::{kfunc, probe};
@@ -43,12 +46,14 @@ use crumbs_compiler::target::{
 use crumbs_compiler::types::Type;
 use elf::{Image, Images};
 use headers::Headers;
+pub use imports::MOST_BYTES;
 use libraries::SearchPath;
 use refusal::{io_error, unreadable};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -57,6 +62,9 @@ use tracefs::Tracefs;
 
 /// How many names a "did you mean" lists.
 const SIMILAR: usize = 5;
+
+/// The most of the loader's cache that is read: some 50,000 libraries.
+const MAX_LOADER_CACHE: u64 = 1 << 24;
 
 /// Whom a script is for, and where its files are looked for.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +82,8 @@ pub struct HostOptions {
     pub loader_cache: Option<PathBuf>,
     /// The mount point of tracefs instead of the usual ones.
     pub tracefs: Option<PathBuf>,
+    /// The directory with the kernel's types instead of `/sys/kernel/btf`.
+    pub kernel_types: Option<PathBuf>,
     /// The script's directory; the working directory is searched in any case.
     pub home: Option<PathBuf>,
     /// Directories with separate debug files, searched before the usual one.
@@ -123,11 +133,12 @@ impl HostTarget {
     #[must_use]
     pub fn new(options: HostOptions) -> Self {
         let tracefs = Tracefs::new(options.tracefs.clone());
+        let types = btf::KernelTypes::new(options.kernel_types.clone());
         let debug = dwarf::DebugFiles::new(options.debug_directories.clone());
         Self {
             options,
             tracefs,
-            types: btf::KernelTypes::new(None),
+            types,
             debug,
             images: RefCell::default(),
             functions: RefCell::default(),
@@ -164,7 +175,9 @@ impl HostTarget {
                 .loader_cache
                 .as_deref()
                 .unwrap_or(Path::new("/etc/ld.so.cache"));
-            fs::read(path).unwrap_or_default()
+            let mut bytes = Vec::new();
+            let read = reach::open(path).and_then(|file| file.take(MAX_LOADER_CACHE).read_to_end(&mut bytes));
+            read.map_or_else(|_| Vec::new(), |_| bytes)
         });
         ld_cache::parse(bytes, self.arch())
     }
@@ -343,7 +356,7 @@ impl HostTarget {
             };
             return if found.is_empty() { Err(empty()) } else { Ok(found) };
         }
-        match std::fs::metadata(&path) {
+        match reach::metadata(&path) {
             // As it was written: that is what the probes are called.
             Ok(_) => Ok(vec![path]),
             Err(error) => Err(match io_error(spec, &error) {
@@ -674,3 +687,7 @@ impl Target for HostTarget {
 #[cfg(test)]
 #[path = "host/host_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "host/hostile_tests.rs"]
+mod hostile_tests;

@@ -111,3 +111,38 @@ fn damaged_tracepoints() {
 fn damaged_binaries() {
     damaged("binary", 200);
 }
+
+#[test]
+fn damaged_debug_information() {
+    damaged("dwarf", 200);
+}
+
+#[test]
+fn damaged_static_probes() {
+    damaged("usdt", 400);
+}
+
+#[test]
+fn damaged_links_to_debug_files() {
+    damaged("links", 200);
+}
+
+#[test]
+fn damaged_kernel_types() {
+    damaged("btf", 200);
+}
+
+#[test]
+fn damaged_maps_of_processes() {
+    damaged("maps", 400);
+}
+
+#[test]
+fn damaged_loader_caches() {
+    damaged("loader_cache", 400);
+}
+
+#[test]
+fn damaged_saved_results() {
+    damaged("results", 200);
+}

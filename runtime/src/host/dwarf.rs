@@ -5,6 +5,7 @@
 //! read before the first question; then only what that needs, and answers are kept. Debug information may lie in files
 //! of its own ([`files`]); it is not trusted ([`info`]).
 
+mod bounds;
 mod convert;
 mod files;
 mod functions;

@@ -8,7 +8,7 @@ mod data;
 pub(super) mod versions;
 
 use super::gnu_hash;
-use super::refusal::{check_kind, damaged, io_error, not_elf, open_regular, read_error};
+use super::refusal::{check_kind, damaged, io_error, not_elf, open_regular, read_error, unreadable};
 use crumbs_compiler::target::{Arch, Binary, Function, TargetError};
 use goblin::container::Ctx;
 use goblin::elf::{
@@ -16,9 +16,9 @@ use goblin::elf::{
 };
 use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 /// The longest part of a file that is read at once. The largest programs have about 200 MB of symbol names.
 const MAX_READ: u64 = 1 << 30;
@@ -35,6 +35,9 @@ const MAX_SECTIONS: u64 = 1 << 20;
 /// The most symbols of one table: several times those of the largest programs.
 const MAX_SYMBOLS: usize = 1 << 23;
 
+/// The most bytes of names of one table: those of the largest programs are 200 MB.
+const MAX_NAMES: usize = 1 << 30;
+
 /// An ELF program or library of this machine: its headers, and its symbols once asked for.
 pub(crate) struct Image {
     path: String,
@@ -46,6 +49,8 @@ pub(crate) struct Image {
     exported: OnceCell<Option<SymbolTable>>,
     /// Whether it can be loaded anywhere.
     moves: bool,
+    /// Which file it was when it was opened.
+    identity: Identity,
     /// What was stripped from it, once somebody has found that ([`Image::complete`]).
     stripped: OnceCell<SymbolTable>,
 }
@@ -119,7 +124,8 @@ impl Image {
             .container()
             .and_then(|container| Ok(Ctx::new(container, header.endianness()?)));
         let ctx = context.map_err(|_| damaged(path, "its header is not valid"))?;
-        let length = file.metadata().map_err(|error| io_error(path, &error))?.len();
+        let metadata = file.metadata().map_err(|error| io_error(path, &error))?;
+        let length = metadata.len();
 
         let (count, size) = (usize::from(header.e_phnum), u64::from(header.e_phentsize));
         let table = read_part(&file, length, header.e_phoff, count as u64 * size)
@@ -137,6 +143,7 @@ impl Image {
             names: usize::from(header.e_shstrndx),
             exported: OnceCell::new(),
             moves: header.e_type == header::ET_DYN,
+            identity: identity(&metadata),
             stripped: OnceCell::new(),
         })
     }
@@ -527,12 +534,23 @@ impl Image {
     /// Opens the file again, and says how long it is: hundreds of images may be kept, more than files may be open.
     pub(crate) fn reopen(&self) -> Result<(File, u64), TargetError> {
         let file = open_regular(&self.path)?;
-        let length = file
-            .metadata()
-            .map_err(|error| io_error(&self.path, &error))?
-            .len();
-        Ok((file, length))
+        let metadata = file.metadata().map_err(|error| io_error(&self.path, &error))?;
+        if identity(&metadata) != self.identity {
+            return Err(unreadable(
+                &self.path,
+                "it was replaced while crumbs read it",
+                "run crumbs again".to_owned(),
+            ));
+        }
+        Ok((file, metadata.len()))
     }
+}
+
+/// Device, inode, time of the last change, and length: tells one state of a file from another.
+type Identity = (u64, u64, i64, i64, u64);
+
+fn identity(of: &Metadata) -> Identity {
+    (of.dev(), of.ino(), of.mtime(), of.mtime_nsec(), of.len())
 }
 
 const SYMBOL_SIZE: usize = sym::sym64::SIZEOF_SYM;
@@ -548,7 +566,8 @@ impl SymbolTable {
     /// How many bytes of names may be looked at before the table is taken for damaged: linkers let names share their
     /// ends, and no more.
     fn name_budget(&self) -> Cell<usize> {
-        Cell::new(self.names.len().saturating_mul(16).saturating_add(1 << 20))
+        let shared = self.names.len().saturating_mul(16).saturating_add(1 << 20);
+        Cell::new(shared.min(MAX_NAMES))
     }
 
     /// Every symbol that is defined here, whatever it is.

@@ -275,6 +275,7 @@ fn names_that_overlap_beyond_reason_are_refused() {
         versions: Vec::new(),
     };
     let image = Image {
+        identity: identity(&std::fs::metadata("/").unwrap()),
         names: 0,
         path: "/hostile".to_owned(),
         ctx: Ctx::new(

@@ -6,12 +6,15 @@
 use super::refusal::{io_error, unreadable};
 use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::{SourceFile, TargetError};
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// What the names of scripts end in.
 const EXTENSION: &str = "bt";
+
+/// The longest script that is read; devices have no end.
+pub const MOST_BYTES: u64 = 1 << 26;
 
 /// The files that `import "path"` in `importer` means.
 pub(super) fn files(importer: &str, path: &str) -> Result<Vec<SourceFile>, TargetError> {
@@ -49,7 +52,14 @@ pub(super) fn files(importer: &str, path: &str) -> Result<Vec<SourceFile>, Targe
 
 fn file(path: &Path) -> Result<SourceFile, TargetError> {
     let name = path.to_string_lossy().into_owned();
-    let bytes = fs::read(path).map_err(|error| io_error(&name, &error))?;
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| io_error(&name, &error))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let help = "name a script, or split it".to_owned();
+        let reason = format!("it has more than {} MiB", MOST_BYTES >> 20);
+        return Err(unreadable(&name, &reason, help));
+    }
     let text = String::from_utf8(bytes).map_err(|_| {
         let help = "name a script: its text is UTF-8".to_owned();
         unreadable(&name, "it is no text", help)

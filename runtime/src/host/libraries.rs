@@ -7,6 +7,7 @@ use super::elf::{Dynamic, Image};
 use super::ld_cache;
 use super::library_name::{Closeness, closeness};
 use super::paths::resolve;
+use super::reach;
 use super::refusal::interpreter;
 use crumbs_compiler::target::Arch;
 use std::collections::{BTreeSet, VecDeque};
@@ -224,7 +225,9 @@ pub(crate) fn mapped_by_any() -> Vec<PathBuf> {
         if !seen.insert(path.clone()) {
             continue;
         }
-        let Ok(data) = fs::metadata(&path) else { continue };
+        let Ok(data) = reach::metadata(&path) else {
+            continue;
+        };
         if known.insert((data.dev(), data.ino())) {
             files.push(path);
         }
@@ -246,19 +249,18 @@ pub(crate) fn beneath(root: &Path, path: &Path) -> PathBuf {
 }
 
 /// The files of `address perms offset dev inode path` lines that may be executed.
-fn parse_maps(maps: &[u8]) -> Vec<PathBuf> {
+pub(super) fn parse_maps(maps: &[u8]) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
     let mut paths = Vec::new();
     for line in maps.split(|byte| *byte == b'\n') {
-        let executable = line
-            .split(|byte| *byte == b' ')
-            .nth(1)
-            .is_some_and(|perms| perms.contains(&b'x'));
-        let Some(at) = line.iter().position(|byte| *byte == b'/') else {
+        // Five columns and then the name, of which blanks are a part; only those of files begin with a slash.
+        let mut columns = line.splitn(6, |byte| *byte == b' ');
+        let (Some(permissions), Some(name)) = (columns.nth(1), columns.nth(3)) else {
             continue;
         };
-        let path = &line[at..];
-        if executable && !path.ends_with(DELETED.as_bytes()) && seen.insert(path) {
+        let executable = permissions.contains(&b'x');
+        let path = name.trim_ascii_start();
+        if executable && path.starts_with(b"/") && !path.ends_with(DELETED.as_bytes()) && seen.insert(path) {
             paths.push(PathBuf::from(OsStr::from_bytes(path)));
         }
     }
@@ -267,7 +269,7 @@ fn parse_maps(maps: &[u8]) -> Vec<PathBuf> {
 
 fn script_interpreter(program: &Path) -> Option<String> {
     let mut start = Vec::new();
-    let file = fs::File::open(program)
+    let file = reach::open(program)
         .ok()
         .filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
     file.take(256).read_to_end(&mut start).ok()?;

@@ -1,5 +1,6 @@
 //! Files by pattern and search path.
 
+use super::reach;
 use crumbs_compiler::glob::Glob;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -28,10 +29,8 @@ pub(crate) fn split(path: &OsStr) -> Vec<PathBuf> {
 /// The path without links. One that leads into another process's root stays as it is: its links mean something else
 /// from here.
 pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
-    let mut start = path.components().skip(1).map(Component::as_os_str);
-    let foreign = start.next() == Some(OsStr::new("proc")) && start.nth(1) == Some(OsStr::new("root"));
-    if foreign {
-        fs::metadata(&path).map(|_| path)
+    if reach::is_foreign(&path) {
+        reach::metadata(&path).map(|_| path)
     } else {
         fs::canonicalize(path)
     }
@@ -39,13 +38,12 @@ pub(crate) fn resolve(path: PathBuf) -> io::Result<PathBuf> {
 
 /// Whether it is a file that may be run.
 pub(crate) fn is_executable(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+    reach::metadata(path).is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
 /// The paths in a directory, sorted; empty where it cannot be read.
 pub(crate) fn files_in(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten();
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut paths = reach::paths_in(directory);
     paths.sort_unstable();
     paths
 }
@@ -87,7 +85,7 @@ pub(crate) fn matching(pattern: &Path) -> Vec<PathBuf> {
     }
     let mut found: Vec<(PathBuf, bool, PathBuf)> = reached
         .into_iter()
-        .filter(|path| path.is_file())
+        .filter(|path| reach::is_file(path))
         .filter_map(|path| Some((resolve(path.clone()).ok()?, path.is_symlink(), path)))
         .collect();
     found.sort_unstable();

@@ -1,10 +1,11 @@
 //! Why a file cannot be traced or read, in the user's terms and with the way out.
 
+use super::reach;
 use crumbs_compiler::target::{Arch, TargetError};
 use goblin::elf::{Header, header};
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 /// The way out for what is neither.
 pub(super) const NAME_A_PROGRAM: &str = "name a program or a shared library";
@@ -118,11 +119,7 @@ pub(super) fn read_error(path: &str, error: &io::Error, part: &str) -> TargetErr
 
 /// Opens a file that can be a program.
 pub(super) fn open_regular(path: &str) -> Result<File, TargetError> {
-    // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path);
+    let file = reach::open(Path::new(path));
     let file = file.map_err(|error| io_error(path, &error))?;
     let kind = file
         .metadata()

@@ -6,6 +6,7 @@
 
 use super::dwarf::DebugFiles;
 use super::elf::Image;
+use super::xz;
 use crate::sys::process;
 use crumbs_compiler::target::Arch;
 use std::io::{self, Cursor, Write};
@@ -37,6 +38,9 @@ fn from_file(image: &Image, debug: &DebugFiles, arch: Arch) -> Option<()> {
 
 fn from_section(image: &Image, arch: Arch) -> Option<()> {
     let compressed = image.section_contents(SECTION).ok()??;
+    if xz::unpacked_size(&compressed)? > MAX_SIZE as u64 {
+        return None;
+    }
     let file = process::memory_file(c"crumbs-symbols", 0).ok()?;
     let mut limited = Limited {
         to: &file,

@@ -6,7 +6,7 @@
 use crate::backend::Error;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How often a draft is looked for that others finish meanwhile.
@@ -138,6 +138,8 @@ fn locked(path: &Path) -> io::Result<File> {
             .write(true)
             .create(true)
             .truncate(false)
+            // In a directory that others write to, a link of that name would lead to any file.
+            .custom_flags(libc::O_NOFOLLOW)
             .open(path)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -225,6 +227,16 @@ mod tests {
         file.finish().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(directory.names(), ["a.json"]);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_draft_is_not_followed() {
+        let directory = Directory::new("link");
+        let victim = directory.0.join("victim");
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, directory.0.join(".a.json.unfinished")).unwrap();
+        assert!(NewFile::begin(&directory.0.join("a.json")).is_err());
+        assert_eq!(fs::read(&victim).unwrap(), b"precious");
     }
 
     #[test]

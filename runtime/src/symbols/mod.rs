@@ -7,6 +7,7 @@
 pub mod spaces;
 
 use crate::host::origins::{Origin, Origins};
+use crate::host::reach;
 use crate::sys::mmap_events::{MmapEvents, ProcessEvent};
 use crate::value::Names;
 use blazesym::symbolize::source::{Elf, Kernel, Source};
@@ -171,12 +172,12 @@ impl Symbols {
             let id = blazesym::helper::read_elf_build_id(path).ok().flatten()?;
             Some(id.iter().map(|byte| format!("{byte:02x}")).collect())
         };
-        let id = self.build_ids.entry(path).or_insert_with_key(read).clone()?;
+        let id = self.build_ids.entry(path?).or_insert_with_key(read).clone()?;
         Some((id, offset))
     }
 
-    /// The file that an address of a process shows, what the process calls it, and the offset in it.
-    fn file(&mut self, pid: u32, address: u64) -> Option<(PathBuf, String, u64)> {
+    /// The file that an address of a process shows, if it can be read, what the process calls it, and the offset in it.
+    fn file(&mut self, pid: u32, address: u64) -> Option<(Option<PathBuf>, String, u64)> {
         if self.spaces.find(pid, address).is_none() {
             self.update();
             if self.spaces.find(pid, address).is_none() {
@@ -197,12 +198,14 @@ impl Symbols {
         let Some((path, shown, offset)) = self.file(pid, address) else {
             return Place::default();
         };
-        let mut elf = Elf::new(path);
-        elf.debug_syms = false;
-        let place = self.symbolize(&Source::Elf(elf), Input::FileOffset(offset));
+        let place = path.map(|path| {
+            let mut elf = Elf::new(path);
+            elf.debug_syms = false;
+            self.symbolize(&Source::Elf(elf), Input::FileOffset(offset))
+        });
         Place {
             module: Some(shown),
-            ..place
+            ..place.unwrap_or_default()
         }
     }
 
@@ -212,7 +215,7 @@ impl Symbols {
             return Origin::default();
         }
         match (self.file(pid, address), &mut self.origins) {
-            (Some((path, _, offset)), Some(origins)) => origins.of(&path, offset),
+            (Some((Some(path), _, offset)), Some(origins)) => origins.of(&path, offset),
             _ => Origin::default(),
         }
     }
@@ -244,26 +247,25 @@ struct OtherRoots {
 
 impl OtherRoots {
     /// A path that lasts to what a process calls `path`: that path itself where it is the same file for us, and where the
-    /// process has ended.
-    fn reach(&mut self, pid: u32, path: &Path) -> PathBuf {
+    /// process has ended. `None` where it is no regular file (any more): reading a pipe would never end.
+    fn reach(&mut self, pid: u32, path: &Path) -> Option<PathBuf> {
         let inside = path.strip_prefix("/").unwrap_or(path);
         let theirs = Path::new("/proc").join(pid.to_string()).join("root").join(inside);
         let identity = |path: &Path| {
-            let file = std::fs::metadata(path).ok()?;
-            Some((file.dev(), file.ino()))
+            let file = reach::metadata(path).ok()?;
+            file.is_file().then(|| (file.dev(), file.ino()))
         };
-        let Some(id) = identity(&theirs).filter(|id| identity(path).as_ref() != Some(id)) else {
-            return path.to_owned();
+        let ours = identity(path);
+        let Some(id) = identity(&theirs).filter(|id| ours.as_ref() != Some(id)) else {
+            return ours.map(|_| path.to_owned());
         };
-        if let Entry::Vacant(entry) = self.files.entry(id)
-            && let Ok(file) = File::open(&theirs)
-        {
-            entry.insert(file);
+        if let Entry::Vacant(entry) = self.files.entry(id) {
+            let file = reach::open(&theirs).ok()?;
+            let is_it = file.metadata().is_ok_and(|data| (data.dev(), data.ino()) == id);
+            entry.insert(is_it.then_some(file)?);
         }
-        match self.files.get(&id) {
-            Some(file) => PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())),
-            None => path.to_owned(),
-        }
+        let file = self.files.get(&id)?;
+        Some(PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())))
     }
 }
 
@@ -310,14 +312,19 @@ mod tests {
         let (path, shown, _) = symbols
             .file(own, libc::getpid as *const () as u64)
             .expect("libc is mapped");
-        assert_eq!(path.display().to_string(), shown);
+        assert_eq!(path.map(|path| path.display().to_string()), Some(shown));
         // What we cannot see under that name is opened while the process is there.
         let mut others = OtherRoots::default();
         let directory = std::env::temp_dir().join(format!("crumbs-roots-{own}"));
         std::fs::create_dir_all(&directory).expect("a directory");
-        let there = others.reach(own, &directory.join("missing"));
-        assert_eq!(there, directory.join("missing"));
-        std::fs::remove_dir(&directory).expect("it is empty");
+        assert_eq!(others.reach(own, &directory.join("missing")), None);
+        // A pipe that took the place of a library would be read for ever.
+        let pipe = directory.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        if made.is_ok_and(|made| made.success()) {
+            assert_eq!(others.reach(own, &pipe), None);
+        }
+        std::fs::remove_dir_all(&directory).expect("it is ours");
     }
 
     #[test]

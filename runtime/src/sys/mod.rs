@@ -6,6 +6,7 @@
 
 pub mod bpf;
 pub mod fork;
+pub mod in_root;
 pub mod mmap;
 pub mod mmap_events;
 pub mod mount;

@@ -325,6 +325,9 @@ impl Classes {
             };
             let step = element.as_type().size().max(1);
             for at in (0..size).step_by(step as usize) {
+                if self.in_memory {
+                    return;
+                }
                 self.add(&element, offset.saturating_add(at), depth);
             }
             return;

@@ -7,6 +7,7 @@
 //! id is not taken.
 
 use super::super::elf::Image;
+use super::super::paths::resolve;
 use super::super::refusal::unreadable;
 use super::DebugFiles;
 use super::info::{Info, Reader};
@@ -158,7 +159,7 @@ impl DebugFiles {
             && !name.is_empty()
             && !name.contains('/')
         {
-            let real = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+            let real = resolve(program.to_owned()).unwrap_or_else(|_| program.to_owned());
             let beside = real.parent().unwrap_or(Path::new("/"));
             candidates.push(beside.join(&name));
             candidates.push(beside.join(".debug").join(&name));
@@ -183,7 +184,7 @@ impl DebugFiles {
     /// The file that `object` at `path` shares parts with.
     fn shared(&self, object: &Object, path: &Path) -> Option<Object> {
         let (name, id) = object.link(".gnu_debugaltlink")?;
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let real = resolve(path.to_owned()).unwrap_or_else(|_| path.to_owned());
         let beside = real.parent().unwrap_or(Path::new("/")).join(&name);
         let mut candidates = vec![beside];
         candidates.extend(self.below_directories(&by_build_id(&id)));

@@ -39,6 +39,9 @@ impl<'a> Info<'a> {
         let mut tables = self.dwarf.debug_aranges.headers();
         while let Some(table) = tables.next().ok()? {
             let mut entries = table.entries();
+            if !self.has_time() {
+                return None;
+            }
             while let Some(entry) = entries.next().ok()? {
                 if address.wrapping_sub(entry.address()) < entry.length() {
                     return self.unit_at(table.debug_info_offset());

@@ -2,8 +2,10 @@
 //!
 //! In: the sections of a file. Out: entries ([`Die`]) by place, by reference and by name. Files are not trusted: every walk
 //! is linear in the file, every name and every chain of references is bounded, and all of one question's walks end at a
-//! deadline, because abbreviations and names of hostile files can overlap at will.
+//! deadline, because abbreviations and names of hostile files can overlap at will. What one question keeps in memory is
+//! bounded too ([`bounds`](super::bounds)).
 
+use super::bounds::{self, Budget};
 use gimli::{
     AttributeValue, DebugInfoOffset, DebugTypesOffset, DebuggingInformationEntry, DwTag, Dwarf, EndianSlice,
     LittleEndian, Unit, UnitHeader, UnitOffset, UnitType, constants,
@@ -22,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Names longer than this are cut: C++ has some of a thousand bytes.
 const MAX_NAME: usize = 4096;
+
+/// After so many steps of a walk the time is looked at.
+const CHECKED: u32 = 256;
 
 /// So many references are followed from one entry to another that says more about it.
 const MAX_CHAIN: usize = 16;
@@ -44,6 +49,8 @@ pub(super) struct Info<'a> {
     supplementary: Option<Box<Info<'a>>>,
     units: RefCell<HashMap<usize, Option<Rc<Unit<Reader<'a>>>>>>,
     deadline: Instant,
+    /// What may still be read into memory.
+    budget: Budget,
 }
 
 /// An entry.
@@ -63,12 +70,22 @@ impl<'a> Info<'a> {
     ) -> Self {
         let mut headers = Vec::new();
         let mut units = dwarf.units();
-        while let Ok(Some(header)) = units.next() {
+        while let Some(header) = units
+            .next()
+            .ok()
+            .flatten()
+            .filter(|_| headers.len() < bounds::UNITS)
+        {
             headers.push(header);
         }
         let in_info = headers.len();
         let mut units = dwarf.type_units();
-        while let Ok(Some(header)) = units.next() {
+        while let Some(header) = units
+            .next()
+            .ok()
+            .flatten()
+            .filter(|_| headers.len() < bounds::UNITS)
+        {
             headers.push(header);
         }
         Self {
@@ -80,11 +97,12 @@ impl<'a> Info<'a> {
             supplementary,
             units: RefCell::default(),
             deadline: Instant::now() + PATIENCE,
+            budget: Budget::default(),
         }
     }
 
     /// Whether there is still time.
-    fn has_time(&self) -> bool {
+    pub(super) fn has_time(&self) -> bool {
         Instant::now() < self.deadline
     }
 
@@ -99,7 +117,12 @@ impl<'a> Info<'a> {
         }
         let read = || {
             let header = *self.headers.get(index).filter(|_| self.has_time())?;
+            let abbreviations = bounds::check(&self.dwarf, &header)?;
             let mut unit = self.dwarf.unit(header).ok()?;
+            if !self.budget.keeps(bounds::weight(&unit, abbreviations)) {
+                // Those that are in use stay.
+                self.units.borrow_mut().clear();
+            }
             if let Some(skeleton) = &self.skeleton {
                 unit.copy_relocated_attributes(skeleton);
             }
@@ -203,7 +226,7 @@ impl<'a> Info<'a> {
         let mut count = 0u32;
         while !raw.is_empty() {
             count = count.wrapping_add(1);
-            if count.is_multiple_of(1024) && !self.has_time() {
+            if count.is_multiple_of(CHECKED) && !self.has_time() {
                 return None;
             }
             let offset = raw.next_offset();
@@ -288,8 +311,8 @@ impl<'i, 'a> Die<'i, 'a> {
 
     /// Its own name.
     pub(super) fn name(&self) -> Option<String> {
-        self.name_bytes()
-            .map(|name| String::from_utf8_lossy(name).into_owned())
+        let name = self.name_bytes()?;
+        (self.info.budget.takes(name.len())).then(|| String::from_utf8_lossy(name).into_owned())
     }
 
     pub(super) fn is_called(&self, name: &str) -> bool {
@@ -340,8 +363,14 @@ impl<'i, 'a> Die<'i, 'a> {
         };
         let Ok(root) = tree.root() else { return found };
         let mut children = root.children();
+        let mut count = 0u32;
         while let Ok(Some(child)) = children.next() {
-            if found.len() >= most {
+            count = count.wrapping_add(1);
+            let has_time = !count.is_multiple_of(CHECKED) || self.info.has_time();
+            if found.len() >= most || !has_time {
+                break;
+            }
+            if wanted(child.entry().tag()) && !self.info.budget.takes(size_of::<Die<'_, '_>>()) {
                 break;
             }
             if wanted(child.entry().tag()) {
@@ -377,7 +406,12 @@ impl<'i, 'a> Die<'i, 'a> {
         }
         let ranges = self.value(constants::DW_AT_ranges)?;
         let mut ranges = self.info.dwarf.attr_ranges(&self.unit, ranges).ok()??;
+        let mut count = 0u32;
         while let Some(range) = ranges.next().ok()? {
+            count = count.wrapping_add(1);
+            if count.is_multiple_of(CHECKED) && !self.info.has_time() {
+                return None;
+            }
             if let Some(found) = visit(range.begin, range.end.checked_sub(range.begin)?) {
                 return Some(found);
             }

@@ -64,6 +64,9 @@ impl<'a> Info<'a> {
                 return;
             };
             *budget = left;
+            if left.is_multiple_of(1 << 16) && !self.has_time() {
+                return;
+            }
             let line = row.line().map_or(0, std::num::NonZero::get);
             let is_code = files.contains(&row.file_index()) && !row.end_sequence();
             let column = match row.column() {

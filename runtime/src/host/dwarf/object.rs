@@ -9,12 +9,17 @@ use crumbs_compiler::target::TargetError;
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::{Elf, SectionHeader, header, section_header};
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 
 /// The longest section after decompression; that of a web browser's debug information is about as long.
 const MAX_SECTION: u64 = 1 << 31;
+
+/// The most of all sections that are read of a file, and the part of the memory that is free which they may take.
+const MAX_TOTAL: u64 = 1 << 33;
+const MEMORY_SHARE: u64 = 2;
 
 /// Data that deflate has packed shrinks at most so much.
 const MAX_RATIO: u64 = 1032;
@@ -25,6 +30,8 @@ pub(super) struct Object {
     length: u64,
     machine: u16,
     sections: HashMap<Vec<u8>, SectionHeader>,
+    /// How many bytes of sections may still be read.
+    left: Cell<u64>,
 }
 
 /// `Elf64_Chdr`: type, reserved, size, alignment.
@@ -72,6 +79,7 @@ impl Object {
             length,
             machine: header.e_machine,
             sections,
+            left: Cell::new(MAX_TOTAL.min(free_memory() / MEMORY_SHARE)),
         })
     }
 
@@ -92,6 +100,7 @@ impl Object {
         if section.sh_type == section_header::SHT_NOBITS {
             return None;
         }
+        self.take(section.sh_size)?;
         let bytes = read_part(&self.file, self.length, section.sh_offset, section.sh_size).ok()?;
         if section.sh_flags & u64::from(section_header::SHF_COMPRESSED) == 0 {
             return Some(bytes);
@@ -102,7 +111,14 @@ impl Object {
         if kind != ZLIB || size > MAX_SECTION || size > (packed.len() as u64).saturating_mul(MAX_RATIO) {
             return None;
         }
+        self.take(size)?;
         decompress_to_vec_zlib_with_limit(packed, usize::try_from(size).ok()?).ok()
+    }
+
+    /// Takes so many bytes of what may be read; `None` where that is used up: sections can overlap, and a file can have holes.
+    fn take(&self, bytes: u64) -> Option<()> {
+        self.left.set(self.left.get().checked_sub(bytes)?);
+        Some(())
     }
 
     /// Where the sections with debug information lie in the file.
@@ -135,4 +151,12 @@ impl Object {
         let name = String::from_utf8(bytes[..end].to_vec()).ok()?;
         Some((name, bytes[end + 1..].to_vec()))
     }
+}
+
+/// The memory of this machine that programs can have without pushing others out, bytes.
+fn free_memory() -> u64 {
+    let table = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = table.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.map_or(MAX_TOTAL, |kilobytes| kilobytes.saturating_mul(1024))
 }

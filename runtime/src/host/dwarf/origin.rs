@@ -48,6 +48,9 @@ impl<'a> Info<'a> {
         loop {
             let (_, row) = rows.next_row().ok()??;
             budget = budget.checked_sub(1)?;
+            if budget.is_multiple_of(1 << 16) && !self.has_time() {
+                return None;
+            }
             let behind = row.address();
             let next = (
                 behind,

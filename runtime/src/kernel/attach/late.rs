@@ -8,13 +8,12 @@
 
 use super::{Attached, Error, Job, error, load, run, site_name};
 use crate::backend::Skipped;
-use crate::host;
+use crate::host::{self, reach};
 use crate::kernel::probe;
 use crate::sys::mmap_events::{MmapEvents, ProcessEvent};
 use crumbs_compiler::plan::{Attach, Plan, Site, UprobePlace};
 use crumbs_compiler::target::Function;
 use std::collections::BTreeSet;
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -122,7 +121,7 @@ impl Late {
         }
         let mut all = Attached::default();
         for file in files {
-            let Ok(identity) = fs::metadata(&file).map(|data| (data.dev(), data.ino())) else {
+            let Ok(identity) = reach::metadata(&file).map(|data| (data.dev(), data.ino())) else {
                 continue;
             };
             for wanted in &mut self.wanted {

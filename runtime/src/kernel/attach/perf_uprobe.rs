@@ -4,12 +4,15 @@
 use super::uprobe_multi::{CANNOT_STEP, is_about_a_place};
 use super::{Attached, ended, error, onto_event};
 use crate::backend::{Error, Skipped};
+use crate::host::reach;
 use crate::kernel::help;
 use crate::sys::perf::{self, Detail, EventSpec, Sample};
 use crumbs_compiler::plan::UprobePlace;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 /// Where the kernel describes its dynamic event type `uprobe`.
 pub(in crate::kernel) const PMU: &str = "/sys/bus/event_source/devices/uprobe";
@@ -22,7 +25,10 @@ pub(in crate::kernel) fn attach(
     places: &[UprobePlace],
     pid: Option<u32>,
 ) -> Result<Attached, Error> {
-    let c_path = CString::new(path).map_err(|_| error(probe_name, "its path has a NUL byte", None))?;
+    let (reached, _open) =
+        reach::for_kernel(Path::new(path)).map_err(|failure| explain(probe_name, path, 0, pid, &failure))?;
+    let c_path = CString::new(reached.into_os_string().into_vec())
+        .map_err(|_| error(probe_name, "its path has a NUL byte", None))?;
     let (kind, return_bit) = pmu(PMU).ok_or_else(|| {
         error(
             probe_name,

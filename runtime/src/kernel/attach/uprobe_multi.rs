@@ -3,15 +3,17 @@
 
 use super::{Attached, Link, ended, error};
 use crate::backend::{Error, Skipped};
+use crate::host::reach;
 use crate::kernel::{help, probe};
 use crate::sys::bpf::{self, UprobeMulti};
 use crumbs_compiler::plan::UprobePlace;
 use crumbs_compiler::target::Feature;
 use std::ffi::CString;
-use std::fs::File;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 /// Why a place is refused, of those that a wildcard means.
 pub(super) const CANNOT_STEP: &str = "the kernel cannot step over the instruction there";
@@ -30,7 +32,10 @@ pub(super) fn attach(
     places: &[UprobePlace],
     pid: Option<u32>,
 ) -> Result<Attached, Error> {
-    let c_path = CString::new(path).map_err(|_| error(probe_name, "its path has a NUL byte", None))?;
+    let (reached, _open) = reach::for_kernel(Path::new(path))
+        .map_err(|failure| explain(probe_name, path, pid, None, &failure))?;
+    let c_path = CString::new(reached.into_os_string().into_vec())
+        .map_err(|_| error(probe_name, "its path has a NUL byte", None))?;
     let mut lists = Lists::of(places);
     let filter = pid.filter(|_| probe::has(Feature::UprobeMultiPid)).unwrap_or(0);
     let mut attached = Attached::default();
@@ -112,7 +117,7 @@ impl Lists {
 /// Places, and those at instructions that no kernel places a probe on: with a `lock` prefix or one of the segments of old
 /// (`is_prefix_bad` of arch/x86/kernel/uprobes.c). They are few and simple functions, such as `pthread_spin_lock`.
 fn sorted_out(path: &str, places: &[UprobePlace]) -> (Vec<UprobePlace>, Vec<UprobePlace>) {
-    let file = File::open(path).ok();
+    let file = reach::open(Path::new(path)).ok();
     let is_refused = |place: &&UprobePlace| {
         let mut first = [0];
         let read = file
