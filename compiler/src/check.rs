@@ -326,11 +326,7 @@ impl<'a> Cx<'a> {
                 span: map.span,
             });
         }
-        let clock = self.configured.config.series_clock.as_deref();
-        if let Err(mistaken) = gates::check_series_clock(&maps, clock) {
-            self.report::<()>(mistaken);
-            failed = true;
-        }
+        failed |= self.check_series_clock(&maps).is_none();
         let read_failures = self.read_failures(&probes);
         let shown = maps.iter().flat_map(|map| map.key.iter().chain([&map.value]));
         let structs = self.shown_structs(&self.events, shown);

@@ -8,27 +8,6 @@ use crate::types::Type;
 use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::span::Span;
 
-/// The map that `tseries` takes for the clock must have an integer. Where there is no such map, the first series tells.
-pub(super) fn check_series_clock(maps: &[hir::Map], clock: Option<&str>) -> Result<(), Diagnostic> {
-    let is_series = |map: &&hir::Map| matches!(&map.value, Type::Agg(ty) if ty.aggregation().gate() == Some(config::UNSTABLE_SERIES));
-    let (Some(clock), Some(series)) = (clock, maps.iter().find(is_series)) else {
-        return Ok(());
-    };
-    let is_clock =
-        |map: &hir::Map| map.name == clock && map.key.is_none() && matches!(map.value, Type::Int(_));
-    match maps.iter().any(is_clock) {
-        true => Ok(()),
-        false => {
-            let message = format!("`@{clock}` is no clock for `tseries`");
-            let help = format!(
-                "`{}` names a map without keys that holds an integer",
-                config::SERIES_CLOCK
-            );
-            Err(Diagnostic::error(&codes::BAD_CONFIG, series.span, message).help(help))
-        }
-    }
-}
-
 impl Cx<'_> {
     /// Reports that `what` is used where the config variable `gate` refuses it or wants a warning of it; `None` where it
     /// refuses.
@@ -43,5 +22,25 @@ impl Cx<'_> {
             }
             _ => Some(()),
         }
+    }
+
+    /// The map that `tseries` takes for the clock must have an integer; reports at the first series where it does not.
+    pub(super) fn check_series_clock(&mut self, maps: &[hir::Map]) -> Option<()> {
+        let is_series = |map: &&hir::Map| matches!(&map.value, Type::Agg(ty) if ty.aggregation().gate() == Some(config::UNSTABLE_SERIES));
+        let clock = self.configured.config.series_clock.as_deref();
+        let (Some(clock), Some(series)) = (clock, maps.iter().find(is_series)) else {
+            return Some(());
+        };
+        let is_clock =
+            |map: &hir::Map| map.name == clock && map.key.is_none() && matches!(map.value, Type::Int(_));
+        if maps.iter().any(is_clock) {
+            return Some(());
+        }
+        let message = format!("`@{clock}` is no clock for `tseries`");
+        let help = format!(
+            "`{}` names a map without keys that holds an integer",
+            config::SERIES_CLOCK
+        );
+        self.report(Diagnostic::error(&codes::BAD_CONFIG, series.span, message).help(help))
     }
 }
