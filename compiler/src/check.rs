@@ -63,6 +63,7 @@ mod memory;
 mod names;
 mod natural;
 mod operators;
+mod pinned;
 mod places;
 mod queries;
 mod record;

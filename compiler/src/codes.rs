@@ -215,6 +215,11 @@ codes! {
         "An iterator goes through one of the kernel's lists. Which there are depends on the kernel; `crumbs -l 'iter:*'` lists \
          them.",
         "iter:tsk { @ = count(); }";
+    PINNED = "E0176", "a pinned iterator cannot do this",
+        "`iter:LIST:PIN` leaves a file behind. The kernel runs the program whenever someone reads that file, when crumbs has long \
+         ended: `printf` is the text that the reader gets, written by the kernel, and there is nobody who could do anything else. \
+         The kernel shows whole numbers and text, 12 of them at a time.",
+        "iter:task:tasks { print(ctx.task.pid); }";
     REFUSED = "E0180", "this machine refuses a probe",
         "The script is right, but the kernel does not load or attach the probe: it lacks what the probe needs, the user lacks a \
          privilege, or what is traced is not there (any more). `crumbs doctor` says what this machine can do.",

@@ -2,6 +2,8 @@
 
 use crate::decimal::Decimal;
 
+pub mod kernel;
+
 /// A parsed format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Format {

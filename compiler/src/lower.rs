@@ -24,6 +24,7 @@ mod loops;
 mod maps;
 mod memory;
 mod outside;
+mod pinned;
 mod read;
 mod scoped;
 mod shared;
@@ -186,14 +187,14 @@ impl<'a> BodyCx<'a> {
         self.vars = vec![VarHome::Zeros; self.probe.vars.len()];
         self.reset((0..self.probe.vars.len() as u32).map(VarId));
         let (run, out) = (self.ir.block(), self.ir.block());
-        self.stop_after_exit(out);
-        if self
-            .probe
-            .attach
-            .iter()
-            .any(|a| matches!(a, Attach::Iterator { .. }))
-        {
-            self.begin_element(out);
+        if self.is_pinned() {
+            self.begin_pinned(out);
+        } else {
+            self.stop_after_exit(out);
+            let is_iterator = |attach: &Attach| matches!(attach, Attach::Iterator { .. });
+            if self.probe.attach.iter().any(is_iterator) {
+                self.begin_element(out);
+            }
         }
         if let Some(wanted) = self.probe.pid_filter {
             let (pid, wanted) = (self.pid(), self.ir.iconst(i64::from(wanted)));

@@ -205,6 +205,10 @@ pub trait Backend {
     fn skipped(&mut self) -> Vec<Skipped> {
         Vec::new()
     }
+    /// The files that iterators were pinned to; each is given once.
+    fn pinned(&mut self) -> Vec<String> {
+        Vec::new()
+    }
     /// The next record of a ring, header first; `None` when it is empty now.
     fn next_record(&mut self, ring: Ring) -> Option<Vec<u8>>;
     /// Waits until a ring has a record, a watched thing happened (see [`Wake`]), or `timeout` is over.

@@ -194,6 +194,11 @@ impl<'a> Session<'a> {
         self.output
             .attached(probes(self.plan).saturating_sub(skipped))
             .map_err(unwritable)?;
+        for path in backend.pinned() {
+            self.output
+                .printf(format!("Program pinned to {path}\n").as_bytes())
+                .map_err(unwritable)?;
+        }
         host.ready()?;
         if !self.iterate(backend, host)? {
             return Ok(());

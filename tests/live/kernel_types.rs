@@ -82,6 +82,92 @@ fn lists_run_between_begin_and_end_and_can_be_left() {
     assert!(seen < 10, "{seen} elements after exit");
 }
 
+/// The kernel shows what a pinned iterator prints to whoever reads its file, as often as it is read, when crumbs has ended.
+#[test]
+fn pinned_iterators_outlive_the_run() {
+    needs!(no_types());
+    let pins = Pins::new("pinned");
+    needs!(pins.missing());
+    let path = pins.path("tasks");
+    let read = || std::fs::read_to_string(&path).unwrap();
+    let outcome = Crumbs::script(&format!(
+        "iter:task:{path} /ctx.task.pid == 2/ {{
+            printf(\"%5d|%-10s|%x %X %p %c %hhd 100%%\\n\", ctx.task.pid, ctx.task.comm, 255, 255, 16, 65, 511);
+            printf(\"%s %s\\n\", \"constant\", 7);
+         }}
+         begin {{ exit(); }}"
+    ))
+    .run();
+    // Where `begin` ends the run there is nothing to pin.
+    assert!(
+        outcome.status == 0 && std::fs::metadata(&path).is_err(),
+        "{outcome:?}"
+    );
+    let script = format!(
+        "iter:task:{path} /ctx.task.pid == 2/ {{
+            @seen[ctx.task.pid] = count();
+            printf(\"%5d|%-10s|%x %X %p %c %hhd 100%%\\n\", ctx.task.pid, ctx.task.comm, 255, 255, 16, 65, 511);
+            printf(\"%s %s\\n\", \"constant\", 7);
+         }}"
+    );
+    let outcome = evaluate(&script);
+    outcome.has_no_complaint();
+    assert!(
+        outcome.stdout.starts_with(&format!("Program pinned to {path}\n")),
+        "{outcome:?}"
+    );
+    let shown = "    2|kthreadd  |ff FF 0x10 A -1 100%\nconstant 7\n";
+    assert_eq!(read(), shown);
+    assert_eq!(read(), shown, "once more");
+    evaluate(&script).refuses(&[&path, "is there already", "rm "]);
+    assert_eq!(read(), shown, "the older one stays");
+}
+
+/// A run that fails takes back what it has pinned.
+#[test]
+fn failed_runs_leave_no_pin() {
+    needs!(no_types());
+    let pins = Pins::new("failed");
+    needs!(pins.missing());
+    let (first, second) = (pins.path("first"), pins.path("no-such-directory/second"));
+    evaluate(&format!(
+        "iter:task:{first}, iter:task:{second} {{ printf(\"x\"); }}"
+    ))
+    .refuses(&["the directory of", "is not there"]);
+    assert!(std::fs::metadata(&first).is_err(), "{first} is left behind");
+    evaluate("iter:task:/tmp/crumbs-no-pin { printf(\"x\"); }").refuses(&["is in no BPF file system"]);
+}
+
+/// A directory for pins that is gone when the test is over.
+struct Pins(std::path::PathBuf);
+
+impl Pins {
+    fn new(test: &str) -> Self {
+        let name = format!("/sys/fs/bpf/crumbs-{test}-{}", std::process::id());
+        let _ = std::fs::create_dir(&name);
+        Self(name.into())
+    }
+
+    /// Why there can be none.
+    fn missing(&self) -> Option<&'static str> {
+        (!self.0.is_dir()).then_some("there is no BPF file system that may be written to")
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let files = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        for file in files {
+            let _ = std::fs::remove_file(file.path());
+        }
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
 #[test]
 fn the_context_is_registers() {
     needs!(no_types());

@@ -80,6 +80,8 @@ pub(super) struct ProgramCx {
     pub user_place: Option<UserPlace>,
     /// The list of the kernel whose elements it gets.
     pub list: Option<String>,
+    /// Whether it is pinned: run by whoever reads a file, when crumbs has ended.
+    pub pinned: bool,
     pub func: Option<Naming>,
     pub probe_name: Option<Naming>,
     /// The variables declared so far.
@@ -151,6 +153,7 @@ impl ProgramCx {
                 Attach::Iterator { list, .. } => Some(list.clone()),
                 _ => None,
             }),
+            pinned: planned.attach.iter().any(Attach::is_pinned),
             func: Some(planned.func.clone()),
             probe_name: Some(planned.probe_name.clone()),
             ..Self::default()
@@ -242,6 +245,9 @@ impl<'a> Cx<'a> {
     /// The event of `kind` that carries `args`, as an expression that gives nothing.
     pub fn emit(&mut self, kind: EventKind, args: Vec<Expr>, span: Span) -> Option<Expr> {
         let mut event = EventId(0);
+        if self.program.pinned {
+            self.pinned_event(&kind, &args, span)?;
+        }
         if self.stage == Stage::Build {
             let mut size = u64::from(RECORD_HEADER);
             let mut layout = Vec::with_capacity(args.len());

@@ -480,7 +480,9 @@ fn identity(attach: &Attach) -> Option<(String, u64, bool)> {
             id,
             ..
         } => Some((format!("{module}:{function}"), u64::from(*id), *on_return)),
-        Attach::Iterator { list, .. } => Some((list.clone(), 0, false)),
+        Attach::Iterator { list, pin, .. } => {
+            Some((format!("{list}:{}", pin.as_deref().unwrap_or_default()), 0, false))
+        }
         _ => None,
     }
 }

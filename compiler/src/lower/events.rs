@@ -23,6 +23,9 @@ const LONG_RECORD: u32 = 448;
 impl BodyCx<'_> {
     pub(super) fn emit_event(&mut self, id: EventId, args: &[Expr]) {
         let event = &self.script.events[id.0 as usize];
+        if self.is_pinned() {
+            return self.show_to_reader(event, args);
+        }
         let Some(rings) = self.layout.plan.rings else {
             debug_assert!(false, "an event without rings");
             return;

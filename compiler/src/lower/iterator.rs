@@ -17,13 +17,20 @@ const ELEMENT: u32 = 8;
 const PORTION: &[u8; 8] = b"%4096d\0\0";
 
 impl BodyCx<'_> {
-    /// Goes on only for an element that is there and that has room; else to `out`.
-    pub(super) fn begin_element(&mut self, out: Block) {
+    /// Goes on only for an element that is there.
+    pub(super) fn begin_pinned(&mut self, out: Block) {
         let zero = self.ir.iconst(0);
         let element = self.context_word(ELEMENT);
-        let (there, fits) = (self.ir.block(), self.ir.block());
+        let there = self.ir.block();
         self.ir.branch(Cond::Ne, element, zero, there, out);
         self.ir.switch_to(there);
+    }
+
+    /// Goes on only for an element that is there and that has room; else to `out`.
+    pub(super) fn begin_element(&mut self, out: Block) {
+        self.begin_pinned(out);
+        let zero = self.ir.iconst(0);
+        let fits = self.ir.block();
         // `struct bpf_iter_meta` begins with the address of the `struct seq_file`, as the helper wants it.
         let meta = self.context_word(0);
         let file = self.ir.load(meta, 0, Width::B8);

@@ -486,7 +486,7 @@ impl BodyCx<'_> {
         }
     }
 
-    fn store_bytes(&mut self, bytes: &[u8], addr: Value, offset: u32) {
+    pub(super) fn store_bytes(&mut self, bytes: &[u8], addr: Value, offset: u32) {
         for (at, width) in chunks([offset; 2], bytes.len() as u32) {
             let mut word = [0; 8];
             let part = &bytes[at as usize..(at + width.bytes()) as usize];

@@ -81,6 +81,8 @@ pub enum Attach {
         list: String,
         /// The number of its function in the kernel's types (BTF).
         id: u32,
+        /// Where it is pinned, an absolute path: whoever reads that file goes through the list, now and later.
+        pin: Option<String>,
         /// Attach cookie.
         cookie: u32,
     },
@@ -293,6 +295,11 @@ impl std::fmt::Display for Access {
 }
 
 impl Attach {
+    /// Whether its program stays when crumbs ends.
+    pub fn is_pinned(&self) -> bool {
+        matches!(self, Self::Iterator { pin: Some(_), .. })
+    }
+
     /// The attach cookies of its places, in order; at least one.
     pub fn cookies(&self) -> Vec<u32> {
         match self {
@@ -471,7 +478,12 @@ impl std::fmt::Display for Attach {
                     on_return(at_return)
                 )?;
             }
-            Self::Iterator { list, id, .. } => write!(f, "each {list}, id {id}")?,
+            Self::Iterator { list, id, pin, .. } => {
+                write!(f, "each {list}, id {id}")?;
+                if let Some(pin) = pin {
+                    write!(f, ", pinned to {pin}")?;
+                }
+            }
             Self::RawTracepoint { event, .. } => write!(f, "raw {event}")?,
             Self::Interval { every, .. } => write!(f, "one CPU every {}", period(every))?,
             Self::Profile { every, .. } => write!(f, "each CPU every {}", period(every))?,

@@ -16,6 +16,9 @@ pub(super) struct Iter;
 /// include/linux/bpf.h).
 pub const FUNCTION: &str = "bpf_iter_";
 
+/// Where pins are whose place is not said.
+const PINS: &str = "/sys/fs/bpf";
+
 /// What the first parameter of these functions points to.
 const STATE: &str = "struct bpf_iter_meta";
 
@@ -28,7 +31,7 @@ impl ProbeKind for Iter {
             name: "iter",
             aliases: &["it"],
             doc: "runs once for each element of a list of the kernel, such as its tasks; then it is over",
-            syntax: "iter:LIST",
+            syntax: "iter:LIST[:PIN]",
             example: "iter:task { printf(\"%d %s\\n\", ctx.task.pid, ctx.task.comm); }",
         }
     }
@@ -50,8 +53,10 @@ impl ProbeKind for Iter {
     }
 
     fn expand(&self, point: &Point<'_>, target: &dyn Target) -> Result<Vec<Place>, Failure> {
-        let [list] = point.parts else {
-            return Err(Failure::malformed(self, point));
+        let (list, pin) = match point.parts {
+            [list] => (list, None),
+            [list, pin] if !pin.text.is_empty() => (list, Some(pinned_at(&pin.text))),
+            _ => return Err(Failure::malformed(self, point)),
         };
         let name = list.text.as_str();
         let function = described(target, name).map_err(|error| match error {
@@ -71,9 +76,18 @@ impl ProbeKind for Iter {
         let attach = Attach::Iterator {
             list: name.to_owned(),
             id: function.id,
+            pin,
             cookie: 0,
         };
         Ok(vec![Place::written(self, point, attach)])
+    }
+}
+
+/// The file that a pin means: a name alone is one of the kernel's own file system for such files.
+fn pinned_at(pin: &str) -> String {
+    match pin.starts_with('/') {
+        true => pin.to_owned(),
+        false => format!("{PINS}/{pin}"),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::backend::{Backend, Error, RawEntry, Ring, Skipped, Wake};
 use crate::child::Watch;
 use crate::sys::bpf;
 use crate::sys::poll::{Caught, Epoll, Signals};
-use attach::{Iteration, Late, Link, Ticker};
+use attach::{Iteration, Late, Link, Pin, Ticker};
 use crumbs_compiler::plan::{BpfMapId, Generations, Occasion, OwnSignal, Plan, ProgramPlan, Storage};
 use load::{LoadError, Loaded};
 use maps::KernelMap;
@@ -74,6 +74,8 @@ pub struct KernelBackend {
     late: Option<Late>,
     /// Lists of the kernel under way, and for which of the plan's programs.
     iterators: Vec<(usize, Iteration)>,
+    /// Files that are left behind, which were not told of yet.
+    pinned: Vec<String>,
     skipped: Vec<Skipped>,
     /// How long attaching and detaching took.
     durations: [Duration; 2],
@@ -112,6 +114,7 @@ impl KernelBackend {
             ticker: None,
             late: None,
             iterators: Vec::new(),
+            pinned: Vec::new(),
             skipped: Vec::new(),
             durations: [Duration::ZERO; 2],
             quiescer,
@@ -138,6 +141,7 @@ impl KernelBackend {
         self.links = attached.links;
         self.ticker = attached.ticker;
         self.iterators = attached.iterators;
+        self.pinned = attached.pins.into_iter().map(Pin::keep).collect();
         self.skipped = attached.skipped;
         self.late = late;
         // What was loaded meanwhile.
@@ -393,6 +397,10 @@ impl Backend for KernelBackend {
 
     fn skipped(&mut self) -> Vec<Skipped> {
         std::mem::take(&mut self.skipped)
+    }
+
+    fn pinned(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.pinned)
     }
 
     fn next_record(&mut self, ring: Ring) -> Option<Vec<u8>> {

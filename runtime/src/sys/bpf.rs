@@ -13,7 +13,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-pub use iterator::{iterator_create, link_iterator};
+pub use iterator::{iterator_create, link_iterator, pin};
 pub use module::module_btf;
 
 /// `BPF_F_NO_PREALLOC`.
@@ -80,6 +80,7 @@ enum Command {
     MapUpdate = 2,
     MapGetNextKey = 4,
     ProgLoad = 5,
+    ObjPin = 6,
     ProgTestRun = 10,
     RawTracepointOpen = 17,
     BtfLoad = 18,

@@ -4,6 +4,7 @@ use super::{Link, error};
 use crate::backend::Error;
 use crate::kernel::help;
 use crate::sys::bpf;
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -62,4 +63,66 @@ pub(super) fn attach(
         watches: None,
     };
     Ok((link, Iteration { file: file.into() }))
+}
+
+/// A file that stays: reading it runs the program. Until [`Pin::keep`] it goes away with this, so that a run that fails leaves
+/// nothing behind.
+#[derive(Debug)]
+pub struct Pin {
+    path: String,
+    kept: bool,
+}
+
+impl Pin {
+    /// The file stays; gives where it is.
+    pub fn keep(mut self) -> String {
+        self.kept = true;
+        std::mem::take(&mut self.path)
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Nothing more can be done about a file that does not go away.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Pins a list and its program. Nobody goes through the list here.
+pub(super) fn pin(program: BorrowedFd<'_>, probe_name: &str, list: &str, path: &str) -> Result<Pin, Error> {
+    // A descriptor that is for reading this list fails for the reasons that reading the file would.
+    let (link, _) = attach(program, probe_name, list)?;
+    let refused = |failure: std::io::Error| {
+        let (reason, help) = match failure.raw_os_error() {
+            Some(libc::EEXIST) => (
+                format!("{path} is there already"),
+                Some(format!("remove it (rm {path}), or take another name")),
+            ),
+            Some(libc::ENOENT | libc::ENOTDIR) => (
+                format!("the directory of {path} is not there"),
+                Some("a name alone is put into /sys/fs/bpf".to_owned()),
+            ),
+            Some(libc::EPERM) => (
+                format!("{path} is in no BPF file system"),
+                Some("pins are files there: /sys/fs/bpf (`mount -t bpf bpf /sys/fs/bpf`)".to_owned()),
+            ),
+            Some(libc::EACCES) => (
+                format!("{path} may not be made"),
+                Some("run as root (sudo), or pin in a directory that is yours".to_owned()),
+            ),
+            _ => (format!("cannot pin to {path}: {failure}"), None),
+        };
+        error(probe_name, reason, help)
+    };
+    let name = CString::new(path).map_err(|failure| refused(failure.into()))?;
+    let Some(descriptor) = &link.link else {
+        return Err(error(probe_name, "there is no link to pin", None));
+    };
+    bpf::pin(descriptor.as_fd(), &name).map_err(refused)?;
+    Ok(Pin {
+        path: path.to_owned(),
+        kept: false,
+    })
 }

@@ -28,7 +28,7 @@ use crumbs_compiler::plan::{Attach, MissingProbes, Plan, ProgramPlan};
 use crumbs_compiler::target::{Feature, KernelVersion};
 pub use interval::Ticker;
 use interval::Timer;
-pub use iterator::Iteration;
+pub use iterator::{Iteration, Pin};
 pub(super) use late::Late;
 #[cfg(test)]
 pub(super) use perf_uprobe::attach as attach_by_perf;
@@ -41,7 +41,6 @@ pub use warm_up::{release as end_warm_up, warm_up};
 #[derive(Debug)]
 pub struct Link {
     /// The BPF link; `None` where a program was attached by ioctl.
-    #[expect(dead_code, reason = "closing it detaches")]
     pub(super) link: Option<OwnedFd>,
     /// The perf event it sits on, if any.
     #[expect(dead_code, reason = "closing it detaches")]
@@ -72,6 +71,8 @@ pub struct Attached {
     pub ticker: Option<Ticker>,
     /// What goes through lists of the kernel, and for which of [`Plan::programs`].
     pub iterators: Vec<(usize, Iteration)>,
+    /// The files that are left behind, as asked for.
+    pub pins: Vec<Pin>,
     /// What the script asks for and is not attached.
     pub skipped: Vec<Skipped>,
 }
@@ -97,6 +98,7 @@ pub fn attach_all(plan: &Plan, programs: &[OwnedFd], pid: Option<u32>) -> Result
             Ok(mut more) => {
                 all.links.append(&mut more.links);
                 all.iterators.append(&mut more.iterators);
+                all.pins.append(&mut more.pins);
                 if plan.settings.missing_probes == MissingProbes::Error
                     && let Some(first) = first_missing(&more.skipped)
                     && let Some(reason) = more.skipped.swap_remove(first).missing()
@@ -216,7 +218,17 @@ fn run(job: &Job<'_>, pid: Option<u32>) -> Result<Attached, Error> {
         }
         Attach::Tracepoint { id, cookie, .. } => tracepoint::attach(program, probe, *id, *cookie)?,
         Attach::Function { .. } => trampoline::attach(program, probe)?,
-        Attach::Iterator { list, .. } => {
+        Attach::Iterator {
+            list,
+            pin: Some(path),
+            ..
+        } => {
+            return Ok(Attached {
+                pins: vec![iterator::pin(program, probe, list, path)?],
+                ..Attached::default()
+            });
+        }
+        Attach::Iterator { list, pin: None, .. } => {
             let (link, file) = iterator::attach(program, probe, list)?;
             return Ok(Attached {
                 links: vec![link],
