@@ -183,11 +183,10 @@ fn maps(out: &mut String, plan: &Plan) {
 
 fn storage(plan: &Plan, storage: &Storage) -> String {
     let symbols = |maps: &Generations| {
-        let ids = match maps {
-            Generations::One(id) => vec![*id],
-            Generations::Two { maps, .. } => maps.to_vec(),
-        };
-        let names = ids.iter().filter_map(|id| plan.bpf_maps.get(id.0 as usize));
+        let names = maps
+            .ids()
+            .iter()
+            .filter_map(|id| plan.bpf_maps.get(id.0 as usize));
         names
             .map(|map| map.symbol.as_str())
             .collect::<Vec<_>>()

@@ -199,14 +199,6 @@ struct Joined {
 }
 
 impl Host<VmBackend> for Joined {
-    fn attach(&mut self, _backend: &mut VmBackend) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn ready(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
     fn now(&mut self) -> u64 {
         self.ran
     }

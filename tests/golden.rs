@@ -26,7 +26,6 @@ use crumbs_grammar::diagnostic::Diagnostic;
 use crumbs_grammar::dump::dump;
 use crumbs_grammar::format::format;
 use crumbs_grammar::source::Sources;
-use crumbs_runtime::backend::Error;
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::text::TextOutput;
 use crumbs_runtime::vm::{VmBackend, event};
@@ -152,14 +151,6 @@ struct StoppedClock {
 }
 
 impl Host<VmBackend> for StoppedClock {
-    fn attach(&mut self, _: &mut VmBackend) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn ready(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
     fn now(&mut self) -> u64 {
         self.boot_clock += 2_000_000_000;
         self.boot_clock

@@ -12,7 +12,6 @@ use crumbs::{ends, stages};
 use crumbs_compiler::driver::{self, Compiled};
 use crumbs_compiler::options::Options;
 use crumbs_compiler::target::fixture::FixtureTarget;
-use crumbs_runtime::backend::Error;
 use crumbs_runtime::results::{self, Results, Run, Script};
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::text::TextOutput;
@@ -75,15 +74,7 @@ end {
 
 struct Simulation;
 
-impl Host<VmBackend> for Simulation {
-    fn attach(&mut self, _backend: &mut VmBackend) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn ready(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-}
+impl Host<VmBackend> for Simulation {}
 
 fn target() -> FixtureTarget {
     let facts = "arch x86_64\nkernel 6.18\ncpus 2\nbinary /usr/bin/app\nsegment 0x1000 0x1000 0x1000\nfunction work 0x1100 16\n";

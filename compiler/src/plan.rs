@@ -313,6 +313,16 @@ pub enum Generations {
     },
 }
 
+impl Generations {
+    /// The maps, one or two; the first is in use when a run begins.
+    pub fn ids(&self) -> &[BpfMapId] {
+        match self {
+            Self::One(map) => std::slice::from_ref(map),
+            Self::Two { maps, .. } => maps,
+        }
+    }
+}
+
 /// A kernel map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BpfMap {

@@ -49,16 +49,20 @@ const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a session needs of its surroundings.
 pub trait Host<B> {
-    /// Attaches every program that is not `begin` or `end`.
+    /// Attaches every program that is not `begin` or `end`. A simulation fires them itself and attaches none.
     ///
     /// # Errors
     /// When a place cannot be attached to.
-    fn attach(&mut self, backend: &mut B) -> Result<(), Error>;
-    /// Everything is attached: the traced command may run.
+    fn attach(&mut self, _backend: &mut B) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Everything is attached: the traced command, if there is one, may run.
     ///
     /// # Errors
     /// When it cannot be made to run.
-    fn ready(&mut self) -> Result<(), Error>;
+    fn ready(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
     /// The run ends before anything is attached: whoever waits for that need not any longer.
     fn over(&mut self) {}
     /// Called while programs run, at least as often as a loop over events comes by.

@@ -482,10 +482,8 @@ fn in_use(backend: &dyn Backend, map: Generations) -> BpfMapId {
 
 /// The kernel map of a generation.
 fn generation(map: Generations, which: usize) -> BpfMapId {
-    match map {
-        Generations::One(id) => id,
-        Generations::Two { maps, .. } => maps[which & 1],
-    }
+    let ids = map.ids();
+    ids[which % ids.len()]
 }
 
 #[cfg(test)]

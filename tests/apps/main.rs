@@ -10,7 +10,6 @@
 
 mod bad_input;
 mod hdf5;
-mod json;
 mod mpi;
 mod mpiio;
 mod netcdf;

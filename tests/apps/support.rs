@@ -1,7 +1,7 @@
 //! Building the programs, running scripts around them, and what the scripts print.
 
-use crate::json::Json;
 use crate::truth::{self, Call};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,23 @@ pub struct Printed {
     pub all: String,
 }
 
+#[track_caller]
+fn number(value: &Value) -> i64 {
+    value
+        .as_i64()
+        .unwrap_or_else(|| panic!("{value} is no whole number"))
+}
+
+#[track_caller]
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+}
+
+#[track_caller]
+fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("{value} is no list"))
+}
+
 impl Printed {
     fn of(output: &str) -> Self {
         let mut printed = Self {
@@ -30,22 +47,23 @@ impl Printed {
             ..Self::default()
         };
         for line in output.lines().filter(|line| line.starts_with('{')) {
-            let message = Json::parse(line);
-            let data = message.get("data").unwrap();
-            match message.get("type").unwrap().text() {
-                "printf" => printed.text.push_str(data.text()),
+            let message: Value = serde_json::from_str(line).unwrap();
+            let data = &message["data"];
+            match text(&message["type"]) {
+                "printf" => printed.text.push_str(text(data)),
                 "map" => printed.each(data, |printed, name, key, value| {
-                    printed.maps.entry(name).or_default().insert(key, value.number());
+                    printed.maps.entry(name).or_default().insert(key, number(value));
                 }),
                 "hist" => printed.each(data, |printed, name, key, value| {
-                    let Json::List(buckets) = value else {
-                        panic!("{value:?}")
+                    let row = |bucket: &Value| {
+                        let min = bucket.get("min").map_or(i64::MIN, number);
+                        (min, number(&bucket["count"]))
                     };
-                    let row = |bucket: &Json| {
-                        let min = bucket.get("min").map_or(i64::MIN, Json::number);
-                        (min, bucket.get("count").unwrap().number())
-                    };
-                    let rows = buckets.iter().map(row).filter(|(_, count)| *count != 0).collect();
+                    let rows = list(value)
+                        .iter()
+                        .map(row)
+                        .filter(|(_, count)| *count != 0)
+                        .collect();
                     printed.histograms.insert((name, key), rows);
                 }),
                 "table" => printed.table(data),
@@ -55,27 +73,24 @@ impl Printed {
         printed
     }
 
-    fn table(&mut self, data: &Json) {
-        let columns: Vec<&Json> = data.get("columns").unwrap().list().iter().collect();
-        for row in data.get("rows").unwrap().list() {
-            let (key, numbers) = row.list().split_first().unwrap();
-            let cells = columns.iter().zip(numbers).map(|(column, number)| {
-                let name = column.get("name").unwrap().text().trim_start_matches('@');
-                (name.to_owned(), number.number())
+    fn table(&mut self, data: &Value) {
+        let columns = list(&data["columns"]);
+        for row in list(&data["rows"]) {
+            let (key, numbers) = list(row).split_first().unwrap();
+            let cells = columns.iter().zip(numbers).map(|(column, cell)| {
+                let name = text(&column["name"]).trim_start_matches('@');
+                (name.to_owned(), number(cell))
             });
-            self.rows.insert(key.text().to_owned(), cells.collect());
+            self.rows.insert(text(key).to_owned(), cells.collect());
         }
     }
 
     /// Calls `each` for the elements of a message's maps.
-    fn each(&mut self, data: &Json, each: impl Fn(&mut Self, String, String, &Json)) {
-        let Json::Object(maps) = data else {
-            panic!("{data:?}")
-        };
-        for (name, value) in maps {
+    fn each(&mut self, data: &Value, each: impl Fn(&mut Self, String, String, &Value)) {
+        for (name, value) in data.as_object().unwrap() {
             let name = name.trim_start_matches('@').to_owned();
             match value {
-                Json::Object(elements) => {
+                Value::Object(elements) => {
                     elements
                         .iter()
                         .for_each(|(key, value)| each(self, name.clone(), key.clone(), value));

@@ -7,7 +7,6 @@ use crate::world::Event;
 use crumbs_compiler::driver::{self, Compiled};
 use crumbs_compiler::object::SourceInfo;
 use crumbs_compiler::target::{Arch, Target};
-use crumbs_runtime::backend::Error;
 use crumbs_runtime::kernel::load::LoadError;
 use crumbs_runtime::kernel::{KernelBackend, Options};
 use crumbs_runtime::session::{self, Host};
@@ -83,15 +82,7 @@ fn loaded(compiled: &Compiled, source: &str) -> Result<KernelBackend, String> {
 
 struct Alone;
 
-impl Host<KernelBackend> for Alone {
-    fn attach(&mut self, _backend: &mut KernelBackend) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn ready(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-}
+impl Host<KernelBackend> for Alone {}
 
 /// Runs a script that has only `begin` and `end` and gives what it prints.
 ///

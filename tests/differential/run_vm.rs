@@ -3,7 +3,6 @@
 use crate::world::{Context, Event};
 use crumbs_compiler::driver::Compiled;
 use crumbs_compiler::target::Target;
-use crumbs_runtime::backend::Error;
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::show::text::TextOutput;
 use crumbs_runtime::vm::{self, VmBackend};
@@ -13,15 +12,7 @@ pub const START: u64 = 500;
 
 struct Simulation;
 
-impl Host<VmBackend> for Simulation {
-    fn attach(&mut self, _backend: &mut VmBackend) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn ready(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-}
+impl Host<VmBackend> for Simulation {}
 
 /// Runs a script to its end and gives what it prints.
 ///

@@ -5,7 +5,7 @@ use crate::observe::{Report, Seen, Totals, compile};
 use crumbs_compiler::plan::{BpfMapId, Generations, MemoryPlan, Plan, Storage};
 use crumbs_compiler::target::fixture::FixtureTarget;
 use crumbs_compiler::target::{KernelVersion, Target};
-use crumbs_runtime::backend::{Backend, Error};
+use crumbs_runtime::backend::Backend;
 use crumbs_runtime::session::{self, Host};
 use crumbs_runtime::vm::{VmBackend, event};
 
@@ -17,15 +17,7 @@ pub fn fixture() -> FixtureTarget {
 /// Attaches everything at once.
 pub struct Simulation;
 
-impl Host<VmBackend> for Simulation {
-    fn attach(&mut self, _backend: &mut VmBackend) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn ready(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-}
+impl Host<VmBackend> for Simulation {}
 
 /// Runs a script on events as goldens write them.
 fn simulate(script: &str, events: &str, target: &dyn Target, fault: Option<Fault>) -> (Report, Plan) {

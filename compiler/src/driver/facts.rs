@@ -2,7 +2,7 @@
 
 use crate::hir::{Expr, ExprKind, Place, Script, StmtKind};
 use crate::opt::{Facts, MapFacts};
-use crate::plan::{BpfMapId, Generations, MapId, Plan, Storage};
+use crate::plan::{BpfMapId, MapId, Plan, Storage};
 use crate::types::Type;
 use crate::visit::{self, Node};
 
@@ -27,14 +27,10 @@ pub(super) fn facts(script: &Script, plan: &Plan) -> Facts {
 }
 
 fn bpf_maps(storage: &Storage) -> Vec<BpfMapId> {
-    let of = |generations: &Generations| match generations {
-        Generations::One(map) => vec![*map],
-        Generations::Two { maps, .. } => maps.to_vec(),
-    };
     match storage {
         Storage::Words { .. } | Storage::Striped { .. } => Vec::new(),
-        Storage::Hash(maps) => of(maps),
-        Storage::PerCpu { maps, overflow, .. } => of(maps).into_iter().chain(of(overflow)).collect(),
+        Storage::Hash(maps) => maps.ids().to_vec(),
+        Storage::PerCpu { maps, overflow, .. } => [maps.ids(), overflow.ids()].concat(),
     }
 }
 

@@ -359,7 +359,7 @@ impl Backend for KernelBackend {
                 .programs
                 .get(program)
                 .map_or_else(String::new, |plan| probe_name(&self.plan, plan));
-            Error::io(&format!("run {probe}"), &error)
+            Error::io(format!("run {probe}"), &error)
         };
         let fd = self
             .loaded

@@ -9,7 +9,7 @@ use crate::vm::VmBackend;
 use crumbs_compiler::aggregation::{AggType, CHUNK_WORDS};
 use crumbs_compiler::bpf;
 use crumbs_compiler::merging::KnownMap;
-use crumbs_compiler::plan::{BpfMapId, EventKind, Generations, LossKind, MapId, MapPlan, Plan, Storage};
+use crumbs_compiler::plan::{BpfMapId, EventKind, LossKind, MapId, MapPlan, Plan, Storage};
 use crumbs_compiler::target::Target;
 use crumbs_compiler::types::Type;
 
@@ -109,10 +109,7 @@ fn first_maps(map: &MapPlan) -> Option<BpfMapId> {
         Storage::Hash(generations)
         | Storage::PerCpu {
             maps: generations, ..
-        } => Some(match generations {
-            Generations::One(id) => id,
-            Generations::Two { maps, .. } => maps[0],
-        }),
+        } => generations.ids().first().copied(),
         Storage::Words { .. } | Storage::Striped { .. } => None,
     }
 }

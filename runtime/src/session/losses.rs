@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, Skipped};
 use crate::snapshot::stripe_offsets;
-use crumbs_compiler::plan::{Generations, LossKind, MapPlan, Plan, Storage, UNREADABLE};
+use crumbs_compiler::plan::{LossKind, MapPlan, Plan, Storage, UNREADABLE};
 use crumbs_compiler::types::Type;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -169,10 +169,7 @@ fn capacity(plan: &Plan, map: &MapPlan) -> Option<u32> {
         Storage::PerCpu { maps, chunked, .. } if !chunked => maps,
         _ => return None,
     };
-    let id = match generations {
-        Generations::One(id) => id,
-        Generations::Two { maps, .. } => maps[0],
-    };
+    let id = generations.ids().first()?;
     plan.bpf_maps.get(id.0 as usize).map(|map| map.max_entries)
 }
 

@@ -6,9 +6,9 @@
 use crate::host::elf::{read_part, read_sections};
 use crate::host::refusal::open_regular;
 use crumbs_compiler::target::TargetError;
+use flate2::read::ZlibDecoder;
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::{Elf, SectionHeader, header, section_header};
-use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
@@ -112,7 +112,11 @@ impl Object {
             return None;
         }
         self.take(size)?;
-        decompress_to_vec_zlib_with_limit(packed, usize::try_from(size).ok()?).ok()
+        let mut section = Vec::new();
+        // One byte more than stated, so that what is longer is noticed.
+        let mut plain = ZlibDecoder::new(packed).take(size + 1);
+        plain.read_to_end(&mut section).ok()?;
+        (section.len() as u64 == size).then_some(section)
     }
 
     /// Takes so many bytes of what may be read; `None` where that is used up: sections can overlap, and a file can have holes.
