@@ -179,7 +179,6 @@ fn places_of<'a>(
     options: &Options,
     asked: MissingProbes,
 ) -> places::Places<'a> {
-    let places = places::plan(script, target, options, asked);
     if options.dry_run && asked == MissingProbes::Error {
         // What is missing is told as a warning, unless there is nothing else.
         let lenient = places::plan(script, target, options, MissingProbes::Warn);
@@ -187,7 +186,7 @@ fn places_of<'a>(
             return lenient;
         }
     }
-    places
+    places::plan(script, target, options, asked)
 }
 
 impl<'a> Cx<'a> {
