@@ -387,3 +387,12 @@ fn the_context_exists_everywhere() {
     )
     .prints("(true, true)\n\n\n");
 }
+
+#[test]
+fn the_left_one_of_two_times_is_the_earlier() {
+    needs!(no_tracing());
+    evaluate(
+        "begin { print((nsecs - nsecs <= 0, nsecs <= nsecs, elapsed - elapsed <= 0, nsecs(monotonic) - nsecs(monotonic) <= 0)); }",
+    )
+    .prints("(true, true, true, true)\n\n\n");
+}

@@ -3,7 +3,7 @@
 use super::memory::Prepared;
 use super::{BodyCx, VarHome};
 use crate::ctype::Bits;
-use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Place, UnaryOp, VarId};
+use crate::hir::{ArithOp, CompareOp, Expr, ExprKind, Intrinsic, Place, UnaryOp, VarId};
 use crate::ir::{AtomicOp, BinOp, Block, Cond, Op, Value, Width};
 use crate::plan::ProgramKind;
 use crate::types::{IntType, Type};
@@ -322,9 +322,10 @@ impl BodyCx<'_> {
     }
 
     /// Both operands. A builtin on the left comes second where nobody can tell: it is often a helper call, whose result
-    /// can then be used where it is, and what was there before is one value instead of its parts.
+    /// can then be used where it is, and what was there before is one value instead of its parts. Of two times the left one
+    /// is the earlier.
     fn operands(&mut self, a: &Expr, b: &Expr) -> (Value, Value) {
-        if is_builtin(a) && !visit::has_effects(b) {
+        if is_builtin(a) && !visit::has_effects(b) && !visit::any_in_expr(b, &mut may_change) {
             let b_value = self.value(b);
             return (self.value(a), b_value);
         }
@@ -469,6 +470,16 @@ fn is_builtin(expr: &Expr) -> bool {
     match &expr.kind {
         ExprKind::Builtin(_) => true,
         ExprKind::Convert(inner) => is_builtin(inner),
+        _ => false,
+    }
+}
+
+/// Whether what an expression stands for may change while a program runs: it is a clock, or a builtin value that is not known
+/// to be none.
+fn may_change(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Builtin(id) => !id.row().identifies_thread,
+        ExprKind::Intrinsic(which, _) => matches!(which, Intrinsic::Clock(_)),
         _ => false,
     }
 }
