@@ -346,8 +346,26 @@ impl LayoutCx<'_> {
         let Type::Agg(agg) = &self.script.maps[map.0 as usize].value else {
             return false;
         };
-        let is_print = |event: &Event| matches!(event.kind, EventKind::PrintMap { map: printed, then: AfterPrint::Keep, .. } if printed == map);
-        agg.aggregation().is_counted() && self.script.events.iter().any(is_print)
+        let is_read = |event: &Event| match &event.kind {
+            EventKind::PrintMap {
+                map: printed,
+                then: AfterPrint::Keep,
+                ..
+            } => *printed == map,
+            EventKind::Table(table) => table.columns.iter().any(|(shown, _)| *shown == map),
+            _ => false,
+        };
+        let is_number = |node: Node<'_>| match node {
+            Node::Expr(expr) => matches!(expr.kind, ExprKind::Reduced { map: read, .. } if read == map),
+            Node::Stmt(stmt) => matches!(stmt.kind, StmtKind::ForMap { map: read, .. } if read == map),
+        };
+        agg.aggregation().is_counted()
+            && (self.script.events.iter().any(is_read)
+                || self
+                    .script
+                    .probes
+                    .iter()
+                    .any(|probe| visit::any_node_of(probe, &mut |node| is_number(node))))
     }
 
     /// `count` zeroed words; gives the offset of the first.

@@ -242,8 +242,8 @@ pub struct MapPlan {
     pub length: Option<u32>,
     /// Whether the script declares how many elements it holds.
     pub declared: bool,
-    /// Whether its contents are aggregations that may be printed, and are kept, while programs change them: word 0 of a state
-    /// then says whether one does ([`crate::aggregation::UNDER_WAY`]).
+    /// Whether its contents are aggregations that may be printed, and are kept, or computed with while programs change them:
+    /// word 0 of a state then says whether one does ([`crate::aggregation::UNDER_WAY`]).
     pub watched: bool,
     /// How its contents and those of other runs become one; `None` where nobody needs them once the run is over.
     pub merging: Option<Merging>,

@@ -236,6 +236,35 @@ fn records() {
     }
 }
 
+/// What a program reads of an average is what it was before or behind an update that another CPU is in the middle of, while
+/// both go on.
+#[test]
+fn averages_that_programs_read() {
+    let events = "uprobe:libc:write tid=1 arg0=1 arg2=100 cpu=0\nuprobe:libc:write tid=1 arg0=1 arg2=100 cpu=0\n\
+        uprobe:libc:read tid=2 arg0=1 cpu=1";
+    let (first, second, reader) = (0, 1, 2);
+    for (update, read) in [
+        ("@a = avg(arg2);", "@seen[@a] = count();"),
+        ("@a[arg0] = avg(arg2);", "@seen[@a[arg0]] = count();"),
+        (
+            "@a[arg0] = avg(arg2);",
+            "for ($kv : @a) { @seen[$kv.1] = count(); }",
+        ),
+    ] {
+        let scene = Scene::new(
+            &format!("uprobe:libc:write {{ {update} }} uprobe:libc:read {{ {read} }}"),
+            events,
+        );
+        let order: Vec<usize> = (0..scene.events.len()).collect();
+        for (begun, turn) in (0..120).flat_map(|begun| [1, 2, 3, 5, 8, 13].map(|turn| (begun, turn))) {
+            let turns = (0..2000).flat_map(|_| [(reader, turn), (second, turn)]);
+            let mut schedule = Fixed::new([(first, 1000), (second, begun)].into_iter().chain(turns));
+            let text = scene.outcome(&order, &mut schedule);
+            assert!(text.contains("@seen[100]: 1"), "{read} {begun} {turn}: {text}");
+        }
+    }
+}
+
 /// Without their protection, runs disturb each other, and the same exploration finds it.
 #[test]
 fn planted_faults_are_found() {

@@ -10,6 +10,10 @@ use crate::ir::{AtomicOp, BinOp, Block, Builder, Cond, Op, Value, Width};
 use crate::plan::{Generations, LossKind, MapId, Storage};
 use crate::target::{Arch, Feature};
 
+/// How often a program reads a state that is being changed. An update takes some nanoseconds, so that none of the readings is
+/// between two of them does not happen, but where a program was preempted or interrupted in the middle of one.
+const READINGS: i64 = 16;
+
 /// Where the state of one aggregation is and how to get at it.
 struct StateCx<'a, 'b> {
     cx: &'a mut BodyCx<'b>,
@@ -111,7 +115,7 @@ enum CpuState {
 
 impl BodyCx<'_> {
     /// The number that an aggregation shows, over all CPUs; 0 where the element is absent. CPUs that update it meanwhile
-    /// are seen before or after their update.
+    /// are seen before or after their update ([`BodyCx::settled`]).
     pub(super) fn reduced(&mut self, map: MapId, key: Option<&Expr>) -> Value {
         let key = key.map(|key| self.key(map, Some(key)));
         self.reduced_at(map, key)
@@ -129,6 +133,7 @@ impl BodyCx<'_> {
         };
         let zero = self.ir.iconst(0);
         let mut words = vec![zero; reduction.folds.len()];
+        let watched = plan.watched;
         match (plan.storage.clone(), key) {
             (
                 Storage::Striped {
@@ -143,7 +148,7 @@ impl BodyCx<'_> {
                     let at = stripes.offset + cpu * stripes.stride + offset;
                     let stripe = self.ir.emit(Op::Memory(at));
                     let state = self.state_in_use(stripe, bytes, selector);
-                    self.fold(&mut words, reduction.folds, CpuState::At(state));
+                    self.fold(&mut words, reduction.folds, CpuState::At(state), watched);
                 }
             }
             (Storage::PerCpu { maps, overflow, .. }, Some(key)) => {
@@ -151,17 +156,13 @@ impl BodyCx<'_> {
                 for cpu in 0..self.target.possible_cpus() {
                     let (map, cpu) = (self.map_ref(maps), self.ir.iconst(i64::from(cpu)));
                     let state = self.ir.call(Helper::MapLookupPercpuElem, &[map, key, cpu]);
-                    self.fold(&mut words, reduction.folds, CpuState::IfAny(state));
+                    self.fold(&mut words, reduction.folds, CpuState::IfAny(state), watched);
                 }
                 let map = self.map_ref(overflow);
                 let state = self.ir.call(Helper::MapLookupElem, &[map, key]);
-                self.fold(&mut words, reduction.folds, CpuState::IfAny(state));
+                self.fold(&mut words, reduction.folds, CpuState::IfAny(state), watched);
             }
             _ => {}
-        }
-        if plan.watched {
-            let events = self.ir.iconst(UNDER_WAY as i64 - 1);
-            words[0] = self.ir.bin(BinOp::And, words[0], events);
         }
         (reduction.shown)(
             ty,
@@ -174,7 +175,7 @@ impl BodyCx<'_> {
     }
 
     /// Folds one CPU's state into `words`.
-    fn fold(&mut self, words: &mut [Value], folds: &[Fold], state: CpuState) {
+    fn fold(&mut self, words: &mut [Value], folds: &[Fold], state: CpuState, watched: bool) {
         let (addr, done) = match state {
             CpuState::At(addr) => (addr, None),
             CpuState::IfAny(addr) => {
@@ -187,8 +188,11 @@ impl BodyCx<'_> {
                 (addr, Some(done))
             }
         };
-        for (i, (word, fold)) in words.iter_mut().zip(folds).enumerate() {
-            let more = self.ir.load(addr, 8 * i as i16, Width::B8);
+        let more = match watched {
+            true => self.settled(addr, folds.len()),
+            false => self.state_words(addr, 0..folds.len()),
+        };
+        for ((word, fold), more) in words.iter_mut().zip(folds).zip(more) {
             *word = match fold {
                 Fold::Add => self.ir.bin(BinOp::Add, *word, more),
                 Fold::Max => {
@@ -209,6 +213,54 @@ impl BodyCx<'_> {
             }
             self.ir.switch_to(done);
         }
+    }
+
+    fn state_words(&mut self, addr: Value, words: std::ops::Range<usize>) -> Vec<Value> {
+        words
+            .map(|word| self.ir.load(addr, 8 * word as i16, Width::B8))
+            .collect()
+    }
+
+    /// The words of a watched state as they were together at some moment, without the marks of updates. Why the state is whole
+    /// where word 0 is unmarked and the same before and behind the others: [`crate::plan::MapPlan::watched`]. An update that
+    /// cannot end while this program runs, because this one interrupts it, is in the last reading as far as it got.
+    fn settled(&mut self, addr: Value, words: usize) -> Vec<Value> {
+        let (head, retry, done) = (self.ir.block(), self.ir.block(), self.ir.block());
+        let readings = self.ir.param(head);
+        let (zero, marks) = (self.ir.iconst(0), i64::from(UNDER_WAY.trailing_zeros()));
+        self.ir.jump(head, &[zero]);
+        self.ir.switch_to(head);
+        let count = self.load_in_order(addr);
+        let others = self.state_words(addr, 1..words);
+        let behind = self.load_in_order(addr);
+        let changed = self.ir.bin(BinOp::Xor, count, behind);
+        let under_way = self.ir.bin_imm(BinOp::LShr, count, marks);
+        let torn = self.ir.bin(BinOp::Or, changed, under_way);
+        self.ir.branch(Cond::Eq, torn, zero, done, retry);
+        self.ir.switch_to(retry);
+        let readings = self.ir.bin_imm(BinOp::Add, readings, 1);
+        let limit = self.ir.iconst(READINGS);
+        self.ir
+            .branch_with(Cond::ULt, readings, limit, (head, &[readings]), (done, &[]));
+        self.ir.switch_to(done);
+        let events = self.ir.iconst(UNDER_WAY as i64 - 1);
+        let count = self.ir.bin(BinOp::And, count, events);
+        std::iter::once(count).chain(others).collect()
+    }
+
+    /// Loads a word after what was loaded before, and before what is loaded afterwards. x86-64 loads in order; elsewhere
+    /// atomic operations that fetch do (Linux's memory model).
+    fn load_in_order(&mut self, addr: Value) -> Value {
+        if self.is_in_order() {
+            return self.ir.load(addr, 0, Width::B8);
+        }
+        let zero = self.ir.iconst(0);
+        self.ir.atomic_fetch(AtomicOp::Add, addr, 0, zero)
+    }
+
+    /// Whether accesses to memory need nothing to be in order; so too where nothing can be done for it.
+    fn is_in_order(&self) -> bool {
+        self.target.arch() == Arch::X86_64 || !self.target.has(Feature::FullAtomics)
     }
 }
 
@@ -248,7 +300,7 @@ impl StateCx<'_, '_> {
     /// seen earlier. On x86-64 every atomic operation is so; elsewhere those that fetch are (Linux's memory model).
     fn add_in_order(&mut self, addr: Value, amount: i64) {
         let amount = self.cx.ir.iconst(amount);
-        if self.cx.target.arch() == Arch::X86_64 || !self.cx.target.has(Feature::FullAtomics) {
+        if self.cx.is_in_order() {
             self.cx.ir.atomic(AtomicOp::Add, addr, 0, amount);
         } else {
             self.cx.ir.atomic_fetch(AtomicOp::Add, addr, 0, amount);
