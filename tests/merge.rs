@@ -290,11 +290,21 @@ const CRUMBS: &str = env!("CARGO_BIN_EXE_crumbs");
 
 #[test]
 fn processes_of_a_job_save_what_is_joined() {
-    let here = directory("job");
+    for (launcher, rank) in [
+        ("mpirun.openmpi", "OMPI_COMM_WORLD_RANK"),
+        ("mpirun.mpich", "PMI_RANK"),
+    ] {
+        a_job_is_joined(launcher, rank);
+    }
+}
+
+fn a_job_is_joined(launcher: &str, rank: &str) {
+    let here = directory(&format!("job-{rank}"));
     let under = format!("--under={}", here.display());
     // Rank 0 writes 20 times 1000 bytes, rank 1 20 times 3000.
-    let app = "sh -c 'exec dd if=/dev/zero of=part$OMPI_COMM_WORLD_RANK bs=$((1000 + 2000 * OMPI_COMM_WORLD_RANK)) count=20 \
-               status=none'";
+    let app = &format!(
+        "sh -c 'exec dd if=/dev/zero of=part${rank} bs=$((1000 + 2000 * {rank})) count=20 status=none'"
+    );
     let words = [
         "-n",
         "2",
@@ -309,7 +319,7 @@ fn processes_of_a_job_save_what_is_joined() {
         "--",
         &under,
     ];
-    if command(&here, "mpirun", &words).is_some() {
+    if command(&here, launcher, &words).is_some() {
         let text = command(&here, CRUMBS, &["merge", "out.0.json", "out.1.json"]).unwrap();
         assert!(
             text.contains("Reads: 0 calls, 0 bytes. Writes: 40 calls, 80000 bytes."),
@@ -325,13 +335,32 @@ fn processes_of_a_job_save_what_is_joined() {
         .unwrap();
         assert_eq!(command(&here, CRUMBS, &["merge", "all.json"]).unwrap(), text);
         // Around the launcher, all ranks are seen at once.
-        let job = format!("mpirun -n 2 {app}");
+        let job = format!("{launcher} -n 2 {app}");
         let whole = command(
             &here,
             CRUMBS,
             &["run", "posix/sizes", "-q", "-c", &job, "--", &under],
         )
         .unwrap();
+        // What other parameters gave is something else.
+        let other = [
+            CRUMBS,
+            "run",
+            "posix/sizes",
+            "-q",
+            "-o",
+            "other.json",
+            "-c",
+            "true",
+        ];
+        command(&here, other[0], &other[1..]).unwrap();
+        let refused = Command::new(CRUMBS)
+            .args(["merge", "out.0.json", "other.json"])
+            .current_dir(&here)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && told.contains("other.json"), "{told}");
         let tables = |text: &str| text.split_once("@write_sizes").unwrap().1.to_owned();
         assert_eq!(tables(&whole), tables(&text));
     }
@@ -358,5 +387,65 @@ fn completed_calls_become_a_trace() {
             assert_eq!(text, "[ 50 35000 {'Xwrite'}\n");
         }
     }
+    fs::remove_dir_all(here).unwrap();
+}
+
+/// SIGINT ends a run early; what is saved is whole, and can be joined.
+#[test]
+fn an_interrupted_run_is_saved() {
+    use std::io::{BufRead, BufReader};
+    let here = directory("interrupted");
+    // The command says when it has written, and then stays until crumbs ends it.
+    let app = "sh -c 'dd if=/dev/zero of=part bs=1000 count=7 status=none; echo written; exec sleep 1000'";
+    let under = format!("--under={}", here.display());
+    let mut run = Command::new(CRUMBS)
+        .args([
+            "run",
+            "posix/sizes",
+            "-q",
+            "-o",
+            "out.%p.json",
+            "-c",
+            app,
+            "--",
+            &under,
+        ])
+        .current_dir(&here)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(run.stdout.as_mut().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    if said.trim() != "written" {
+        let output = run.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("CAP_") || told.contains("needs root"), "{told}");
+        println!("skipped: tracing needs root and BPF");
+        return fs::remove_dir_all(here).unwrap();
+    }
+    let pid = run.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = run.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = command(&here, CRUMBS, &["merge", &format!("out.{pid}.json")]).unwrap();
+    assert!(text.contains("Writes: 7 calls, 7000 bytes."), "{text}");
+    let left: Vec<_> = fs::read_dir(&here)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left.len(), 2, "{left:?}");
     fs::remove_dir_all(here).unwrap();
 }

@@ -17,6 +17,7 @@ macro_rules! modules {
 /// Every shipped script, by family and name.
 pub static SCRIPTS: &[Script] = scripts![
     "io/report",
+    "io/trace",
     "hdf5/attributes",
     "hdf5/chunks",
     "hdf5/collective",
@@ -60,6 +61,7 @@ pub static MODULES: &[(&str, &str)] = modules![
     "posix-data",
     "posix-metadata",
     "posix-opens",
+    "posix-path-numbers",
     "posix-paths",
     "stdio",
     "stdio-data",

@@ -126,7 +126,7 @@ fn thousands_of_files() {
         return;
     };
     assert!(
-        traced.told.contains("2900 updates of @bytes_by_file were lost")
+        traced.told.contains("2900 updates of @file_bytes were lost")
             && traced.told.contains("lacks those that came later")
             && traced.told.contains("CRUMBS_MAX_MAP_KEYS=400"),
         "{}",

@@ -3,6 +3,7 @@
 use crate::mpi::Mpi;
 use crate::support::{self, Directory, Printed};
 use crate::truth::{Call, by, histogram};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 const SERIAL: &[&str] = &[
@@ -341,4 +342,66 @@ fn report() {
             "{dataset}"
         );
     }
+}
+
+/// Every call is an event of the trace, with its bytes.
+#[test]
+fn trace() {
+    let Some((command, parameters, directory)) =
+        Mpi::OpenMpi.command("io/trace", ("hdf5.c", PARALLEL), 2, &["--under"])
+    else {
+        return;
+    };
+    let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
+    let Some((events, calls)) = support::events("io/trace", &command, &parameters, &directory) else {
+        return;
+    };
+    let text = |event: &Value, field: &str| event[field].as_str().unwrap().to_owned();
+    let argument = |event: &Value, field: &str| event["args"][field].as_i64().unwrap();
+    for (name, what) in [
+        ("H5Dwrite", "dwrite"),
+        ("H5Dread", "dread"),
+        ("H5Fclose", "fclose"),
+    ] {
+        let count = events.iter().filter(|event| text(event, "name") == name).count();
+        assert_eq!(count, of(&calls, what).count(), "{name}");
+    }
+    let written = total(&calls, "dwrite").1 + total(&calls, "fd-write-metadata").1;
+    for category in ["MPI", "POSIX"] {
+        let of_category = events.iter().filter(|event| {
+            text(event, "cat") == category
+                && text(event, "name").contains("write")
+                && text(event, "ph") == "X"
+        });
+        let moved = of_category.clone().map(|event| argument(event, "ret"));
+        assert_eq!(moved.sum::<i64>(), written, "{category}");
+        let mut ranks: Vec<i64> = of_category.clone().map(|event| argument(event, "rank")).collect();
+        ranks.sort_unstable();
+        ranks.dedup();
+        assert_eq!(ranks, [0, 1], "{category}");
+        let made = &of(&calls, "fcreate").next().unwrap().path;
+        for event in of_category {
+            let file = event["args"]["fname"].as_str();
+            assert_eq!(file, Some(made.as_str()), "{category}");
+        }
+    }
+}
+
+#[test]
+fn report_with_the_bins_of_darshan() {
+    let Some((printed, calls)) = parallel("io/report", 1, &["--under", "--darshan"]) else {
+        return;
+    };
+    let below_a_hundred = of(&calls, "fd-write-metadata")
+        .filter(|call| call.second <= 100)
+        .count();
+    let bins = printed.histogram("write_bins");
+    assert!(below_a_hundred > 0, "{calls:?}");
+    assert_eq!(
+        bins.values().next(),
+        Some(&(below_a_hundred as i64)),
+        "{}",
+        printed.all
+    );
+    assert!(printed.histogram("write_sizes").is_empty());
 }

@@ -28,6 +28,19 @@ impl Mpi {
         ranks: usize,
         parameters: &[&str],
     ) -> Option<(Printed, Vec<Call>)> {
+        let (command, parameters, directory) = self.command(script, (source, options), ranks, parameters)?;
+        let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
+        support::run(script, &command, &parameters, &directory)
+    }
+
+    /// The command and parameters of such a run, and where it works.
+    pub fn command(
+        self,
+        script: &str,
+        (source, options): (&str, &[&str]),
+        ranks: usize,
+        parameters: &[&str],
+    ) -> Option<(String, Vec<String>, Directory)> {
         let suffix = self.suffix();
         let app = match support::build(source, &format!("mpicc.{suffix}"), options) {
             Ok(app) => app,
@@ -38,11 +51,12 @@ impl Mpi {
         };
         let directory = Directory::new(&format!("{}-{suffix}-{ranks}", script.replace('/', "-")));
         let under = format!("--under={}", directory.data().display());
-        let mut parameters = parameters.to_vec();
-        if let Some(at) = parameters.iter().position(|parameter| *parameter == "--under") {
-            parameters[at] = &under;
-        }
+        let with_place = |parameter: &&str| match *parameter {
+            "--under" => under.clone(),
+            parameter => parameter.to_owned(),
+        };
+        let parameters = parameters.iter().map(with_place).collect();
         let command = format!("mpirun.{suffix} -n {ranks} {}", app.display());
-        support::run(script, &command, &parameters, &directory)
+        Some((command, parameters, directory))
     }
 }

@@ -228,6 +228,61 @@ pub fn trace(
     environment: &[(&str, &str)],
     directory: &Directory,
 ) -> Option<Traced> {
+    let out = directory.0.join("printed");
+    let words = [
+        "-f",
+        "json",
+        "-o",
+        &out.display().to_string(),
+        "run",
+        script,
+        "-c",
+        command,
+        "--",
+    ];
+    let told = crumbs(&[words.as_slice(), parameters].concat(), environment, directory)?;
+    Some(Traced {
+        printed: Printed::of(&fs::read_to_string(&out).unwrap()),
+        told,
+        calls: truth::calls(&directory.0.join("truth")),
+    })
+}
+
+/// Runs a script likewise that writes a trace: its events.
+pub fn events(
+    script: &str,
+    command: &str,
+    parameters: &[&str],
+    directory: &Directory,
+) -> Option<(Vec<Value>, Vec<Call>)> {
+    let out = directory.0.join("trace.pfw.gz");
+    let words = [
+        "run",
+        script,
+        "-o",
+        &out.display().to_string(),
+        "-c",
+        command,
+        "--",
+    ];
+    let told = crumbs(&[words.as_slice(), parameters].concat(), &[], directory)?;
+    assert!(!told.contains("lost"), "{told}");
+    let unpacked = Command::new("gzip").arg("-dc").arg(&out).output().unwrap();
+    assert!(unpacked.status.success(), "{unpacked:?}");
+    let text = String::from_utf8(unpacked.stdout).unwrap();
+    let (first, lines) = text.split_once('\n').unwrap();
+    assert_eq!(first, "[");
+    Some((
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+        truth::calls(&directory.0.join("truth")),
+    ))
+}
+
+/// Runs crumbs; what it told.
+fn crumbs(words: &[&str], environment: &[(&str, &str)], directory: &Directory) -> Option<String> {
     let truth = directory.0.join("truth");
     for entry in fs::read_dir(&directory.0).unwrap() {
         let path = entry.unwrap().path();
@@ -235,12 +290,8 @@ pub fn trace(
             fs::remove_file(path).unwrap();
         }
     }
-    let out = directory.0.join("printed");
     let output = Command::new(env!("CARGO_BIN_EXE_crumbs"))
-        .args(["-f", "json", "-o"])
-        .arg(&out)
-        .args(["run", script, "-c", command, "--"])
-        .args(parameters)
+        .args(words)
         .current_dir(directory.data())
         .env("TRUTH", &truth)
         .envs(environment.iter().copied())
@@ -257,10 +308,6 @@ pub fn trace(
         println!("skipped: tracing needs root and BPF");
         return None;
     }
-    assert!(output.status.success(), "{script}: {errors}");
-    Some(Traced {
-        printed: Printed::of(&fs::read_to_string(&out).unwrap()),
-        told: errors.into_owned(),
-        calls: truth::calls(&truth),
-    })
+    assert!(output.status.success(), "{words:?}: {errors}");
+    Some(errors.into_owned())
 }
