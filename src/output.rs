@@ -5,13 +5,26 @@ use crate::cli::{Args, Stop};
 use crate::report;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::results::name;
-use std::io::{self, ErrorKind, Write};
+use crumbs_runtime::show::screen::guarded;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+/// Whether a terminal shows the results, and whether one shows what is said of the run.
+pub(crate) fn screens(args: &Args) -> (bool, bool) {
+    let results = args.output().is_none() && io::stdout().is_terminal();
+    (results, io::stderr().is_terminal())
+}
 
 /// Writes all of something there; gives the exit code of success.
 ///
 /// # Errors
 /// When it cannot be written, which has been reported. A reader such as `head` may have had enough: that is none.
 pub(crate) fn write(args: &Args, lines: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<u8, Stop> {
+    if screens(args).0 {
+        // Lists have names that others chose.
+        let mut text = Vec::new();
+        let written = lines(&mut text).and_then(|()| io::stdout().write_all(&guarded(&text)));
+        return all(written);
+    }
     let mut out = open(args).map_err(report::failed)?;
     all(lines(&mut out).and_then(|()| out.flush()))
 }

@@ -10,6 +10,7 @@ use crumbs_compiler::codes;
 use crumbs_grammar::diagnostic::{Diagnostic, Label, Severity};
 use crumbs_grammar::source::Sources;
 use crumbs_grammar::span::Span;
+use crumbs_runtime::show::screen::guarded_text;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -127,8 +128,10 @@ fn within(text: &str, range: Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// A message without the middle of a name that is longer than anyone reads.
+/// A message without the middle of a name that is longer than anyone reads, and without what a terminal would obey: names come
+/// from files of others.
 fn clipped(message: &str) -> String {
+    let message = &*guarded_text(message);
     if message.len() <= SHOWN {
         return message.to_owned();
     }

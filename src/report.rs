@@ -10,6 +10,7 @@ use crumbs_grammar::source::Sources;
 use crumbs_grammar::span::Span;
 use crumbs_runtime::backend::Error;
 use crumbs_runtime::kernel::reject::Rejection;
+use crumbs_runtime::show::screen::guarded_text;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ fn standard_error() -> StandardStream {
 
 /// Prints a line.
 pub(crate) fn message(text: &str) {
+    let text = match std::io::stderr().is_terminal() {
+        true => guarded_text(text),
+        false => text.into(),
+    };
     // Nobody is left to tell when standard error cannot be written.
     let _ = writeln!(std::io::stderr(), "{text}");
 }

@@ -178,7 +178,10 @@ fn print(results: &Results, compiled: &Compiled, args: &Args) -> Result<u8, Erro
     let to = output::open(args)?;
     let mut output: Box<dyn Output> = match args.format() {
         OutputFormat::Json => Box::new(JsonOutput::new(to, io::stderr(), args.quiet)),
-        _ => Box::new(TextOutput::new(to, io::stderr(), args.quiet)),
+        _ => {
+            let (results, diagnostics) = output::screens(args);
+            Box::new(TextOutput::new(to, io::stderr(), args.quiet).on_screen(results, diagnostics))
+        }
     };
     let before = (restored.zeroed.as_slice(), restored.losses.as_slice());
     let code = session::conclude(

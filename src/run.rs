@@ -212,7 +212,8 @@ fn trace(
     let mut output: Box<dyn Output> = match args.format() {
         OutputFormat::Json => Box::new(JsonOutput::new(results, io::stderr(), args.quiet)),
         _ => {
-            let text = TextOutput::new(results, io::stderr(), args.quiet);
+            let screens = output::screens(args);
+            let text = TextOutput::new(results, io::stderr(), args.quiet).on_screen(screens.0, screens.1);
             match &mut events {
                 None => Box::new(text),
                 Some(events) => Box::new(TraceOutput::new(events, sys_time::booted_ns(), text)),

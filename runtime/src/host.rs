@@ -456,7 +456,7 @@ impl Target for HostTarget {
             files.extend(match (exe, root) {
                 // Deleted or replaced since: the link still leads to it.
                 (Some(exe), _) if !is_there(&exe) => Some(link),
-                (Some(exe), Some(root)) => Some(libraries::beneath(&root, &exe)),
+                (Some(exe), Some(root)) => Some(libraries::shown_beneath(&root, &exe)),
                 (exe, _) => exe,
             });
         }

@@ -442,6 +442,10 @@ impl<'a> Session<'a> {
         for arg in &mut args {
             name_addresses(arg, &mut HostNames(host));
         }
+        let is_shown = matches!(event.kind, EventKind::Printf(_) | EventKind::Message { .. });
+        if is_shown && self.output.is_on_screen() {
+            args.iter_mut().for_each(show::screen::guard);
+        }
         match &event.kind {
             EventKind::Printf(format) => self
                 .output

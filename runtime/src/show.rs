@@ -9,6 +9,7 @@ mod histogram;
 pub mod json;
 pub mod measure;
 pub mod printf;
+pub mod screen;
 pub mod series;
 pub mod table;
 pub mod text;
@@ -30,6 +31,10 @@ pub trait Output {
     /// # Errors
     /// When it cannot be written; so for every method.
     fn attached(&mut self, probes: usize) -> io::Result<()>;
+    /// Whether a terminal shows the results, which obeys control characters: texts of others are to be [`screen::guarded`].
+    fn is_on_screen(&self) -> bool {
+        false
+    }
     /// `print(value)`.
     fn value(&mut self, value: &Value) -> io::Result<()>;
     /// A map with its sigil, in the order to show it, and what its numbers are in.

@@ -13,6 +13,7 @@ mod environment;
 mod examples;
 mod files;
 mod functions;
+mod hostile;
 mod json;
 mod kernel_types;
 mod kinds;

@@ -185,7 +185,7 @@ pub(crate) fn mapped_by(pid: u32) -> std::io::Result<Vec<PathBuf>> {
     let maps = fs::read(format!("/proc/{pid}/maps"))?;
     let mut paths = parse_maps(&maps);
     if let Some(root) = foreign_root(pid) {
-        paths = paths.iter().map(|path| beneath(&root, path)).collect();
+        paths = paths.iter().map(|path| shown_beneath(&root, path)).collect();
     }
     Ok(paths)
 }
@@ -246,6 +246,13 @@ pub(crate) fn foreign_root(pid: u32) -> Option<PathBuf> {
 /// An absolute path of the other root, as a path from here.
 pub(crate) fn beneath(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// A path that `/proc` shows of a process with that root, as a path from here: where the root is a directory of the process's mount
+/// namespace (chroot), what is shown goes through it.
+pub(crate) fn shown_beneath(root: &Path, path: &Path) -> PathBuf {
+    let directory = fs::read_link(root).unwrap_or_else(|_| PathBuf::from("/"));
+    beneath(root, path.strip_prefix(directory).unwrap_or(path))
 }
 
 /// The files of `address perms offset dev inode path` lines that may be executed.

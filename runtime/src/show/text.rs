@@ -2,12 +2,14 @@
 //!
 //! Results go to one writer (standard output or a file), everything about the run to another (standard error).
 
+use super::screen::{guarded, guarded_text};
 use super::table::Table;
 use super::{Content, Entry, Output, histogram, measure, series, write_message};
 use crate::value::Value;
 use crumbs_compiler::aggregation::COUNT;
 use crumbs_compiler::plan::{HelperFailure, MessageLevel};
 use crumbs_compiler::view::Measure;
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// The text form of [`Output`].
@@ -16,6 +18,8 @@ pub struct TextOutput<W, D> {
     results: W,
     diagnostics: D,
     quiet: bool,
+    /// Whether a terminal shows the results, and whether one shows the diagnostics.
+    on_screen: (bool, bool),
 }
 
 impl<W: Write, D: Write> TextOutput<W, D> {
@@ -25,6 +29,29 @@ impl<W: Write, D: Write> TextOutput<W, D> {
             results,
             diagnostics,
             quiet,
+            on_screen: (false, false),
+        }
+    }
+
+    /// Says whether a terminal shows the results, and whether one shows the diagnostics.
+    #[must_use]
+    pub fn on_screen(mut self, results: bool, diagnostics: bool) -> Self {
+        self.on_screen = (results, diagnostics);
+        self
+    }
+
+    /// Writes what others may have chosen.
+    fn write_text(&mut self, text: &[u8]) -> io::Result<()> {
+        match self.on_screen.0 {
+            true => self.results.write_all(&guarded(text)),
+            false => self.results.write_all(text),
+        }
+    }
+
+    fn diagnostic<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.on_screen.1 {
+            true => guarded_text(text),
+            false => Cow::Borrowed(text),
         }
     }
 }
@@ -41,7 +68,11 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
     fn value(&mut self, value: &Value) -> io::Result<()> {
         let mut text = value.text();
         text.push(b'\n');
-        self.results.write_all(&text)
+        self.write_text(&text)
+    }
+
+    fn is_on_screen(&self) -> bool {
+        self.on_screen.0
     }
 
     fn map(&mut self, name: &str, entries: &[Entry], measure: &Measure) -> io::Result<()> {
@@ -49,11 +80,11 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
         for entry in entries {
             write_entry(name, entry, measure, &mut text);
         }
-        self.results.write_all(&text)
+        self.write_text(&text)
     }
 
     fn table(&mut self, table: &Table) -> io::Result<()> {
-        self.results.write_all(&table.text())
+        self.write_text(&table.text())
     }
 
     fn printf(&mut self, text: &[u8]) -> io::Result<()> {
@@ -84,7 +115,7 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
     }
 
     fn cat(&mut self, text: &[u8]) -> io::Result<()> {
-        self.results.write_all(text)
+        self.write_text(text)
     }
 
     fn command(&mut self, text: &[u8]) -> io::Result<()> {
@@ -92,7 +123,7 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
     }
 
     fn join(&mut self, text: &[u8]) -> io::Result<()> {
-        self.results.write_all(text)?;
+        self.write_text(text)?;
         self.results.write_all(b"\n")
     }
 
@@ -101,10 +132,12 @@ impl<W: Write, D: Write> Output for TextOutput<W, D> {
     }
 
     fn warning(&mut self, text: &str) -> io::Result<()> {
+        let text = self.diagnostic(text);
         writeln!(self.diagnostics, "WARNING: {text}")
     }
 
     fn error(&mut self, text: &str) -> io::Result<()> {
+        let text = self.diagnostic(text);
         writeln!(self.diagnostics, "ERROR: {text}")
     }
 

@@ -139,6 +139,10 @@ impl<W: Write, O: Output> Output for TraceOutput<'_, W, O> {
         self.others.attached(probes)
     }
 
+    fn is_on_screen(&self) -> bool {
+        self.others.is_on_screen()
+    }
+
     fn value(&mut self, value: &Value) -> io::Result<()> {
         if let Value::Record(members) = value
             && self.trace.event(members, self.booted)?
