@@ -400,6 +400,10 @@ pub trait Target {
     ) -> Result<Vec<u64>, TargetError> {
         Err(no_debug_information(binary))
     }
+    /// Whether only those functions of a binary have names that it exports.
+    fn is_stripped(&self, _binary: &Binary) -> bool {
+        false
+    }
     /// Whether calls of a function of a binary have been replaced by its code, as far as debug information tells.
     fn is_inlined(&self, _binary: &Binary, _name: &str) -> bool {
         false

@@ -659,6 +659,10 @@ impl Target for HostTarget {
         self.debug.code_of_line(&*self.image(binary)?, file, line, column)
     }
 
+    fn is_stripped(&self, binary: &Binary) -> bool {
+        self.image(binary).is_ok_and(|image| image.is_incomplete())
+    }
+
     fn is_inlined(&self, binary: &Binary, name: &str) -> bool {
         self.image(binary)
             .is_ok_and(|image| self.debug.is_inlined(&image, name))

@@ -157,3 +157,164 @@ fn names_that_write_to_the_terminal() {
         .run();
     assert!(listed.stdout.contains(":v\x1b[Hl\n"), "{listed:?}");
 }
+
+/// Each case of a place that is not there says so once, and what to do instead; `missing_probes` lets the rest run.
+#[test]
+fn places_that_are_not_there() {
+    needs!(no_tracing());
+    let program = program();
+    let stripped = directory().join("stripped");
+    let status = Command::new("strip")
+        .arg("-o")
+        .args([&stripped, &program])
+        .status();
+    needs!(status.err().map(|_| "strip is not installed"));
+    for (point, parts) in [
+        (
+            format!("uprobe:{}:zq_nowhere", program.display()),
+            &["has no function `zq_nowhere`", "crumbs -l"][..],
+        ),
+        (
+            format!("uprobe:{}:zq_*", program.display()),
+            &["matches `zq_*`", "crumbs -l"],
+        ),
+        (
+            format!("uprobe:{}:zq_*", stripped.display()),
+            &["matches `zq_*`", "it is stripped", "debug information", "0x1234"],
+        ),
+        (
+            format!("uprobe:{}:value", stripped.display()),
+            &["has no function `value`", "it is stripped", "debug information"],
+        ),
+        (
+            format!("usdt:{}:none:none", program.display()),
+            &["no static probe", "crumbs -l"],
+        ),
+        (
+            "uprobe:libabsentlibrary:f".to_owned(),
+            &["cannot find", "-p or -c"],
+        ),
+        (
+            "tracepoint:sched:absent_event".to_owned(),
+            &["absent_event", "help: "],
+        ),
+        (
+            "tracepoint:absent_category:*".to_owned(),
+            &["absent_category:*", "help: "],
+        ),
+    ] {
+        let block = format!("{point} {{ @ = count(); }}");
+        let refused = Crumbs::script(&block).run();
+        refused.refuses(parts);
+        assert_eq!(refused.stderr.matches("error[").count(), 1, "{refused:?}");
+        for (setting, warnings) in [("warn", 1), ("ignore", 0)] {
+            let script = format!(
+                "config = {{ missing_probes = \"{setting}\" }} {block} begin {{ print(7); exit(); }}"
+            );
+            let ran = Crumbs::script(&script).run();
+            assert_eq!(
+                (ran.status, ran.stdout.as_str()),
+                (0, "7\n\n\n"),
+                "{point}: {ran:?}"
+            );
+            assert_eq!(
+                ran.stderr.matches("warning[").count(),
+                warnings,
+                "{point}: {ran:?}"
+            );
+        }
+    }
+}
+
+/// Four are in the processor; whose fifth is asked for is told, and `missing_probes` does without it.
+#[test]
+fn more_watchpoints_than_the_processor_has() {
+    needs!(no_tracing());
+    let block = |number: u64| {
+        format!(
+            "watchpoint:{:#x}:8:w {{ @ = count(); }} ",
+            0x1000_0000 + 8 * number
+        )
+    };
+    let blocks: String = (0..40).map(block).collect();
+    let run =
+        |settings: &str| Crumbs::script(&format!("{settings} {blocks} interval:ms:1 {{ exit(); }}")).run();
+    let refused = run("");
+    // Some virtual machines have none at all.
+    if refused.stderr.contains("debug registers are in use") {
+        refused.refuses(&["use fewer watchpoints"]);
+        let ran = run("config = { missing_probes = \"warn\" }");
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(ran.stderr.contains("debug registers"), "{ran:?}");
+    } else {
+        refused.refuses(&["watchpoint", "help: "]);
+    }
+}
+
+/// A machine whose kernel was built without BTF, as far as crumbs can see.
+#[test]
+fn kernels_without_types() {
+    needs!(no_tracing());
+    let crumbs = env!("CARGO_BIN_EXE_crumbs");
+    let hidden = |script: &str| {
+        let command = format!("mount -t tmpfs none /sys/kernel/btf || exit 77; exec {crumbs} -e '{script}'");
+        Command::new("unshare")
+            .args(["-m", "sh", "-c", &command])
+            .stdin(Stdio::null())
+            .output()
+    };
+    for script in [
+        "fentry:vfs_read { }",
+        "fexit:vfs_* { }",
+        "rawtracepoint:sched_switch { print(args.prev); }",
+        "iter:task { }",
+        "begin { print(((struct task_struct *)curtask)->pid); }",
+    ] {
+        let output = hidden(script);
+        needs!(output.as_ref().err().map(|_| "unshare(1) is not installed"));
+        let output = output.unwrap();
+        needs!((output.status.code() == Some(77)).then_some("nothing can be mounted here"));
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{script}: {text}");
+        for part in ["CONFIG_DEBUG_INFO_BTF", "kprobe and tracepoint"] {
+            assert!(text.contains(part), "{script}: {text}");
+        }
+        assert_eq!(text.matches("error[").count(), 1, "{script}: {text}");
+    }
+    let output = hidden("begin { printf(\"%d\\n\", 6 * 7); exit(); }").unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "42\n\n\n", "{output:?}");
+}
+
+/// A wildcard that means 50,000 functions attaches to them all, or names the setting that limits it.
+#[test]
+fn wildcards_with_fifty_thousand_matches() {
+    needs!(no_tracing());
+    let directory = directory();
+    let source = directory.join("many.s");
+    let mut text = String::from(".text\n");
+    for number in 0..50_000 {
+        text += &format!(
+            ".globl many_{number}\n.type many_{number},@function\nmany_{number}: ret\n.size many_{number},.-many_{number}\n"
+        );
+    }
+    fs::write(&source, text).unwrap();
+    let library = directory.join("libmany.so");
+    let built = Command::new("gcc")
+        .args(["-shared", "-nostdlib", "-o"])
+        .args([&library, &source])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{built:?}");
+    let script = "uprobe:PROGRAM:many_* { @ = count(); } interval:ms:1 { exit(); }";
+    let limited = format!("config = {{ max_probes = 1000 }} {script}");
+    Crumbs::script(&limited)
+        .on(&library)
+        .run()
+        .refuses(&["50001", "max_probes"]);
+    let ran = Crumbs::script(script).on(&library).run();
+    if ran.status == 0 {
+        assert!(ran.stderr.starts_with("Attached 50001 probes"), "{ran:?}");
+    } else {
+        ran.refuses(&["50001", "max_probes"]);
+    }
+}

@@ -434,6 +434,15 @@ impl Expansion<'_> {
     }
 
     fn list_hint(&self, diagnostic: Diagnostic, binary: &Binary) -> Diagnostic {
+        let diagnostic = match self.target.is_stripped(binary) {
+            true => diagnostic.help(format!(
+                "it is stripped, so only the functions it exports have names: install its debug information (Debian: its -dbgsym \
+                 package), or give an address, as in `{}:{}:0x1234`",
+                self.kind.name(),
+                binary.path
+            )),
+            false => diagnostic,
+        };
         diagnostic.help(format!(
             "`crumbs -l '{}:{}:*'` lists its functions",
             self.kind.name(),

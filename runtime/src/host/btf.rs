@@ -380,7 +380,9 @@ fn nothing() -> TargetError {
 
 fn no_btf(path: &Path, error: &std::io::Error) -> TargetError {
     if error.kind() == ErrorKind::NotFound {
-        let help = "declare the types that the script needs in the script".to_owned();
+        let help = "declare the types that the script needs in the script, and use probes that need none, such as kprobe and \
+                    tracepoint; or run a kernel that has it"
+            .to_owned();
         return unreadable(
             "the kernel's types",
             "the kernel has no BTF (CONFIG_DEBUG_INFO_BTF)",
