@@ -228,7 +228,7 @@ fn becomes_the_user_with_all_groups() {
 #[test]
 #[ignore = "part of another test"]
 fn catches_signals_and_goes_on() {
-    let mut signals = crate::sys::poll::Signals::catch(false).unwrap();
+    let mut signals = crate::sys::poll::Signals::catch().unwrap();
     std::fs::write(std::env::var("CRUMBS_TEST_READY").unwrap(), "").unwrap();
     for _ in 0..100 {
         std::thread::sleep(Duration::from_millis(100));

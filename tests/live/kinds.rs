@@ -161,6 +161,16 @@ fn sigusr1_runs_the_probes_for_it() {
 }
 
 #[test]
+fn sigusr1_ends_no_run_without_probes_for_it() {
+    needs!(no_tracing());
+    let mut run = Crumbs::script("interval:s:3600 { } end { printf(\"end\\n\"); }").start();
+    run.attached();
+    run.signal("USR1");
+    run.signal("INT");
+    run.wait().prints("end\n\n\n");
+}
+
+#[test]
 fn tests_pass_or_fail() {
     needs!(no_tracing());
     let script =

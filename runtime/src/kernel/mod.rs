@@ -46,7 +46,7 @@ pub struct Options {
     pub verifier_log: u32,
     /// Limits user probes to one process where their mechanism can; see [`attach::attach_all`].
     pub pid: Option<u32>,
-    /// Whether SIGINT and SIGTERM end the run ([`Wake::Interrupted`]) rather than the process.
+    /// Whether SIGINT and SIGTERM end the run ([`Wake::Interrupted`]) rather than the process, and SIGUSR1 does not end it.
     pub catch_signals: bool,
 }
 
@@ -95,7 +95,7 @@ impl KernelBackend {
         let epoll = Epoll::new().map_err(|error| Error::io("create a poll set", &error))?;
         let signals = options
             .catch_signals
-            .then(|| Signals::catch(has_signal(plan)))
+            .then(Signals::catch)
             .transpose()
             .map_err(|error| Error::io("catch signals", &error))?;
         if let Some(signals) = &signals {

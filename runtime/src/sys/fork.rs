@@ -196,7 +196,7 @@ impl AfterFork<'_> {
         unsafe {
             libc::close(self.hold_writer);
             // Rust ignores SIGPIPE, which programs do not expect to inherit; the others may have handlers of ours.
-            for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGTERM] {
+            for signal in [libc::SIGPIPE, libc::SIGINT, libc::SIGTERM, libc::SIGUSR1] {
                 libc::signal(signal, libc::SIG_DFL);
             }
             libc::sigprocmask(libc::SIG_SETMASK, mask, std::ptr::null_mut());

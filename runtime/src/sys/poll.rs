@@ -94,8 +94,9 @@ pub enum Caught {
     Usr1,
 }
 
-/// SIGINT and SIGTERM, and SIGUSR1 where it is wanted. The first of the former makes [`Signals::as_fd`] readable. One that comes more than a second later ends the
-/// process at once, with status 128 + signal: what is attached is descriptors, which the kernel then closes.
+/// SIGINT, SIGTERM and SIGUSR1. The first of the former two makes [`Signals::as_fd`] readable. One that comes more than a
+/// second later ends the process at once, with status 128 + signal: what is attached is descriptors, which the kernel then
+/// closes. SIGUSR1 makes it readable each time, and ends nothing.
 #[derive(Debug)]
 pub struct Signals {
     pipe: std::io::PipeReader,
@@ -134,25 +135,23 @@ extern "C" fn on_signal(signal: i32) {
 }
 
 impl Signals {
-    /// Takes over SIGINT, SIGTERM and, where `usr1`, SIGUSR1 until dropped. One at a time in a process. Signals that were ignored are taken
+    /// Takes over SIGINT, SIGTERM and SIGUSR1 until dropped. One at a time in a process. Signals that were ignored are taken
     /// too: a shell starts background jobs with SIGINT ignored, and `kill -INT` is meant to end them.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn catch(usr1: bool) -> io::Result<Self> {
+    pub fn catch() -> io::Result<Self> {
         let (pipe, writer) = std::io::pipe()?;
         let writer = OwnedFd::from(writer);
         set_nonblocking(&pipe)?;
         set_nonblocking(&writer)?;
         FIRST_SIGNAL.store(0, Ordering::Relaxed);
         SIGNAL_PIPE.store(writer.as_raw_fd(), Ordering::Relaxed);
-        let mut previous = vec![
+        let previous = vec![
             (libc::SIGINT, handle(libc::SIGINT)?),
             (libc::SIGTERM, handle(libc::SIGTERM)?),
+            (libc::SIGUSR1, handle(libc::SIGUSR1)?),
         ];
-        if usr1 {
-            previous.push((libc::SIGUSR1, handle(libc::SIGUSR1)?));
-        }
         Ok(Self {
             pipe,
             _writer: writer,
