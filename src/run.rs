@@ -103,11 +103,8 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         }
         Outcome::Shown => return Ok(0),
     };
-    if args.verbose && is_run {
-        report::moved(&compiled.plan);
-    }
-    if is_run && let Some(command) = &args.command {
-        linked::warn(command, &compiled.plan);
+    if is_run {
+        tell_of_places(args, &compiled.plan);
     }
     let is_log_wanted = args.stage() == Some(StageName::Verifier);
     let options = Options {
@@ -145,6 +142,16 @@ fn compile_and_trace(args: &Args, source: &compile::Source, is_run: bool) -> Res
         report::error_in(&sources, &compiled.plan, &error);
         Stop::Failed
     })
+}
+
+/// Tells of places of the script what its user may not expect.
+fn tell_of_places(args: &Args, plan: &Plan) {
+    if args.verbose {
+        report::moved(plan);
+    }
+    if let Some(command) = &args.command {
+        linked::warn(command, plan);
+    }
 }
 
 /// What the kernel's verifier says of a script, where it may be asked.

@@ -126,7 +126,7 @@ pub fn check(
         (
             config::MAX_PROGRAMS,
             configured.max_programs,
-            places.programs.iter().filter(|planned| !planned.skipped).count(),
+            places::run(&places.programs),
             "programs",
         ),
     ];

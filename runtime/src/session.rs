@@ -21,8 +21,7 @@ use crate::symbols::Place;
 use crate::value::{Names, Value, decode, name_addresses};
 use crate::words;
 use crumbs_compiler::plan::{
-    AfterPrint, Attach, Event, EventKind, LossKind, MapId, MemoryPlan, MessageLevel, MissingProbes, Occasion,
-    Plan,
+    AfterPrint, Attach, Event, EventKind, LossKind, MapId, MemoryPlan, MessageLevel, Occasion, Plan,
 };
 use crumbs_compiler::view::MapView;
 pub use halves::{Measured, conclude, measure};
@@ -270,15 +269,9 @@ impl<'a> Session<'a> {
     fn report_skipped<B: Backend>(&mut self, backend: &mut B) -> Result<usize, Error> {
         let all = backend.skipped();
         let places = all.iter().map(Skipped::places).sum();
-        let missing_probes = self.plan.settings.missing_probes;
-        if missing_probes == MissingProbes::Ignore {
-            return Ok(places);
-        }
-        if missing_probes == MissingProbes::Summary {
-            if let Some(text) = losses::not_loaded(&all) {
-                self.output.warning(&text).map_err(unwritable)?;
-            }
-            return Ok(places);
+        if let Some(summary) = losses::summary(self.plan, &all) {
+            let told = summary.map_or(Ok(()), |text| self.output.warning(&text));
+            return told.map(|()| places).map_err(unwritable);
         }
         let refused = losses::refused(&all);
         // Where they are errors, only what shows up during the run is left to tell.

@@ -36,12 +36,12 @@ pub(super) enum Missing {
 impl Missing {
     /// What is lacking, by how an attach point of this kind failed.
     pub(super) fn of(kind: &dyn ProbeKind, point: &Point<'_>, failure: &Failure) -> Self {
-        let of_library =
-            matches!(kind.name(), "uprobe" | "uretprobe") || failure.diagnostic.code == &codes::NO_BINARY;
+        let code = failure.diagnostic.code;
+        let of_library = [&codes::NO_FUNCTION, &codes::NO_BINARY].contains(&code);
         match point.parts {
             [library, .., function] if of_library => {
                 let (library, function) = (library.text.clone(), function.text.clone());
-                match failure.diagnostic.code == &codes::NO_BINARY {
+                match code == &codes::NO_BINARY {
                     true => Self::Library { library, function },
                     false => Self::Function { library, function },
                 }

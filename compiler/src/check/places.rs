@@ -77,6 +77,11 @@ pub(super) struct Places<'a> {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// How many programs are not left out.
+pub(super) fn run(programs: &[Planned<'_>]) -> usize {
+    programs.iter().filter(|planned| !planned.skipped).count()
+}
+
 /// Expands all attach points of `script`.
 pub(super) fn plan<'a>(
     script: &'a ast::Script,

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, Skipped};
 use crate::snapshot::stripe_offsets;
-use crumbs_compiler::plan::{LossKind, MapPlan, Plan, Storage, UNREADABLE};
+use crumbs_compiler::plan::{LossKind, MapPlan, MissingProbes, Plan, Storage, UNREADABLE};
 use crumbs_compiler::types::Type;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -135,8 +135,17 @@ pub(super) fn refused(skipped: &[Skipped]) -> Option<String> {
     ))
 }
 
+/// What to say of all that is not attached, where the script wants no more than a summary or nothing.
+pub(super) fn summary(plan: &Plan, skipped: &[Skipped]) -> Option<Option<String>> {
+    match plan.settings.missing_probes {
+        MissingProbes::Ignore => Some(None),
+        MissingProbes::Summary => Some(not_loaded(skipped)),
+        MissingProbes::Error | MissingProbes::Warn => None,
+    }
+}
+
 /// What to say, in one, of libraries that no traced process has loaded and that no other stood for; nothing of none.
-pub(super) fn not_loaded(skipped: &[Skipped]) -> Option<String> {
+fn not_loaded(skipped: &[Skipped]) -> Option<String> {
     let libraries = skipped.iter().filter_map(|skipped| match skipped {
         Skipped::NotLoaded {
             library,
