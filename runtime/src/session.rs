@@ -435,9 +435,8 @@ impl<'a> Session<'a> {
         for arg in &mut args {
             name_addresses(arg, &mut HostNames(host));
         }
-        let is_shown = matches!(event.kind, EventKind::Printf(_) | EventKind::Message { .. });
-        if is_shown && self.output.is_on_screen() {
-            args.iter_mut().for_each(show::screen::guard);
+        if self.output.is_on_screen() {
+            show::screen::guard_shown(&event.kind, &mut args);
         }
         match &event.kind {
             EventKind::Printf(format) => self
@@ -468,7 +467,10 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             EventKind::System(format) => self.system(host, &printf::fill(format, &args)),
-            EventKind::Join(separator) => self.output.join(&joined(&args, separator)).map_err(unwritable),
+            EventKind::Join(separator) => self
+                .output
+                .join(&printf::joined(&args, separator))
+                .map_err(unwritable),
             EventKind::Print => {
                 let value = args.first().unwrap_or(&Value::Void);
                 self.output.value(value).map_err(unwritable)
@@ -653,19 +655,6 @@ impl<'a> Session<'a> {
     fn has_word(&self, offset: u32) -> bool {
         offset + 8 <= self.plan.memory.size
     }
-}
-
-/// The strings of a `join` in one.
-fn joined(args: &[Value], separator: &str) -> Vec<u8> {
-    let Some(Value::Tuple(members)) = args.first() else {
-        return Vec::new();
-    };
-    let [count, Value::Array(strings)] = members.as_slice() else {
-        return Vec::new();
-    };
-    let count = usize::try_from(count.bits().unwrap_or(0)).unwrap_or(usize::MAX);
-    let strings: Vec<Vec<u8>> = strings.iter().take(count).map(Value::text).collect();
-    strings.join(separator.as_bytes())
 }
 
 /// The programs with an attach point that is run on a `wanted` occasion, once for each such point.

@@ -150,6 +150,19 @@ pub(super) fn pad(conversion: &Conversion, text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The strings of a `join` in one.
+pub(crate) fn joined(args: &[Value], separator: &str) -> Vec<u8> {
+    let Some(Value::Tuple(members)) = args.first() else {
+        return Vec::new();
+    };
+    let [count, Value::Array(strings)] = members.as_slice() else {
+        return Vec::new();
+    };
+    let count = usize::try_from(count.bits().unwrap_or(0)).unwrap_or(usize::MAX);
+    let strings: Vec<Vec<u8>> = strings.iter().take(count).map(Value::text).collect();
+    strings.join(separator.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

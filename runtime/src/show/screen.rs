@@ -6,6 +6,7 @@
 //! formats say is obeyed (colours, clearing the screen), and into pipes and files the bytes go as they are.
 
 use crate::value::Value;
+use crumbs_compiler::plan::EventKind;
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -45,8 +46,15 @@ pub fn guarded_text(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Makes such ones of what an event fills into a format. What is run or opened stays what it is.
+pub(crate) fn guard_shown(kind: &EventKind, args: &mut [Value]) {
+    if matches!(kind, EventKind::Printf(_) | EventKind::Message { .. }) {
+        args.iter_mut().for_each(guard);
+    }
+}
+
 /// Makes all texts in a value such ones.
-pub(crate) fn guard(value: &mut Value) {
+fn guard(value: &mut Value) {
     let replace = |text: &mut Vec<u8>| {
         if let Cow::Owned(shown) = guarded(text) {
             *text = shown;
