@@ -97,6 +97,30 @@ clones() {
   grep -q "the compiler made $base.isra.0" /tmp/err || { cat /tmp/out /tmp/err; return 1; }
 }
 
+# A pinned iterator: its file shows what `printf` says, when crumbs has ended.
+pinned() {
+  $crumbs -e 'iter:task:crumbs /ctx.task.pid == 1/ { printf("%d %-5s|%x\n", ctx.task.pid, ctx.task.comm, 255); }' \
+    > /tmp/out 2> /tmp/err
+  grep -q '^Program pinned to /sys/fs/bpf/crumbs$' /tmp/out && [ "$(cat /sys/fs/bpf/crumbs)" = '1 init |ff' ] ||
+    { cat /tmp/out /tmp/err /sys/fs/bpf/crumbs; return 1; }
+  rm /sys/fs/bpf/crumbs
+}
+
+# The functions of a loaded BPF program, which is that of another crumbs, by name and by wildcard; KIND.
+of_program() {
+  $crumbs -e 'uprobe:libc:read { @ = count(); }' > /dev/null 2>&1 &
+  other=$!
+  until $crumbs -l "$1:bpf:*" 2> /dev/null | grep -q uprobe || ! kill -0 $other; do :; done
+  point=$($crumbs -l "$1:bpf:*" | grep uprobe | head -1)
+  bad=0
+  for point in "$point" "$1:bpf:${point##*:}" "$1:bpf:*uprobe*"; do
+    $crumbs -e "$point { @[func] = count(); }" -c '/usr/local/bin/dd if=/dev/zero of=/dev/null bs=512 count=33' > /tmp/out 2> /tmp/err
+    grep -q '^@\[.*uprobe.*\]: 3[3-9]$' /tmp/out || { echo "$point"; cat /tmp/out /tmp/err; bad=1; }
+  done
+  kill $other; wait $other 2> /dev/null
+  [ $bad -eq 0 ]
+}
+
 # Completed calls of the kernel and of user code, each with its arguments and result.
 calls() {
   $crumbs -e 'kcall:vfs_write /arg2 == 77 && retval == 77 && duration > 0/ { @kernel = count(); }
@@ -127,6 +151,9 @@ check 'raw tracepoint' runs rawtracepoint:sys_enter
 check 'profile' runs profile:hz:99
 check 'software event' runs software:cpu-clock:1000000
 check 'iterator' runs iter:task
+check 'pinned iterator' pinned
+check 'fentry on a BPF program' of_program fentry
+check 'fexit on a BPF program' of_program fexit
 check 'completed calls' calls
 check 'order of return probes' order kretprobe:vfs_read
 check 'order of return probes by wildcard' order 'kretprobe:vfs_rea*'
@@ -136,7 +163,7 @@ case $(uname -r) in
   5.*) echo 'skipped fentry on a module: kernels before 5.11 do not describe the functions of modules' ;;
   *) check 'fentry on a module' of_module fentry:loop:lo_ioctl ;;
 esac
-check 'functions that the compiler made' clones
+check 'functions that the compiler made (.isra, .constprop)' clones
 
 for test in "$@"; do
   echo "GUEST-TEST $test"

@@ -2,6 +2,7 @@
 # Boots other kernels and tests there: the static binary end to end, that every golden script loads, and the live tests.
 #
 #   tests/kernels/run.sh [KERNEL…]     default: 5.10 6.1 6.12 6.18 7
+#   tests/kernels/run.sh aarch64       cross-compiles first, which takes some minutes: not part of the default
 #
 # In: the static release binary (built if it is not there) and the test binaries of the dev profile. Prints a line a result
 # and, when run by itself, the summary. 6.1 and 6.12 must boot; a kernel whose package cannot be had is skipped.
@@ -20,15 +21,31 @@ give_up() { for kernel in "${kernels[@]}"; do skipped "kernel $kernel" "$1"; don
 for tool in qemu-system-x86_64 cpio xz dpkg-deb busybox; do
   command -v $tool > /dev/null || give_up "$tool is not installed"
 done
-if [ -n "${by_itself:-}" ]; then bash tests/static.sh || { failed 'static build'; summary; exit 1; }; fi
+of_x86=$(printf '%s\n' "${kernels[@]}" | grep -vx aarch64)
+if [ -n "${by_itself:-}" ] && [ -n "$of_x86" ]; then bash tests/static.sh || { failed 'static build'; summary; exit 1; }; fi
+
+# A binary for AArch64: a path in $crossed, or the guest is left out. Its packages can be had where Debian is.
+crossed=''
+cross() {
+  local log=$logs/cross.log status
+  if ! command -v qemu-system-aarch64 > /dev/null; then
+    skipped 'kernel aarch64' 'qemu-system-aarch64 is not installed (qemu-system-arm)'; return 1
+  fi
+  crossed=$(bash tests/kernels/cross.sh 2> "$log"); status=$?
+  case $status in
+    0) aarch64-linux-gnu-strip -o "$stage/crumbs-aarch64" "$crossed"; crossed=$stage/crumbs-aarch64 ;;
+    126) skipped 'kernel aarch64' "$(tail -1 "$log")"; return 1 ;;
+    *) tail -20 "$log"; failed 'kernel aarch64: crumbs does not build for it'; return 1 ;;
+  esac
+}
 
 # The test binaries that run in guests, and which of their tests.
-executables=$(cargo test --workspace --no-run --message-format=json 2> "$logs/guest-build.log" |
+[ -z "$of_x86" ] || executables=$(cargo test --workspace --no-run --message-format=json 2> "$logs/guest-build.log" |
   sed -n 's/.*"name":"\([^"]*\)".*"executable":"\([^"]*\)".*/\1 \2/p')
 stage=$(mktemp -d); trap 'rm -rf "$stage"' EXIT
 # What the guests share: binaries without their debug information, which would only fill the memory of the guest.
 files=(-f "$binary:/crumbs" -f "$(command -v dd):/usr/local/bin/dd" -f tests/kernels/guest.sh:/guest.sh)
-for name in golden crumbs_runtime differential exactness; do
+for name in ${of_x86:+golden crumbs_runtime differential exactness}; do
   path=$(awk -v name="$name" '$1 == name { print $2; exit }' <<< "$executables")
   if [ -z "$path" ]; then failed "guests: there is no test binary $name"; continue; fi
   strip -o "$stage/$name" "$path" 2> /dev/null || cp "$path" "$stage/$name"
@@ -41,6 +58,8 @@ if gcc -O2 -pthread -static -o "$stage/target" tests/exactness/target.c; then fi
 # the target of the exactness tests fewer calls: with preempt=full, each of those finds its planted faults all the same.
 # Kernels before 6.1 have the core of the language only.
 tests_of() {
+  tests=()
+  [ "$1" != aarch64 ] || return 0
   tests=('GOLDEN_DIR=/golden /tests/golden loads_' '/tests/crumbs_runtime kernel::')
   case $1 in 6.1 | 6.12) tests+=('PROPTEST_CASES=12 /tests/differential kernel_') ;; esac
   case $1 in 6.12 | 7)
@@ -66,9 +85,11 @@ has_image() {
 
 # Boots a kernel and prints what it found.
 guest() {
-  local kernel=$1 log=$logs/kernel-$1.log status attempt name words part
+  local kernel=$1 log=$logs/kernel-$1.log status attempt name words='' part
   tests_of "$kernel"
-  words=$(printf " '%s'" "${tests[@]}")
+  [ ${#tests[@]} -eq 0 ] || words=$(printf " '%s'" "${tests[@]}")
+  # Test binaries are not built for it; dd comes with the kernel.
+  [ "$kernel" != aarch64 ] || files=(-f "$crossed:/crumbs" -f tests/kernels/guest.sh:/guest.sh)
   for attempt in 1 2; do
     bash tests/kernels/vm.sh -k "$kernel" -m 2048 -s 2 -t 1200 -a preempt=full -M loop \
       "${files[@]}" -d tests/golden:/golden -- "sh /guest.sh$words" > "$log" 2>&1
@@ -79,6 +100,7 @@ guest() {
   grep -v '^passed\|^INFO\|^VM-\|^test .* ok$' "$log" | sed -n '/^GUEST-TEST/q; p'
   sed '/^GUEST-TEST/,$d' "$log" | grep -E '^(passed|failed|skipped) ' | sed "s/^\([a-z]*\) /\1 kernel $kernel: /" |
     tee -a "$TALLY" | grep -v '^passed'
+  [ ${#tests[@]} -gt 0 ] || return 0
   # Each test binary's part of the log, counted as on this machine.
   csplit -sz -f "$log.part" "$log" '/^GUEST-TEST /' '{*}'
   for part in "$log".part*; do
@@ -95,6 +117,7 @@ guest() {
 booted=()
 for kernel in "${kernels[@]}"; do
   has_image "$kernel" || continue
+  [ "$kernel" != aarch64 ] || cross || continue
   while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
   guest "$kernel" > "$stage/out-$kernel" 2>&1 &
   booted+=("$kernel")

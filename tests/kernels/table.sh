@@ -8,10 +8,12 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 logs=${CARGO_TARGET_DIR:-target}/test-logs
 columns=(); files=()
-for kernel in 5.10 6.1 6.12 6.18 7; do
+for kernel in 5.10 6.1 6.12 6.18 7 aarch64; do
   log=$logs/kernel-$kernel.log
   if grep -q '^INFO kernel: ' "$log" 2> /dev/null; then
-    columns+=("$(sed -n 's/^INFO kernel: \([0-9.]*\).*/\1/p' "$log")"); files+=("$log")
+    version=$(sed -n 's/^INFO kernel: \([0-9.]*\).*/\1/p' "$log")
+    [ "$kernel" != aarch64 ] || version="$version on AArch64"
+    columns+=("$version"); files+=("$log")
   fi
 done
 [ ${#files[@]} -gt 0 ] || { echo 'no guest has run: tests/kernels/run.sh' >&2; exit 1; }

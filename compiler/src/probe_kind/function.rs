@@ -16,6 +16,9 @@ use std::collections::HashSet;
 /// What the kernel proper is called where a module can stand.
 const KERNEL: &str = "vmlinux";
 
+/// What stands in the place of a module for functions of loaded BPF programs. Each of these is a module `bpf:ID` to the target.
+const BPF: &str = "bpf";
+
 /// The most words of arguments that a trampoline passes on (`MAX_BPF_FUNC_ARGS`, include/linux/bpf.h).
 const MAX_WORDS: usize = 12;
 
@@ -31,7 +34,7 @@ pub(super) static FENTRY: Function = Function {
         name: "fentry",
         aliases: &["f", "kfunc"],
         doc: "runs when a function of the kernel is called, with its arguments by name",
-        syntax: "fentry[:MODULE]:FUNCTION",
+        syntax: "fentry[:MODULE]:FUNCTION, fentry:bpf[:ID]:FUNCTION of a loaded BPF program",
         example: "fentry:vfs_read { @bytes = hist(args.count); }",
     },
     on_return: false,
@@ -43,7 +46,7 @@ pub(super) static FEXIT: Function = Function {
         name: "fexit",
         aliases: &["fr", "kretfunc"],
         doc: "runs when a function of the kernel returns, with its arguments and its result",
-        syntax: "fexit[:MODULE]:FUNCTION",
+        syntax: "fexit[:MODULE]:FUNCTION, fexit:bpf[:ID]:FUNCTION of a loaded BPF program",
         example: "fexit:vfs_read { @[args.count == (uint64)retval] = count(); }",
     },
     on_return: true,
@@ -89,6 +92,12 @@ fn expand(
     target: &dyn Target,
 ) -> Result<Vec<Place>, Failure> {
     let (module, name) = match point.parts {
+        [bpf, name] if bpf.text == BPF && !name.text.is_empty() => {
+            return of_programs(kind, on_return, point, ("*", name), target);
+        }
+        [bpf, id, name] if bpf.text == BPF && !id.text.is_empty() && !name.text.is_empty() => {
+            return of_programs(kind, on_return, point, (&id.text, name), target);
+        }
         [name] => (None, name),
         [module, name] if !module.text.is_empty() => (Some(module), name),
         _ => return Err(Failure::malformed(kind, point)),
@@ -185,6 +194,39 @@ fn matching(
         let message = format!("no function of the kernel matches `{}`", name.text);
         let diagnostic = Diagnostic::error(&codes::NO_MATCH, name.span, message);
         return Err(Failure::missing(diagnostic));
+    }
+    Ok(places)
+}
+
+/// The functions of loaded BPF programs that match; several programs can have one of the same name.
+fn of_programs(
+    kind: &dyn ProbeKind,
+    on_return: bool,
+    point: &Point<'_>,
+    (id, name): (&str, &AttachPart),
+    target: &dyn Target,
+) -> Result<Vec<Place>, Failure> {
+    let known = target.described_functions(&format!("{BPF}:{id}"), &name.text);
+    let none = || {
+        let message = format!("no loaded BPF program has a function `{}`", name.text);
+        let diagnostic = Diagnostic::error(&codes::NO_KERNEL_FUNCTION, name.span, message);
+        Failure::missing(diagnostic.help(format!(
+            "`crumbs -l '{}:{BPF}:*'` lists those of programs that were loaded with types (BTF); root alone sees them",
+            kind.name()
+        )))
+    };
+    let known = known.map_err(|error| match error {
+        TargetError::NotFound { .. } => none(),
+        error => Failure::target(error, &codes::NO_KERNEL_FUNCTION, point.span, String::new()),
+    })?;
+    let places: Vec<Place> = known
+        .iter()
+        .filter_map(|(module, name)| described(target, Some(module), name).ok())
+        .filter(|function| function.params.len() <= MAX_WORDS)
+        .map(|function| place(kind, on_return, point, &function, is_literal(name)))
+        .collect();
+    if places.is_empty() {
+        return Err(none());
     }
     Ok(places)
 }

@@ -6,6 +6,7 @@
 
 mod convert;
 mod object;
+mod programs;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -19,6 +20,7 @@ use crumbs_compiler::similar::similar;
 use crumbs_compiler::target::TargetError;
 use crumbs_compiler::types::Type;
 use object::{Class, Entry, Kind, Object};
+use programs::Program;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -45,6 +47,8 @@ pub(super) struct KernelTypes {
     vmlinux: OnceCell<Result<Rc<Object>, TargetError>>,
     /// The modules' names, sorted; a module's number is its place here and 1.
     modules: OnceCell<Vec<String>>,
+    /// The loaded BPF programs that have types; their numbers go on where those of modules end.
+    programs: OnceCell<Vec<Program>>,
     loaded: RefCell<HashMap<u16, Option<Rc<Object>>>>,
     types: RefCell<HashMap<(String, String), Result<Type, TargetError>>>,
     fields: RefCell<HashMap<StructId, Arc<[Field]>>>,
@@ -58,6 +62,7 @@ impl KernelTypes {
             directory: directory.unwrap_or_else(|| DIRECTORY.into()),
             vmlinux: OnceCell::new(),
             modules: OnceCell::new(),
+            programs: OnceCell::new(),
             loaded: RefCell::default(),
             types: RefCell::default(),
             fields: RefCell::default(),
@@ -190,9 +195,24 @@ impl KernelTypes {
         let mut objects = vec![(VMLINUX.to_owned(), 0)];
         let others = self.modules().iter().zip(1..=u16::MAX);
         objects.extend(others.map(|(module, number)| (module.clone(), number)));
+        // Asked for by their name only: programs come and go.
+        if module.starts_with(programs::PREFIX) {
+            let programs = self.programs().iter().map(|program| &program.name);
+            objects.extend(programs.filter_map(|name| Some((name.clone(), self.number(name)?))));
+        }
         let mut found = Vec::new();
         for (module, number) in objects.into_iter().filter(|(module, _)| modules.matches(module)) {
-            if let Some(object) = self.object(number)? {
+            let Some(object) = self.object(number)? else {
+                continue;
+            };
+            if let Some(program) = self.program(number) {
+                let own = program.functions().iter().filter_map(|id| object.entry(*id));
+                let own = own.map(|entry| object.text(entry.name));
+                found.extend(
+                    own.filter(|name| names.matches(name))
+                        .map(|name| (module.clone(), name)),
+                );
+            } else {
                 let wanted = object.names(Class::Function).filter(|name| names.matches(name));
                 found.extend(wanted.map(|name| (module.clone(), name.to_owned())));
             }
@@ -267,7 +287,10 @@ impl KernelTypes {
                 result,
             })
         };
-        let named = object.named(Class::Function, name);
+        let mut named = object.named(Class::Function, name);
+        if let Some(program) = self.program(number) {
+            named.retain(|id| program.has(*id));
+        }
         named.into_iter().filter_map(described).collect()
     }
 
@@ -325,12 +348,34 @@ impl KernelTypes {
         if module == VMLINUX {
             return Some(0);
         }
-        let place = self.modules().iter().position(|name| name == module)?;
+        let place = if module.starts_with(programs::PREFIX) {
+            let place = self
+                .programs()
+                .iter()
+                .position(|program| program.name == module)?;
+            self.modules().len() + place
+        } else {
+            self.modules().iter().position(|name| name == module)?
+        };
         u16::try_from(place + 1).ok()
+    }
+
+    /// The loaded programs, as they were when this was first asked.
+    fn programs(&self) -> &[Program] {
+        self.programs.get_or_init(Program::all)
+    }
+
+    /// The program that a number means, if it is none of a module.
+    fn program(&self, number: u16) -> Option<&Program> {
+        let place = usize::from(number).checked_sub(self.modules().len() + 1)?;
+        self.programs.get()?.get(place)
     }
 
     /// A module's name by its number; empty for vmlinux.
     fn module(&self, number: u16) -> &str {
+        if let Some(program) = self.program(number) {
+            return &program.name;
+        }
         let place = usize::from(number).checked_sub(1);
         place
             .and_then(|place| self.modules().get(place))
@@ -346,10 +391,15 @@ impl KernelTypes {
         if let Some(known) = self.loaded.borrow().get(&number) {
             return Ok(known.clone());
         }
-        let file = File::open(self.directory.join(self.module(number)));
-        let bytes = file.and_then(FileBytes::new).ok();
-        let object = bytes.and_then(|bytes| Object::new(bytes, Some(Rc::clone(vmlinux))));
-        let object = object.map(Rc::new);
+        let object = match self.program(number) {
+            Some(program) => program.object(),
+            None => {
+                let file = File::open(self.directory.join(self.module(number)));
+                let bytes = file.and_then(FileBytes::new).ok();
+                let object = bytes.and_then(|bytes| Object::new(bytes, Some(Rc::clone(vmlinux))));
+                object.map(Rc::new)
+            }
+        };
         self.loaded.borrow_mut().insert(number, object.clone());
         Ok(object)
     }

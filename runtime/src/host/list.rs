@@ -132,6 +132,15 @@ impl HostTarget {
     ) -> Result<Vec<String>, TargetError> {
         let (module, function) = rest.split_once(':').unwrap_or(("*", rest));
         let always = kind.starts_with('f');
+        if always && module == "bpf" {
+            // `[ID:]FUNCTION` of the loaded programs.
+            let (program, function) = function.split_once(':').unwrap_or(("*", function));
+            let found = self.described_functions(&format!("bpf:{program}"), function)?;
+            let names = found
+                .iter()
+                .map(|(module, function)| format!("{kind}:{module}:{function}"));
+            return Ok(names.collect());
+        }
         let found = functions.get_or_init(|| self.traceable_functions(module, function));
         let described: Option<HashSet<_>> = match always {
             true => Some(self.described_functions(module, function)?.into_iter().collect()),

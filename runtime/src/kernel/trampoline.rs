@@ -14,7 +14,7 @@ pub(super) struct Function {
 }
 
 impl Function {
-    /// As the system call wants it.
+    /// As the system call wants it: where the function is a loaded program's, that program is in the place of a module.
     pub(super) fn as_spec(&self) -> AttachFunction<'_> {
         AttachFunction {
             id: self.id,
@@ -37,6 +37,19 @@ pub(super) fn function(program: &ProgramPlan, probe: String) -> Result<Option<Fu
         |reason: String, help: Option<String>| Error::new(format!("load {probe}"), reason).help(help);
     let module = match module {
         "" => None,
+        name if let Some(id) = name.strip_prefix("bpf:") => {
+            let missing = |error: std::io::Error| {
+                let reason = format!("BPF program {id} is out of reach: {error}");
+                refused(
+                    reason,
+                    Some("`crumbs -l 'fentry:bpf:*'` lists those that are loaded".to_owned()),
+                )
+            };
+            let id = id
+                .parse()
+                .map_err(|_| missing(std::io::ErrorKind::NotFound.into()))?;
+            Some(bpf::program_by_id(id).map_err(missing)?)
+        }
         name => {
             let types = bpf::module_btf(name).map_err(|error| {
                 let help = "the types of modules want CAP_SYS_ADMIN".to_owned();

@@ -7,6 +7,7 @@
 
 mod iterator;
 mod module;
+mod program;
 
 use super::{check, retry};
 use std::ffi::CStr;
@@ -15,6 +16,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use iterator::{iterator_create, link_iterator, pin};
 pub use module::module_btf;
+pub use program::{ProgramTypes, btf_bytes, program_by_id, program_types, programs};
 
 /// `BPF_F_NO_PREALLOC`.
 pub const NO_PREALLOC: u32 = 1;
@@ -82,6 +84,8 @@ enum Command {
     ProgLoad = 5,
     ObjPin = 6,
     ProgTestRun = 10,
+    ProgGetNextId = 11,
+    ProgGetFdById = 13,
     RawTracepointOpen = 17,
     BtfLoad = 18,
     MapLookupBatch = 24,

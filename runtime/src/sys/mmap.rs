@@ -160,6 +160,11 @@ enum Contents {
 }
 
 impl FileBytes {
+    /// What is in memory already.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self(Contents::Read(bytes))
+    }
+
     /// The contents of `file`. Where it is one of sysfs, whose BTF files never change, and the kernel can map it (vmlinux's
     /// BTF, from 6.16 on) it is mapped, else read.
     ///

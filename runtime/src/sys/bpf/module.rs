@@ -45,7 +45,7 @@ fn next_btf(after: u32) -> io::Result<Option<u32>> {
 }
 
 /// `BPF_BTF_GET_FD_BY_ID`.
-fn btf_by_id(id: u32) -> io::Result<OwnedFd> {
+pub(super) fn btf_by_id(id: u32) -> io::Result<OwnedFd> {
     #[repr(C)]
     struct Attr {
         btf_id: u32,
