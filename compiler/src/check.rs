@@ -162,13 +162,7 @@ pub fn check(
     cx.facts.vars.resize_with(places.programs.len(), Vec::new);
     cx.infer(&places.programs);
     cx.stage = Stage::Build;
-    let probes = places
-        .programs
-        .iter()
-        .enumerate()
-        .filter(|(_, planned)| !planned.skipped)
-        .map(|(i, planned)| cx.build(i, planned))
-        .collect();
+    let probes = cx.build_all(&places.programs);
     cx.finish(probes, has_probe)
 }
 
@@ -225,6 +219,15 @@ impl<'a> Cx<'a> {
             .iter()
             .any(|map| map.value.ty.is_none() || matches!(map.key, KeyFact::Unknown))
             || self.facts.vars.iter().flatten().any(|var| var.value.ty.is_none())
+    }
+
+    /// Builds the programs that are not left out.
+    fn build_all(&mut self, programs: &[Planned<'a>]) -> Vec<hir::Probe> {
+        let kept = programs
+            .iter()
+            .enumerate()
+            .filter(|(_, planned)| !planned.skipped);
+        kept.map(|(i, planned)| self.build(i, planned)).collect()
     }
 
     /// Reads one program.
