@@ -431,13 +431,7 @@ impl<'a> Session<'a> {
             );
             return self.output.warning(&text).map_err(unwritable);
         };
-        let mut args = self.arguments(event, &record.bytes);
-        for arg in &mut args {
-            name_addresses(arg, &mut HostNames(host));
-        }
-        if self.output.is_on_screen() {
-            show::screen::guard_shown(&event.kind, &mut args);
-        }
+        let args = self.shown_arguments(event, &record.bytes, host);
         match &event.kind {
             EventKind::Printf(format) => self
                 .output
@@ -499,6 +493,18 @@ impl<'a> Session<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// What an event carries, as it is shown: addresses by name, and nothing in texts that a terminal obeys.
+    fn shown_arguments<B: Backend>(&self, event: &Event, bytes: &[u8], host: &mut dyn Host<B>) -> Vec<Value> {
+        let mut args = self.arguments(event, bytes);
+        for arg in &mut args {
+            name_addresses(arg, &mut HostNames(host));
+        }
+        if self.output.is_on_screen() {
+            show::screen::guard_shown(&event.kind, &mut args);
+        }
+        args
     }
 
     /// Runs a command and prints what it prints.
