@@ -5,7 +5,7 @@
 pub struct Shape {
     /// What it consists of.
     pub name: &'static str,
-    /// How long it is measured: 5,000 statements or 1,000 probes, or as many as kernels take.
+    /// How long it is measured: 5,000 statements or 1,000 probes.
     pub most: usize,
     /// The script with so many of them.
     pub script: fn(usize) -> String,
@@ -35,8 +35,7 @@ pub const SHAPES: [Shape; 6] = [
     },
     Shape {
         name: "keyed counts in one probe",
-        // Each takes seven decisions, of 8,192 that a program may have.
-        most: 1000,
+        most: 5000,
         script: |n| one_probe(n, |i| format!("@m[{i}] = count();")),
     },
     Shape {

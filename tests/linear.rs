@@ -32,7 +32,6 @@ fn work_grows_with_length() {
             // Long enough that what is kept for each branch or slot at most is full, and that functions count as large.
             let n = match shape.name {
                 name if name.starts_with("probes") => 15,
-                name if name.starts_with("keyed") => 180,
                 _ => 360,
             };
             assert!(

@@ -73,6 +73,8 @@ pub mod op {
     pub const JSGE: u8 = 0x70;
     pub const CALL: u8 = 0x80;
     pub const EXIT: u8 = 0x90;
+    /// `BPF_PSEUDO_CALL`: the source register of a call of a function of the program.
+    pub const PSEUDO_CALL: u8 = 1;
     pub const JLT: u8 = 0xa0;
     pub const JLE: u8 = 0xb0;
     pub const JSLT: u8 = 0xc0;
@@ -253,6 +255,17 @@ impl Insn {
         }
     }
 
+    /// Calls a function of the program, which is still to be filled in: counted from the next instruction, as a linker wants
+    /// it.
+    pub fn call_function() -> Self {
+        Self {
+            code: op::JMP | op::CALL,
+            src: op::PSEUDO_CALL,
+            imm: -1,
+            ..Self::default()
+        }
+    }
+
     /// Ends the program.
     pub fn exit() -> Self {
         Self {
@@ -271,12 +284,14 @@ pub enum RelocTarget {
     Memory(u32),
     /// The function of this index in [`Program::callbacks`] of the program.
     Callback(u32),
+    /// The same function, in an instruction that calls it.
+    Subprogram(u32),
 }
 
 /// A place that loaders fill in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reloc {
-    /// Index of the first half of the load.
+    /// Index of the call, or of the first half of the load.
     pub insn: usize,
     /// With what.
     pub target: RelocTarget,
@@ -295,8 +310,11 @@ pub struct Program {
     pub relocs: Vec<Reloc>,
     /// Bytes of stack frame that it uses.
     pub frame: u32,
-    /// Functions that helpers call for it. Callbacks have none of their own: they refer to these too.
+    /// Functions that helpers call for it, and those that it calls itself. They have none of their own: they refer to these
+    /// too.
     pub callbacks: Vec<Program>,
+    /// Of a function that is called with numbers ([`crate::ir::Role::Subprogram`]), how many; `None` of all others.
+    pub arguments: Option<u8>,
 }
 
 impl Program {

@@ -127,7 +127,7 @@ fn used_maps(program: &Program) -> usize {
         .filter_map(|reloc| match reloc.target {
             RelocTarget::Map(map) => Some(Some(map)),
             RelocTarget::Memory(_) => Some(None),
-            RelocTarget::Callback(_) => None,
+            RelocTarget::Callback(_) | RelocTarget::Subprogram(_) => None,
         })
         .collect();
     maps.len()
@@ -139,12 +139,22 @@ fn check_chains(func: &Function, program: &Program) -> Result<(), CodegenError> 
     let rounded = |frame: u32| crate::types::align_to(frame.max(1), 32);
     // Callers come before their callbacks.
     let mut chains: Vec<u32> = Vec::new();
+    let mut subprogram = 0;
     for (callback, code) in func.callbacks.iter().zip(&program.callbacks) {
         let above = match callback.role {
+            Role::Subprogram { .. } => {
+                // Whatever may call it.
+                subprogram = subprogram.max(rounded(code.frame));
+                0
+            }
             Role::Callback { caller: Some(id), .. } => chains.get(id.0 as usize).copied().unwrap_or(0),
             _ => rounded(program.frame),
         };
         chains.push(above + rounded(code.frame));
+    }
+    if subprogram > 0 {
+        let deepest = chains.iter().copied().fold(rounded(program.frame), u32::max);
+        chains.push(deepest + subprogram);
     }
     match chains.into_iter().max() {
         Some(bytes) if bytes > FRAME => Err(CodegenError::FrameTooLarge { bytes, spilled: 0 }),
@@ -166,6 +176,10 @@ fn compile_one(func: &Function) -> Result<(Program, usize), CodegenError> {
         relocs: code.relocs,
         frame: frame.bytes,
         callbacks: Vec::new(),
+        arguments: match func.role {
+            Role::Subprogram { arguments } => Some(arguments),
+            Role::Main | Role::Callback { .. } => None,
+        },
     };
     Ok((program, code.branches))
 }

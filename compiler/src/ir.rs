@@ -71,6 +71,13 @@ pub enum Role {
         /// The function whose loop it is; `None` for the main function.
         caller: Option<CallbackId>,
     },
+    /// Called by the program's other functions with numbers, and gives a number: what the kernel calls a global function,
+    /// which it verifies once, whatever calls it. It knows neither the context nor slots of its callers, and calls none
+    /// like it.
+    Subprogram {
+        /// How many arguments it has, at most 5.
+        arguments: u8,
+    },
 }
 
 /// A program in SSA form, or one of its callbacks.
@@ -94,7 +101,7 @@ pub struct Function {
     pub role: Role,
     /// Of a main function with callbacks: the slot of [`shared_frame`], which is always on the frame.
     pub shared_frame: Option<Slot>,
-    /// Of a main function: all callbacks of the program, by [`CallbackId`].
+    /// Of a main function: all callbacks and subprograms of the program, by [`CallbackId`].
     pub callbacks: Vec<Function>,
 }
 
@@ -322,7 +329,7 @@ pub enum Op {
     },
     /// The program's context pointer.
     Ctx,
-    /// An argument of a callback, from 0.
+    /// An argument of a callback or subprogram, from 0.
     Argument(u8),
     /// A callback, for a helper's argument.
     Callback(CallbackId),
@@ -376,6 +383,8 @@ pub enum Op {
         /// Its greatest value; fits a positive 32-bit immediate.
         max: u32,
     },
+    /// Calls a subprogram with numbers; its result is a number.
+    CallSubprogram(CallbackId, Args),
 }
 
 impl Op {
@@ -403,7 +412,9 @@ impl Op {
             } => ([Some(*addr), Some(*expected), Some(*new)], &[][..]),
             Self::MapSelect { selector, .. } => ([Some(*selector), None, None], &[][..]),
             Self::ElementAddr { base, index, .. } => ([Some(*base), Some(*index), None], &[][..]),
-            Self::Call(_, args) | Self::CallBounded { args, .. } => ([None; 3], &args[..]),
+            Self::Call(_, args) | Self::CallBounded { args, .. } | Self::CallSubprogram(_, args) => {
+                ([None; 3], &args[..])
+            }
         };
         few.into_iter().flatten().chain(args.iter().copied())
     }
@@ -441,7 +452,9 @@ impl Op {
                 *base = f(*base);
                 *index = f(*index);
             }
-            Self::Call(_, args) | Self::CallBounded { args, .. } => args.iter_mut().for_each(|a| *a = f(*a)),
+            Self::Call(_, args) | Self::CallBounded { args, .. } | Self::CallSubprogram(_, args) => {
+                args.iter_mut().for_each(|a| *a = f(*a));
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ mod pinned;
 mod read;
 mod scoped;
 mod shared;
+mod subprograms;
 mod text;
 mod value;
 
@@ -135,8 +136,10 @@ pub struct BodyCx<'a> {
     selectors_handed: BTreeSet<u32>,
     /// What statements can leave, innermost last.
     scopes: Vec<flow::Scope>,
-    /// The callbacks so far; `None` for those under construction.
+    /// The callbacks and subprograms so far; `None` for those under construction.
     callbacks: Vec<Option<Function>>,
+    /// What has become a function, and what may.
+    subprograms: subprograms::Subprograms,
     /// The callback under construction.
     callback: Option<CallbackId>,
     /// How many callbacks are under way in it.
@@ -176,6 +179,7 @@ impl<'a> BodyCx<'a> {
             selectors_handed: BTreeSet::new(),
             scopes: Vec::new(),
             callbacks: Vec::new(),
+            subprograms: subprograms::Subprograms::default(),
             callback: None,
             depth: 0,
         }

@@ -6,7 +6,7 @@
 //! | section | holds |
 //! |---|---|
 //! | `uprobe`, `uprobe/1`, `tracepoint`, … | the functions of the programs of that section, a global symbol each |
-//! | `.text` | the callbacks of all programs, a local symbol each |
+//! | `.text` | the callbacks and subprograms of all programs, a local symbol each |
 //! | `.maps` | a symbol for every kernel map; what they are is said in BTF |
 //! | `.bss` | the program memory, one symbol [`MEMORY`] |
 //! | `license` | `GPL`: most helpers are for such programs only |
@@ -18,7 +18,7 @@
 
 use crate::bpf::{Program, RelocTarget};
 use crate::plan::{Plan, ProgramPlan};
-use object::elf::R_BPF_64_64;
+use object::elf::{R_BPF_64_32, R_BPF_64_64};
 use object::write::{Object, Relocation, SectionId, Symbol, SymbolId, SymbolSection};
 use object::{
     Architecture, BinaryFormat, Endianness, RelocationFlags, SectionKind, SymbolFlags, SymbolKind,
@@ -289,7 +289,9 @@ fn add_relocations(
         let symbol = match reloc.target {
             RelocTarget::Map(map) => symbols.maps.get(map.0 as usize).copied(),
             RelocTarget::Memory(_) => symbols.memory,
-            RelocTarget::Callback(id) => symbols.callbacks.get(id as usize).copied(),
+            RelocTarget::Callback(id) | RelocTarget::Subprogram(id) => {
+                symbols.callbacks.get(id as usize).copied()
+            }
         };
         let symbol = symbol.ok_or_else(|| ObjectError::Dangling {
             program: program.symbol.clone(),
@@ -302,7 +304,12 @@ fn add_relocations(
                 symbol,
                 // What is to be added stands in the instruction.
                 addend: 0,
-                flags: RelocationFlags::Elf { r_type: R_BPF_64_64 },
+                flags: RelocationFlags::Elf {
+                    r_type: match reloc.target {
+                        RelocTarget::Subprogram(_) => R_BPF_64_32,
+                        _ => R_BPF_64_64,
+                    },
+                },
             },
         )?;
     }

@@ -18,6 +18,7 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
+use crate::ir::verify::FRAME;
 use crate::ir::{Function, Home, Op, Role, SlotData, Terminator, Value, shared_frame};
 use crate::plan::{Scratch, Stripes};
 use crate::work;
@@ -177,6 +178,11 @@ impl ProgramLayout {
         let main = Layout::new(func, frame_budget, &shared, end);
         let mut callbacks: Vec<Layout> = Vec::new();
         for callback in &func.callbacks {
+            if matches!(callback.role, Role::Subprogram { .. }) {
+                // It has no scratch memory. What its frame takes, its callers' frames give up.
+                callbacks.push(Layout::new(callback, FRAME, &shared, main.scratch_end));
+                continue;
+            }
             let start = match callback.role {
                 Role::Callback { caller: Some(id), .. } => {
                     callbacks.get(id.0 as usize).map(|l| l.scratch_end)
@@ -279,7 +285,7 @@ impl Layout {
 /// (`adjust_ptr_min_max_vals()` of kernel/bpf/verifier.c does not copy the frame's number).
 fn computed_slots(func: &Function) -> Vec<bool> {
     let mut computed = vec![false; func.slots.len()];
-    if func.role == Role::Main {
+    if !matches!(func.role, Role::Callback { .. }) {
         return computed;
     }
     let mut slots = vec![None; func.values as usize];

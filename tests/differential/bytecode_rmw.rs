@@ -261,7 +261,7 @@ impl Step<'_> {
             Some(RelocTarget::Memory(offset)) => {
                 fact.points.words.insert((Shared::Memory, i64::from(offset)));
             }
-            Some(RelocTarget::Callback(_)) => {}
+            Some(RelocTarget::Callback(_) | RelocTarget::Subprogram(_)) => {}
             None => {
                 let high = self.program.insns.get(self.at + 1).map_or(0, |second| second.imm);
                 fact.constant = Some(i64::from(high) << 32 | i64::from(insn.imm as u32));

@@ -28,6 +28,7 @@ fn found(insns: &[Insn]) -> Vec<PlainUpdate> {
         }],
         frame: 0,
         callbacks: Vec::new(),
+        arguments: None,
     };
     plain_updates(&program, &plan)
 }

@@ -218,6 +218,7 @@ fn rewrite(program: &Program, replace: impl Fn(Insn, Saved) -> Option<Vec<Insn>>
         relocs,
         frame,
         callbacks: program.callbacks.clone(),
+        arguments: program.arguments,
     }
 }
 

@@ -25,7 +25,10 @@ pub fn instruction(program: &Program, index: usize, maps: &[BpfMap]) -> String {
         op::ST => format!("{} = {}", place(insn, insn.dst), insn.imm),
         op::STX if insn.code & 0xe0 == op::ATOMIC => atomic(insn),
         op::STX => format!("{} = {:?}", place(insn, insn.dst), Reg(insn.src)),
-        op::JMP | op::JMP32 => jump(insn),
+        op::JMP | op::JMP32 => match program.reloc(index) {
+            Some(RelocTarget::Subprogram(id)) => format!("call subprogram {id}"),
+            _ => jump(insn),
+        },
         _ => unknown(insn),
     }
 }
@@ -122,7 +125,8 @@ fn wide(program: &Program, index: usize, insn: Insn, maps: &[BpfMap]) -> String 
         },
         Some(RelocTarget::Memory(offset)) => format!("{dst:?} = memory[{offset}]"),
         Some(RelocTarget::Callback(id)) => format!("{dst:?} = callback {id}"),
-        None => {
+        // Of calls, not of loads.
+        Some(RelocTarget::Subprogram(_)) | None => {
             let value = u64::from(insn.imm as u32) | u64::from(high as u32) << 32;
             format!("{dst:?} = {value:#x}")
         }
@@ -254,6 +258,7 @@ mod tests {
             relocs: Vec::new(),
             frame: 0,
             callbacks: Vec::new(),
+            arguments: None,
         };
         instruction(&program, 0, &[])
     }
@@ -351,6 +356,7 @@ mod tests {
             ],
             frame: 16,
             callbacks: Vec::new(),
+            arguments: None,
         };
         let maps = [BpfMap {
             symbol: "a".into(),

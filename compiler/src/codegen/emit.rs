@@ -6,7 +6,7 @@
 
 use super::CodegenError;
 use super::layout::{Chunk, End};
-use super::machine::{Access, Clamp, Compare, MachFunction, MachInst, MachOp, preg};
+use super::machine::{Access, Callee, Clamp, Compare, MachFunction, MachInst, MachOp, preg};
 use crate::bpf::{Insn, Reg, Reloc, RelocTarget, op};
 use crate::ir::verify::FRAME;
 use crate::ir::{Function, Home};
@@ -250,12 +250,12 @@ impl Emitter<'_> {
                 self.map(regs[1], maps[0]);
             }
             MachOp::Element { mask, stride } => self.element(mask, stride, regs[0], regs[2]),
-            MachOp::Call { number, clamp, given } => {
+            MachOp::Call { callee, clamp, given } => {
                 let given = &self.given[given.first as usize..][..given.count as usize];
                 for &(reg, op) in given {
                     self.make(op, reg);
                 }
-                self.call(number, clamp);
+                self.call(callee, clamp);
             }
             MachOp::Jump => self.end(End::Jump(succs[0])),
             MachOp::Branch(compare) => self.end(End::Branch {
@@ -307,12 +307,20 @@ impl Emitter<'_> {
         self.push(Insn::alu_reg(op::ALU64 | op::ADD, dst, base));
     }
 
-    fn call(&mut self, number: u32, clamp: Option<Clamp>) {
+    fn call(&mut self, callee: Callee, clamp: Option<Clamp>) {
         if let Some(Clamp { reg, max }) = clamp {
             self.push(Insn::jump_imm(op::JMP | op::JLE, reg, max, 1));
             self.push(Insn::mov_imm(reg, max));
         }
-        self.push(Insn::call(number));
+        match callee {
+            Callee::Helper(number) => self.push(Insn::call(number)),
+            Callee::Subprogram(id) => {
+                let insn = self.chunk.insns.len();
+                let target = RelocTarget::Subprogram(id.0);
+                self.chunk.relocs.push(Reloc { insn, target });
+                self.push(Insn::call_function());
+            }
+        }
     }
 }
 

@@ -281,6 +281,7 @@ impl Lowering<'_> {
                 wanted = [self.needs.ctx, false, false, false, false];
                 None
             }
+            Role::Subprogram { .. } => None,
             Role::Callback { frame, .. } => {
                 wanted[usize::from(frame)] |= self.needs.ctx;
                 Some(usize::from(frame))
@@ -297,7 +298,7 @@ impl Lowering<'_> {
         }
         self.push(MachOp::Start, &operands);
         self.ctx = match frame {
-            None => self.arguments[0],
+            None if self.func.role == Role::Main => self.arguments[0],
             Some(frame) if self.needs.ctx => {
                 let ctx = self.fresh();
                 let frame = self.arguments[frame].expect("the frame was asked for");
@@ -311,7 +312,7 @@ impl Lowering<'_> {
                 self.push(load, &[Operand::reg_use(frame), Operand::reg_def(ctx)]);
                 Some(ctx)
             }
-            Some(_) => None,
+            _ => None,
         };
     }
 

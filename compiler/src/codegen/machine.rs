@@ -55,10 +55,10 @@ pub(super) enum MachOp {
     MapSelect([BpfMapId; 2]),
     /// `base, index → dst = index`: `base + (index & mask) * stride`.
     Element { mask: i32, stride: u32 },
-    /// `arguments in r1… → [r0]`: a helper by number, one argument clamped before. Those arguments that are made on the spot
+    /// `arguments in r1… → [r0]`: one argument is clamped before. Those arguments that are made on the spot
     /// are no operands: nothing else can be in their registers, which the call destroys.
     Call {
-        number: u32,
+        callee: Callee,
         clamp: Option<Clamp>,
         given: Given,
     },
@@ -86,6 +86,15 @@ pub(super) struct Compare {
     pub(super) code: u8,
     /// The right side, if it is no register.
     pub(super) imm: Option<i32>,
+}
+
+/// What is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Callee {
+    /// A helper by number.
+    Helper(u32),
+    /// A subprogram.
+    Subprogram(CallbackId),
 }
 
 /// An argument register and the greatest value that it may have (unsigned).

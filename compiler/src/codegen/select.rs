@@ -4,7 +4,7 @@
 //! Folded on the way, so that nothing is left of them: constants that fit an immediate, offsets that fit an access,
 //! comparisons that only branches look at, extensions that a store or a 32-bit comparison makes anyway.
 
-use super::machine::{Access, Clamp, Compare, Given, MachOp};
+use super::machine::{Access, Callee, Clamp, Compare, Given, MachOp};
 use super::{RESULT, argument};
 use crate::bpf::{Reg, op};
 use crate::helper::Helper;
@@ -100,6 +100,7 @@ impl<'a> Selector<'a> {
                 | Op::CompareExchange { .. }
                 | Op::Call(..)
                 | Op::CallBounded { .. }
+                | Op::CallSubprogram(..)
         )
     }
 
@@ -169,7 +170,8 @@ impl<'a> Selector<'a> {
                 def: Def::Reg,
             }],
             op @ Op::ElementAddr { .. } => vec![self.element(op)],
-            Op::Call(helper, args) => vec![self.call(*helper, args, None, needed)],
+            Op::Call(helper, args) => vec![self.call(helper_callee(*helper), args, None, needed)],
+            Op::CallSubprogram(id, args) => vec![self.call(Callee::Subprogram(*id), args, None, needed)],
             Op::CallBounded {
                 helper,
                 args,
@@ -180,7 +182,7 @@ impl<'a> Selector<'a> {
                     reg: argument(usize::from(*bounded)),
                     max: *max as i32,
                 };
-                vec![self.call(*helper, args, Some(clamp), needed)]
+                vec![self.call(helper_callee(*helper), args, Some(clamp), needed)]
             }
         }
     }
@@ -339,10 +341,10 @@ impl<'a> Selector<'a> {
         }
     }
 
-    fn call(&self, helper: Helper, args: &[Value], clamp: Option<Clamp>, needed: bool) -> Selected {
+    fn call(&self, callee: Callee, args: &[Value], clamp: Option<Clamp>, needed: bool) -> Selected {
         Selected {
             op: MachOp::Call {
-                number: helper.row().number,
+                callee,
                 clamp,
                 given: Given::default(),
             },
@@ -428,6 +430,10 @@ impl<'a> Selector<'a> {
         }
         (Compare { code, imm }, uses)
     }
+}
+
+fn helper_callee(helper: Helper) -> Callee {
+    Callee::Helper(helper.row().number)
 }
 
 fn alu_imm(code: u8, a: Source, imm: i32) -> Selected {

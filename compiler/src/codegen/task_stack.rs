@@ -24,7 +24,9 @@ const SMALL_FRAME: u32 = 48;
 /// Changes a program if the kernel would keep its frame elsewhere and that would be wrong.
 pub fn keep_on_task_stack(program: &mut Program, plan: &ProgramPlan, kernel: KernelVersion) {
     let is_user_probe = plan.attach.iter().any(Attach::is_on_user_code);
-    if !is_user_probe || program.frame <= SMALL_FRAME || kernel < SINCE {
+    let frames = program.callbacks.iter().map(|function| function.frame);
+    let largest = frames.fold(program.frame, u32::max);
+    if !is_user_probe || largest <= SMALL_FRAME || kernel < SINCE {
         return;
     }
     let result = Reg(0);
@@ -68,6 +70,7 @@ mod tests {
             }],
             frame,
             callbacks: Vec::new(),
+            arguments: None,
         };
         let (major, minor) = kernel;
         keep_on_task_stack(&mut program, &plan, KernelVersion { major, minor });

@@ -154,6 +154,11 @@ impl fmt::Display for Op {
                 commas(f, args)?;
                 write!(f, ") with argument {bounded} at most {max}")
             }
+            Self::CallSubprogram(id, args) => {
+                write!(f, "{id}(")?;
+                commas(f, args)?;
+                f.write_str(")")
+            }
         }
     }
 }

@@ -229,7 +229,9 @@ impl Machine {
                 old
             }
             Op::Ctx => CTX as i64,
-            Op::Argument(_) | Op::Callback(_) => panic!("{op:?} in a function without callbacks"),
+            Op::Argument(_) | Op::Callback(_) | Op::CallSubprogram(..) => {
+                panic!("{op:?} in a function without callbacks")
+            }
             Op::CtxLoad {
                 offset,
                 width,

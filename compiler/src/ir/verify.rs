@@ -17,7 +17,8 @@
 //! - an `ElementAddr`'s count is a power of two, its stride not 0, and the whole array below 2 GiB;
 //! - context reads are at offsets from 0 on; the context pointer goes nowhere but to helpers that want it
 //!   into a sum, which is an address for helpers that read any, into the shared frame, and in an atomic addition into a slot;
-//! - callbacks exist and go nowhere but to helpers that call them; arguments are those of callbacks;
+//! - callbacks exist and go nowhere but to helpers that call them; arguments are those of callbacks and subprograms;
+//! - subprograms exist, are given as many numbers as they take, and use neither the context nor each other;
 //! - map pointers go nowhere but to helpers, directly, not through block parameters;
 //! - slot addresses stay inside their slot, and so do accesses at constant offsets; the same for program memory;
 //! - nothing is read from or written to a constant address;
@@ -123,16 +124,16 @@ pub fn verify(func: Function, limits: Limits) -> Result<Verified<Function>, Vec<
 
 /// Every fault of a function, for use between passes.
 pub fn check(func: &Function, limits: Limits, stage: Stage) -> Vec<VerifyError> {
-    let callbacks = func.callbacks.len();
-    let mut errors = check_one(func, limits, stage, callbacks);
+    let callbacks: Vec<Role> = func.callbacks.iter().map(|callback| callback.role).collect();
+    let mut errors = check_one(func, limits, stage, &callbacks);
     for callback in &func.callbacks {
-        errors.extend(check_one(callback, limits, stage, callbacks));
+        errors.extend(check_one(callback, limits, stage, &callbacks));
     }
     errors
 }
 
-/// Every fault of one function of a program with so many callbacks.
-fn check_one(func: &Function, limits: Limits, stage: Stage, callbacks: usize) -> Vec<VerifyError> {
+/// Every fault of one function of a program with such callbacks and subprograms.
+fn check_one(func: &Function, limits: Limits, stage: Stage, callbacks: &[Role]) -> Vec<VerifyError> {
     let mut checker = Checker {
         func,
         limits,
@@ -150,6 +151,15 @@ fn check_one(func: &Function, limits: Limits, stage: Stage, callbacks: usize) ->
     checker.errors
 }
 
+/// How many arguments a function can have; the context is none of them.
+fn arguments(role: Role) -> u8 {
+    match role {
+        Role::Main => 0,
+        Role::Callback { .. } => 5,
+        Role::Subprogram { arguments } => arguments,
+    }
+}
+
 /// Where a value comes from. Parameters stand before the first instruction.
 #[derive(Clone, Copy)]
 struct Definition {
@@ -163,7 +173,7 @@ struct Checker<'a> {
     func: &'a Function,
     limits: Limits,
     stage: Stage,
-    callbacks: usize,
+    callbacks: &'a [Role],
     definitions: Vec<Option<Definition>>,
     at: (Block, Option<Inst>),
     errors: Vec<VerifyError>,
@@ -353,7 +363,11 @@ impl Checker<'_> {
         let makes_none = matches!(data.op, Op::Store { .. });
         let may_go_without = matches!(
             data.op,
-            Op::CallBounded { .. } | Op::Call(..) | Op::Atomic { .. } | Op::CompareExchange { .. }
+            Op::CallBounded { .. }
+                | Op::Call(..)
+                | Op::CallSubprogram(..)
+                | Op::Atomic { .. }
+                | Op::CompareExchange { .. }
         );
         if makes_none && data.result.is_some() {
             self.fault("a store has no result");
@@ -391,6 +405,9 @@ impl Checker<'_> {
             Op::Atomic { addr, offset, .. } | Op::CompareExchange { addr, offset, .. } => {
                 self.access(*addr, *offset, Width::B8, true);
             }
+            Op::Ctx | Op::CtxLoad { .. } if matches!(self.func.role, Role::Subprogram { .. }) => {
+                self.fault("a subprogram has no context");
+            }
             Op::CtxLoad {
                 offset,
                 width,
@@ -401,10 +418,27 @@ impl Checker<'_> {
                     self.fault("reads in front of the context");
                 }
             }
-            Op::Argument(n) if self.func.role == Role::Main || *n > 4 => {
+            Op::Argument(n) if *n >= arguments(self.func.role) => {
                 self.fault(format!("there is no argument {n}"));
             }
-            Op::Callback(id) if id.0 as usize >= self.callbacks => self.fault(format!("there is no {id}")),
+            Op::Callback(id) => match self.callbacks.get(id.0 as usize) {
+                Some(Role::Callback { .. }) => {}
+                _ => self.fault(format!("there is no callback {id}")),
+            },
+            Op::CallSubprogram(id, args) => {
+                let takes = match self.callbacks.get(id.0 as usize) {
+                    Some(Role::Subprogram { arguments }) => Some(usize::from(*arguments)),
+                    _ => None,
+                };
+                if takes != Some(args.len()) || matches!(self.func.role, Role::Subprogram { .. }) {
+                    self.fault(format!("{id} is no subprogram that can be called so"));
+                }
+                for &arg in args.iter() {
+                    if matches!(self.origin(arg), Some(Op::SlotAddr(..) | Op::Memory(_))) {
+                        self.fault(format!("{arg} is an address and given to a subprogram"));
+                    }
+                }
+            }
             Op::Memory(offset) if *offset >= self.limits.memory => {
                 self.fault("points outside the program memory");
             }

@@ -3,7 +3,8 @@
 
 use super::BodyCx;
 use super::insert::KeyedState;
-use crate::aggregation::{CHUNK_WORDS, Fold, ShownCx, UNDER_WAY, UpdateCx};
+use super::subprograms::Shape;
+use crate::aggregation::{AggType, CHUNK_WORDS, Fold, ShownCx, UNDER_WAY, UpdateCx};
 use crate::helper::Helper;
 use crate::hir::Expr;
 use crate::ir::{AtomicOp, BinOp, Block, Builder, Cond, Op, Value, Width};
@@ -56,6 +57,13 @@ impl BodyCx<'_> {
         };
         let value = value.map(|e| self.value(e));
         let weight = weight.map(|e| self.value(e));
+        let shape = Shape::Aggregate {
+            map,
+            value: value.is_some(),
+            weight: weight.is_some(),
+        };
+        let numbers = [value, weight];
+        let count = numbers.iter().flatten().count() as u32;
         let place = match (plan.storage.clone(), key, &plan.key) {
             (
                 Storage::Striped {
@@ -64,11 +72,25 @@ impl BodyCx<'_> {
                     selector,
                 },
                 ..,
-            ) => StatePlace::Striped {
-                offset,
-                bytes,
-                selector,
-            },
+            ) => {
+                let place = StatePlace::Striped {
+                    offset,
+                    bytes,
+                    selector,
+                };
+                if !is_sum(ty) && self.is_outlined(shape, count) {
+                    let args = numbers.into_iter().flatten().collect();
+                    self.call_subprogram(shape, args, |cx, args| {
+                        let mut numbers = args.iter().copied();
+                        let value = value.and_then(|_| numbers.next());
+                        let weight = weight.and_then(|_| numbers.next());
+                        cx.update_state(map, ty, place, value, weight);
+                        None
+                    });
+                    return;
+                }
+                place
+            }
             (
                 Storage::PerCpu {
                     maps,
@@ -78,17 +100,44 @@ impl BodyCx<'_> {
                 Some(key),
                 Some(key_ty),
             ) => {
-                let prepared = self.prepare(key);
-                let key = self.key_address(&prepared, key_ty, if chunked { 8 } else { 0 });
-                StatePlace::PerCpu {
+                let place = |key| StatePlace::PerCpu {
                     maps,
                     overflow,
                     key,
                     chunk_at: chunked.then(|| key_ty.slot_size()),
+                };
+                let extra = if chunked { 8 } else { 0 };
+                if self.is_outlined(shape, count) {
+                    let mut args = self.key_words(map, Some(key));
+                    args.extend(numbers.into_iter().flatten());
+                    self.call_subprogram(shape, args, |cx, args| {
+                        let (words, numbers) = args.split_at(cx.key_length(map));
+                        let mut numbers = numbers.iter().copied();
+                        let value = value.and_then(|_| numbers.next());
+                        let weight = weight.and_then(|_| numbers.next());
+                        let key = cx.stored(words, extra);
+                        cx.update_state(map, ty, place(key), value, weight);
+                        None
+                    });
+                    return;
                 }
+                let prepared = self.prepare(key);
+                place(self.key_address(&prepared, key_ty, extra))
             }
             _ => return,
         };
+        self.update_state(map, ty, place, value, weight);
+    }
+
+    /// Updates the state that is there.
+    fn update_state(
+        &mut self,
+        map: MapId,
+        ty: &AggType,
+        place: StatePlace,
+        value: Option<Value>,
+        weight: Option<Value>,
+    ) {
         let done = self.ir.block();
         let mut state = StateCx {
             cx: self,
@@ -102,6 +151,12 @@ impl BodyCx<'_> {
         self.ir.jump(done, &[]);
         self.ir.switch_to(done);
     }
+}
+
+/// Whether an update only adds to words, for which a call would be no less code.
+fn is_sum(ty: &AggType) -> bool {
+    let reduction = ty.aggregation().reduction();
+    reduction.is_some_and(|reduction| reduction.folds.iter().all(|fold| matches!(fold, Fold::Add)))
 }
 
 /// Where the state of a CPU is.

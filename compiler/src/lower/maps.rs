@@ -4,6 +4,7 @@
 
 use super::BodyCx;
 use super::memory::Prepared;
+use super::subprograms::{Shape, is_of_numbers};
 use crate::helper::Helper;
 use crate::hir::{ArithOp, Expr};
 use crate::ir::{AtomicOp, BinOp, Cond, Op, Value, Width};
@@ -80,19 +81,16 @@ impl<'a> BodyCx<'a> {
                 let addr = self.ir.emit(Op::Memory(offset));
                 self.ir.load(addr, 0, Width::B8)
             }
+            Storage::Hash(generations) if self.is_outlined(Shape::Read(map), 0) => {
+                let args = self.key_words(map, key);
+                self.call_subprogram(Shape::Read(map), args, |cx, args| {
+                    let key = cx.key_of_words(map, &args[..cx.key_length(map)]);
+                    Some(cx.plain_scalar(generations, key))
+                })
+            }
             Storage::Hash(generations) => {
                 let key = self.key(map, key);
-                let element = self.lookup(generations, key);
-                let (there, done) = (self.ir.block(), self.ir.block());
-                let result = self.ir.param(done);
-                let zero = self.ir.iconst(0);
-                self.ir
-                    .branch_with(Cond::Ne, element, zero, (there, &[]), (done, &[zero]));
-                self.ir.switch_to(there);
-                let value = self.ir.load(element, 0, Width::B8);
-                self.ir.jump(done, &[value]);
-                self.ir.switch_to(done);
-                result
+                self.plain_scalar(generations, key)
             }
             Storage::Striped { .. } | Storage::PerCpu { .. } => {
                 debug_assert!(false, "an aggregation is no scalar");
@@ -100,6 +98,21 @@ impl<'a> BodyCx<'a> {
             }
         };
         self.wrap(value, ty)
+    }
+
+    /// The scalar under a key; 0 where absent.
+    fn plain_scalar(&mut self, generations: Generations, key: Value) -> Value {
+        let element = self.lookup(generations, key);
+        let (there, done) = (self.ir.block(), self.ir.block());
+        let result = self.ir.param(done);
+        let zero = self.ir.iconst(0);
+        self.ir
+            .branch_with(Cond::Ne, element, zero, (there, &[]), (done, &[zero]));
+        self.ir.switch_to(there);
+        let value = self.ir.load(element, 0, Width::B8);
+        self.ir.jump(done, &[value]);
+        self.ir.switch_to(done);
+        result
     }
 
     /// A map's text or tuple; zeros where absent.
@@ -140,6 +153,21 @@ impl<'a> BodyCx<'a> {
                 let addr = self.ir.emit(Op::Memory(offset));
                 self.ir.store(addr, 0, Width::B8, value);
                 self.mark_present(offset);
+            }
+            Storage::Hash(generations)
+                if is_of_numbers(&plan.value)
+                    && self.is_outlined(Shape::Store(map), plan.value.slot_size() / 8) =>
+            {
+                let value = self.words_of(&prepared, &plan.value);
+                let mut args = self.key_words(map, key);
+                args.extend(&value);
+                self.call_subprogram(Shape::Store(map), args, |cx, args| {
+                    let (key, rest) = args.split_at(cx.key_length(map));
+                    let key = cx.key_of_words(map, key);
+                    let value = cx.stored(&rest[..value.len()], 0);
+                    cx.store_element(map, generations, key, value);
+                    None
+                });
             }
             Storage::Hash(generations) => {
                 let slot = self.ir.slot(plan.value.slot_size());
@@ -231,8 +259,31 @@ impl<'a> BodyCx<'a> {
     }
 
     pub(super) fn add_to_map(&mut self, map: MapId, key: Option<&Expr>, amount: Value) {
+        self.change(map, key, AtomicOp::Add, amount);
+    }
+
+    /// Changes a number by an atomic operation.
+    fn change(&mut self, map: MapId, key: Option<&Expr>, op: AtomicOp, by: Value) {
+        let shape = Shape::Change(map, op);
+        if let Storage::Hash(generations) = self.map_plan(map).storage
+            && self.is_outlined(shape, 1)
+        {
+            let mut args = self.key_words(map, key);
+            args.push(by);
+            self.call_subprogram(shape, args, |cx, args| {
+                let (key, rest) = args.split_at(cx.key_length(map));
+                let key = cx.key_of_words(map, key);
+                let done = cx.ir.block();
+                let addr = cx.element(map, generations, key, done);
+                cx.ir.atomic(op, addr, 0, rest[0]);
+                cx.ir.jump(done, &[]);
+                cx.ir.switch_to(done);
+                None
+            });
+            return;
+        }
         self.with_element(map, key, |cx, addr| {
-            cx.ir.atomic(AtomicOp::Add, addr, 0, amount);
+            cx.ir.atomic(op, addr, 0, by);
             None
         });
     }
@@ -270,10 +321,7 @@ impl<'a> BodyCx<'a> {
         if atomic.0 != AtomicOp::Add {
             self.require(Feature::FullAtomics);
         }
-        self.with_element(map, key, |cx, addr| {
-            cx.ir.atomic(atomic.0, addr, 0, atomic.1);
-            None
-        });
+        self.change(map, key, atomic.0, atomic.1);
     }
 
     /// `*addr = *addr op value` for operations that have no atomic instruction.
@@ -349,11 +397,16 @@ impl<'a> BodyCx<'a> {
                 self.ir.store(addr, 8, Width::B8, zero);
                 present
             }
+            Storage::Hash(generations) if self.is_outlined(Shape::Delete(map), 0) => {
+                let args = self.key_words(map, key);
+                self.call_subprogram(Shape::Delete(map), args, |cx, args| {
+                    let key = cx.key_of_words(map, &args[..cx.key_length(map)]);
+                    Some(cx.delete_plain(map, generations, key))
+                })
+            }
             Storage::Hash(generations) => {
                 let key = self.key(map, key);
-                let was_there = self.delete_element(generations, key);
-                self.subtract_from_length(map, was_there);
-                was_there
+                self.delete_plain(map, generations, key)
             }
             Storage::PerCpu { maps, overflow, .. } => self.each_part(map, key, |cx, key, chunk| {
                 let [first, second] = [maps, overflow].map(|maps| cx.delete_element(maps, key));
@@ -375,6 +428,12 @@ impl<'a> BodyCx<'a> {
                 selector,
             } => self.delete_stripes(offset, bytes, selector),
         }
+    }
+
+    fn delete_plain(&mut self, map: MapId, generations: Generations, key: Value) -> Value {
+        let was_there = self.delete_element(generations, key);
+        self.subtract_from_length(map, was_there);
+        was_there
     }
 
     fn subtract_from_length(&mut self, map: MapId, was_there: Value) {

@@ -105,6 +105,7 @@ fn program(symbol: &str) -> Program {
         ],
         frame: 24,
         callbacks: Vec::new(),
+        arguments: None,
     }
 }
 

@@ -21,12 +21,19 @@ impl Types {
         let index = btf.int("__ARRAY_SIZE_TYPE__", 4, 0);
         let ctx = btf.ptr(TypeId::VOID);
         let proto = btf.func_proto(int, &[("ctx", ctx)]);
+        let subprograms = prototypes(&mut btf, sections);
         let functions = sections
             .iter()
             .map(|s| {
-                let linkage = if s.are_callbacks { FUNC_STATIC } else { FUNC_GLOBAL };
                 let functions = s.programs.iter();
-                functions.map(|p| btf.func(&p.symbol, proto, linkage)).collect()
+                functions
+                    .map(|p| match p.arguments {
+                        // Only as a global function is it verified once.
+                        Some(n) => btf.func(&p.symbol, subprograms[usize::from(n)], FUNC_GLOBAL),
+                        None if s.are_callbacks => btf.func(&p.symbol, proto, FUNC_STATIC),
+                        None => btf.func(&p.symbol, proto, FUNC_GLOBAL),
+                    })
+                    .collect()
             })
             .collect();
         add_maps(&mut btf, &plan.bpf_maps, int, index);
@@ -39,6 +46,28 @@ impl Types {
         }
         Self { btf, functions }
     }
+}
+
+/// The prototype of the subprograms with each number of arguments, where there are any.
+fn prototypes(btf: &mut Btf, sections: &[Section<'_>]) -> [TypeId; 6] {
+    let mut all = [TypeId::VOID; 6];
+    let used = || {
+        sections
+            .iter()
+            .flat_map(|s| &s.programs)
+            .filter_map(|p| p.arguments)
+    };
+    if used().next().is_some() {
+        let word = btf.int("long", 8, SIGNED);
+        for (n, prototype) in all.iter_mut().enumerate() {
+            if used().any(|arguments| usize::from(arguments) == n) {
+                let names = ["a", "b", "c", "d", "e"];
+                let params: Vec<(&str, TypeId)> = names[..n].iter().map(|&name| (name, word)).collect();
+                *prototype = btf.func_proto(word, &params);
+            }
+        }
+    }
+    all
 }
 
 /// The attributes of a map that are not 0, which is what those left out are.

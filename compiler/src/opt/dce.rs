@@ -21,7 +21,10 @@ pub(crate) fn run(func: &mut Function, cfg: &Cfg) -> bool {
                 changed = true;
                 return false;
             }
-            let optional = matches!(data.op, Op::Atomic { .. } | Op::Call(..) | Op::CallBounded { .. });
+            let optional = matches!(
+                data.op,
+                Op::Atomic { .. } | Op::Call(..) | Op::CallBounded { .. } | Op::CallSubprogram(..)
+            );
             if !is_live && optional && data.result.take().is_some() {
                 changed = true;
             }

@@ -140,7 +140,8 @@ pub(crate) fn is_pure(op: &Op) -> bool {
         | Op::Store { .. }
         | Op::Atomic { .. }
         | Op::CompareExchange { .. }
-        | Op::CallBounded { .. } => false,
+        | Op::CallBounded { .. }
+        | Op::CallSubprogram(..) => false,
     }
 }
 
@@ -148,7 +149,7 @@ pub(crate) fn is_pure(op: &Op) -> bool {
 pub(crate) fn is_removable(op: &Op) -> bool {
     match op {
         Op::Call(helper, _) | Op::CallBounded { helper, .. } => helper.row().effect != Effect::Writes,
-        Op::Store { .. } | Op::Atomic { .. } | Op::CompareExchange { .. } => false,
+        Op::Store { .. } | Op::Atomic { .. } | Op::CompareExchange { .. } | Op::CallSubprogram(..) => false,
         _ => true,
     }
 }

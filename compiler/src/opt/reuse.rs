@@ -253,6 +253,10 @@ impl Cx<'_> {
         if let Some((helper, args)) = as_call(&data.op) {
             self.disturb(helper, args, state);
         }
+        if matches!(data.op, Op::CallSubprogram(..)) {
+            // It may do anything to any map, but has no slot of this function.
+            state.forget_lookups();
+        }
         for access in self.slots.accesses(&data.op) {
             self.overwrite(inst, &data.op, &access, state);
         }

@@ -23,8 +23,10 @@ const BYTES: u32 = 8;
 /// Lets at most about `keep` values of `func` and each of its callbacks live at once.
 pub fn relieve(mut func: Function, keep: usize) -> Function {
     relieve_one(&mut func, keep);
+    // Subprograms have no scratch memory, and need none.
     func.callbacks
         .iter_mut()
+        .filter(|callback| matches!(callback.role, Role::Callback { .. }))
         .for_each(|callback| relieve_one(callback, keep));
     func
 }
@@ -208,6 +210,7 @@ fn gives_number(func: &Function, op: &Op, frames: &[bool], numbers: &[bool]) -> 
         ),
         // `bpf_loop` gives its callback a count and the shared frame; `bpf_for_each_map_elem` gives three addresses before it.
         Op::Argument(0) => matches!(func.role, Role::Callback { frame: 1, .. }),
+        Op::CallSubprogram(..) => true,
         Op::Store { .. }
         | Op::Ctx
         | Op::Argument(_)

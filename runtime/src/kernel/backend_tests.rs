@@ -39,6 +39,7 @@ fn program(symbol: &str, code: &[[u8; 8]], relocs: Vec<Reloc>, line_two: bool) -
         relocs,
         frame: 8,
         callbacks: Vec::new(),
+        arguments: None,
     }
 }
 

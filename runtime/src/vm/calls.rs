@@ -1,4 +1,4 @@
-//! Helpers that call back: a frame for each call, and what happens when it returns.
+//! Helpers that call back, and calls of functions: a frame for each call, and what happens when it returns.
 //!
 //! A callback runs on a stack frame of its own, behind that of its caller. It sees its arguments in r1 to r5, nothing in
 //! the other registers; its caller finds r6 to r10 as they were.
@@ -32,6 +32,8 @@ pub(super) struct Frame {
 /// What is left of a loop.
 #[derive(Debug)]
 enum Iterated {
+    /// None: the function is called once, and what it gives is the result.
+    Once,
     /// So many calls in all.
     Count(u64),
     /// The elements of a map.
@@ -109,9 +111,12 @@ impl Machine {
 
     /// Goes on with the innermost loop, whose callback has returned `result`.
     pub(super) fn returned(&mut self, run: &mut Run, result: u64) -> Result<usize, FaultKind> {
+        if matches!(run.frames.last(), Some(frame) if matches!(frame.iterated, Iterated::Once)) {
+            return Ok(end(run, |_| result));
+        }
         match result {
             0 => Ok(self.iterate(run)),
-            1 => Ok(end(run)),
+            1 => Ok(end(run, |frame| frame.calls)),
             _ => Err(FaultKind::CallbackResult),
         }
     }
@@ -124,14 +129,14 @@ impl Machine {
         };
         let args: Vec<u64> = match &mut frame.iterated {
             Iterated::Count(count) if frame.calls < *count => vec![frame.calls, frame.shared],
-            Iterated::Count(_) => return end(run),
+            Iterated::Count(_) | Iterated::Once => return end(run, |frame| frame.calls),
             Iterated::Elements { map, keys, current } => {
                 let next = std::iter::from_fn(|| keys.pop()).find_map(|key| match self.maps.get_mut(*map) {
                     Some(Store::Hash(hash)) => hash.lookup(&key).map(|element| (key, element)),
                     _ => None,
                 });
                 let Some((key, element)) = next else {
-                    return end(run);
+                    return end(run, |frame| frame.calls);
                 };
                 *current = key;
                 vec![
@@ -149,19 +154,39 @@ impl Machine {
     }
 }
 
-/// Ends the innermost loop; gives where its caller goes on.
-fn end(run: &mut Run) -> usize {
+/// Ends the innermost loop or function, whose result is known then; gives where its caller goes on.
+fn end(run: &mut Run, result: impl FnOnce(&Frame) -> u64) -> usize {
     let Some(frame) = run.frames.pop() else {
         return 0;
     };
     run.pop_stack();
     run.regs = frame.regs;
     run.written_regs = frame.written_regs;
-    run.end_call(frame.calls);
+    run.end_call(result(&frame));
     frame.next
 }
 
 impl Run {
+    /// Calls a function of the program, which sees those arguments that have been written; gives where it starts.
+    pub(super) fn call_function(&mut self, function: usize, next: usize) -> Result<usize, FaultKind> {
+        if self.frames.len() + 2 > MAX_FRAMES {
+            return Err(FaultKind::TooDeep);
+        }
+        let args: Vec<u64> = (1..=5).map_while(|reg| self.read(reg).ok()).collect();
+        self.frames.push(Frame {
+            next,
+            regs: self.regs,
+            written_regs: self.written_regs,
+            function,
+            shared: 0,
+            calls: 1,
+            iterated: Iterated::Once,
+        });
+        self.push_stack();
+        self.begin_function(&args, self.frames.len());
+        Ok(function)
+    }
+
     /// What a helper that returned leaves: r0, and nothing in r1 to r5.
     fn end_call(&mut self, result: u64) {
         self.written_regs &= !0b11_1110;
@@ -186,7 +211,7 @@ impl Run {
     pub(super) fn key(&mut self, depth: usize) -> Option<&mut [u8]> {
         match &mut self.frames.get_mut(depth.checked_sub(1)?)?.iterated {
             Iterated::Elements { current, .. } => Some(current),
-            Iterated::Count(_) => None,
+            Iterated::Count(_) | Iterated::Once => None,
         }
     }
 }

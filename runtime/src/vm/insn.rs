@@ -156,6 +156,10 @@ pub enum Insn {
     Call {
         helper: Helper,
     },
+    /// Calls a function of the program.
+    CallFunction {
+        target: u32,
+    },
     Exit,
 }
 
@@ -232,17 +236,26 @@ fn decode_function(program: &bpf::Program, plan: &Plan, callbacks: &[usize]) -> 
             out.push(Insn::LoadImm { dst: unit.dst, value });
             out.push(Insn::SecondHalf);
             at += 2;
+        } else if unit.code == op::JMP | op::CALL && unit.src == op::PSEUDO_CALL {
+            let start = match program.reloc(at) {
+                Some(RelocTarget::Subprogram(id)) => callbacks.get(id as usize),
+                _ => None,
+            };
+            let &start = start.ok_or_else(|| fault(at, FaultKind::Relocation))?;
+            out.push(Insn::CallFunction { target: start as u32 });
+            at += 1;
         } else {
             out.push(decode_one(unit, at, program.insns.len()).map_err(|kind| fault(at, kind))?);
             at += 1;
         }
     }
     check(&out)?;
-    if let Some(stray) = program
-        .relocs
-        .iter()
-        .find(|reloc| !matches!(out.get(reloc.insn), Some(Insn::LoadImm { .. })))
-    {
+    if let Some(stray) = program.relocs.iter().find(|reloc| {
+        !matches!(
+            out.get(reloc.insn),
+            Some(Insn::LoadImm { .. } | Insn::CallFunction { .. })
+        )
+    }) {
         return Err(fault(stray.insn, FaultKind::Relocation));
     }
     Ok(out)

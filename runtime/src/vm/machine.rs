@@ -321,6 +321,10 @@ impl Machine {
                 run.executed_in_call = 0;
                 next = self.call_back(run, helper, next)?;
             }
+            Insn::CallFunction { target } => {
+                run.executed_in_call = 0;
+                next = run.call_function(target as usize, next)?;
+            }
             Insn::Call { helper } => self.call(run, helper)?,
             Insn::Exit if !run.frames.is_empty() => {
                 let result = run.read(0)?;

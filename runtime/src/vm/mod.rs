@@ -14,7 +14,7 @@
 //! | [`backend`] | the back end |
 //! | [`schedule`] | interleavings |
 //!
-//! Not modelled: calls between BPF functions, kfuncs, locks that make the kernel refuse nested map updates (`-EBUSY`),
+//! Not modelled: kfuncs, locks that make the kernel refuse nested map updates (`-EBUSY`),
 //! and the kernel's recycling of removed elements that are still pointed to.
 
 pub mod alu;

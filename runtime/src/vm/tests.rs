@@ -157,6 +157,7 @@ impl Asm {
             relocs: self.relocs,
             frame: 512,
             callbacks: Vec::new(),
+            arguments: None,
         }
     }
 }

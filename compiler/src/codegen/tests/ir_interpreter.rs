@@ -152,7 +152,7 @@ impl Machine<'_> {
                 old
             }
             Op::Ctx => CONTEXT,
-            Op::Argument(_) | Op::Callback(_) => {
+            Op::Argument(_) | Op::Callback(_) | Op::CallSubprogram(..) => {
                 return Err(format!("{op:?} in a function without callbacks"));
             }
             Op::Memory(offset) => MEMORY_BASE + u64::from(offset),
