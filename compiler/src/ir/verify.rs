@@ -30,8 +30,8 @@
 
 use super::cfg::Cfg;
 use super::{
-    AtomicOp, BinOp, Block, Function, Home, Inst, Op, Role, Slot, Target, Terminator, Value, Width,
-    shared_frame,
+    AtomicOp, BinOp, Block, CallbackId, Function, Home, Inst, InstData, Op, Role, Slot, Target, Terminator,
+    Value, Width, shared_frame,
 };
 use crate::helper::Arg;
 use crate::plan::Plan;
@@ -358,8 +358,8 @@ impl Checker<'_> {
         }
     }
 
-    fn inst(&mut self, inst: Inst) {
-        let data = &self.func.insts[inst.0 as usize];
+    /// Whether an instruction has a result just where it makes one.
+    fn result(&mut self, data: &InstData) {
         let makes_none = matches!(data.op, Op::Store { .. });
         let may_go_without = matches!(
             data.op,
@@ -374,6 +374,11 @@ impl Checker<'_> {
         } else if !makes_none && !may_go_without && data.result.is_none() {
             self.fault("has no result");
         }
+    }
+
+    fn inst(&mut self, inst: Inst) {
+        let data = &self.func.insts[inst.0 as usize];
+        self.result(data);
         if !matches!(data.op, Op::Call(..) | Op::CallBounded { .. }) && !self.saves_ctx(&data.op) {
             for value in data.op.operands() {
                 // The address of a part of the context, to be read by helpers that take any address; the address as a number.
@@ -425,20 +430,7 @@ impl Checker<'_> {
                 Some(Role::Callback { .. }) => {}
                 _ => self.fault(format!("there is no callback {id}")),
             },
-            Op::CallSubprogram(id, args) => {
-                let takes = match self.callbacks.get(id.0 as usize) {
-                    Some(Role::Subprogram { arguments }) => Some(usize::from(*arguments)),
-                    _ => None,
-                };
-                if takes != Some(args.len()) || matches!(self.func.role, Role::Subprogram { .. }) {
-                    self.fault(format!("{id} is no subprogram that can be called so"));
-                }
-                for &arg in args.iter() {
-                    if matches!(self.origin(arg), Some(Op::SlotAddr(..) | Op::Memory(_))) {
-                        self.fault(format!("{arg} is an address and given to a subprogram"));
-                    }
-                }
-            }
+            Op::CallSubprogram(id, args) => self.subprogram_call(*id, args),
             Op::Memory(offset) if *offset >= self.limits.memory => {
                 self.fault("points outside the program memory");
             }
@@ -460,6 +452,21 @@ impl Checker<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn subprogram_call(&mut self, id: CallbackId, args: &[Value]) {
+        let takes = match self.callbacks.get(id.0 as usize) {
+            Some(Role::Subprogram { arguments }) => Some(usize::from(*arguments)),
+            _ => None,
+        };
+        if takes != Some(args.len()) || matches!(self.func.role, Role::Subprogram { .. }) {
+            self.fault(format!("{id} is no subprogram that can be called so"));
+        }
+        for &arg in args {
+            if matches!(self.origin(arg), Some(Op::SlotAddr(..) | Op::Memory(_))) {
+                self.fault(format!("{arg} is an address and given to a subprogram"));
+            }
         }
     }
 

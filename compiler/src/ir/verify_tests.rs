@@ -298,3 +298,72 @@ fn placement() {
         "s0 is at -520 of the frame, 16 bytes"
     );
 }
+
+/// The reasons why a program is wrong that has a subprogram of two numbers and a loop's body, in this order.
+fn reasons_of_calls(build: impl FnOnce(&mut Builder), subprogram: impl FnOnce(&mut Builder)) -> Vec<String> {
+    let with_role = |role| Builder::with_role("g".into(), ProgramKind::Kprobe, role);
+    let mut called = with_role(Role::Subprogram { arguments: 2 });
+    subprogram(&mut called);
+    let mut body = with_role(Role::Callback {
+        frame: 1,
+        caller: None,
+    });
+    let mut main = builder();
+    build(&mut main);
+    for b in [&mut called, &mut body, &mut main] {
+        let zero = b.iconst(0);
+        b.ret(zero);
+    }
+    let mut main = main.finish();
+    main.callbacks = vec![called.finish(), body.finish()];
+    let faults = check(&main, LIMITS, Stage::Lowered).into_iter();
+    faults.map(|fault| fault.reason).collect()
+}
+
+#[test]
+fn calls_of_subprograms() {
+    let call = |id: u32, numbers: usize| {
+        move |b: &mut Builder| {
+            let args: Vec<Value> = (0..numbers as i64).map(|n| b.iconst(n)).collect();
+            b.emit(Op::CallSubprogram(CallbackId(id), args[..].into()));
+        }
+    };
+    let nothing = |_: &mut Builder| {};
+    assert_eq!(reasons_of_calls(call(0, 2), nothing), Vec::<String>::new());
+    for (id, numbers) in [(0, 1), (0, 3), (1, 2), (2, 2)] {
+        assert_eq!(
+            reasons_of_calls(call(id, numbers), nothing).len(),
+            1,
+            "{id} {numbers}"
+        );
+    }
+    // Neither each other, nor the context, nor an argument too many.
+    assert_eq!(reasons_of_calls(nothing, call(0, 2)).len(), 1);
+    let context = |b: &mut Builder| {
+        b.emit(Op::CtxLoad {
+            offset: 0,
+            width: Width::B8,
+            signed: false,
+        });
+    };
+    assert_eq!(
+        reasons_of_calls(nothing, context),
+        ["a subprogram has no context"]
+    );
+    let third = |b: &mut Builder| {
+        b.emit(Op::Argument(2));
+    };
+    assert_eq!(reasons_of_calls(nothing, third), ["there is no argument 2"]);
+    let address = |b: &mut Builder| {
+        let slot = b.slot(8);
+        let (addr, one) = (b.slot_addr(slot, 0), b.iconst(1));
+        b.emit(Op::CallSubprogram(CallbackId(0), [addr, one][..].into()));
+    };
+    let [reason] = &reasons_of_calls(address, nothing)[..] else {
+        panic!("one fault")
+    };
+    assert!(
+        reason.ends_with("is an address and given to a subprogram"),
+        "{reason}"
+    );
+}

@@ -42,6 +42,12 @@ enum StatePlace {
     },
 }
 
+/// Those of some numbers that there are, as a subprogram is handed them.
+fn handed(numbers: [Option<Value>; 2], args: &[Value]) -> [Option<Value>; 2] {
+    let mut rest = args.iter().copied();
+    numbers.map(|number| number.and_then(|_| rest.next()))
+}
+
 impl BodyCx<'_> {
     pub(super) fn aggregate(
         &mut self,
@@ -55,15 +61,15 @@ impl BodyCx<'_> {
             debug_assert!(false, "aggregation into a plain map");
             return;
         };
-        let value = value.map(|e| self.value(e));
-        let weight = weight.map(|e| self.value(e));
+        let [value, weight] = [value, weight].map(|number| number.map(|number| self.value(number)));
         let shape = Shape::Aggregate {
             map,
             value: value.is_some(),
             weight: weight.is_some(),
         };
         let numbers = [value, weight];
-        let count = numbers.iter().flatten().count() as u32;
+        let given = || numbers.into_iter().flatten();
+        let count = given().count() as u32;
         let place = match (plan.storage.clone(), key, &plan.key) {
             (
                 Storage::Striped {
@@ -79,11 +85,8 @@ impl BodyCx<'_> {
                     selector,
                 };
                 if !is_sum(ty) && self.is_outlined(shape, count) {
-                    let args = numbers.into_iter().flatten().collect();
-                    self.call_subprogram(shape, args, |cx, args| {
-                        let mut numbers = args.iter().copied();
-                        let value = value.and_then(|_| numbers.next());
-                        let weight = weight.and_then(|_| numbers.next());
+                    self.call_subprogram(shape, given().collect(), |cx, args| {
+                        let [value, weight] = handed(numbers, args);
                         cx.update_state(map, ty, place, value, weight);
                         None
                     });
@@ -106,15 +109,13 @@ impl BodyCx<'_> {
                     key,
                     chunk_at: chunked.then(|| key_ty.slot_size()),
                 };
-                let extra = if chunked { 8 } else { 0 };
+                let extra = u32::from(chunked) * 8;
                 if self.is_outlined(shape, count) {
                     let mut args = self.key_words(map, Some(key));
-                    args.extend(numbers.into_iter().flatten());
+                    args.extend(given());
                     self.call_subprogram(shape, args, |cx, args| {
-                        let (words, numbers) = args.split_at(cx.key_length(map));
-                        let mut numbers = numbers.iter().copied();
-                        let value = value.and_then(|_| numbers.next());
-                        let weight = weight.and_then(|_| numbers.next());
+                        let (words, rest) = args.split_at(cx.key_length(map));
+                        let [value, weight] = handed(numbers, rest);
                         let key = cx.stored(words, extra);
                         cx.update_state(map, ty, place(key), value, weight);
                         None
