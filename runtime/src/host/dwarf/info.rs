@@ -3,7 +3,7 @@
 //! In: the sections of a file. Out: entries ([`Die`]) by place, by reference and by name. Files are not trusted: every walk
 //! is linear in the file, every name and every chain of references is bounded, and all of one question's walks end at a
 //! deadline, because abbreviations and names of hostile files can overlap at will. What one question keeps in memory is
-//! bounded too ([`bounds`](super::bounds)).
+//! bounded too ([`bounds`]).
 
 use super::bounds::{self, Budget};
 use gimli::{
