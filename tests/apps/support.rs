@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What a script printed.
 #[derive(Debug, Default)]
@@ -131,7 +132,12 @@ pub struct Directory(PathBuf);
 
 impl Directory {
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("crumbs-apps-{}-{name}", std::process::id()));
+        /// Tests that run at once may be about the same script.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("crumbs-apps-{}-{number}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // What a process of the same number left that was killed.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(path.join("data")).unwrap();
         Self(fs::canonicalize(path).unwrap())
